@@ -1,0 +1,70 @@
+//! What the engine tells the window. Always whole values, never differences: the window is right
+//! after missing any of them.
+
+use serde::{Deserialize, Serialize};
+use specta::Type;
+
+use crate::{
+    DocumentCounts, DocumentId, JobCounts, JobError, JobId, JobKind, JobStatus, LogLine, RunSummary,
+};
+
+/// The progress of a run; at most 20 a second for each run, the final one always.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+pub struct JobProgress {
+    /// The run as it stands in a list.
+    pub run: RunSummary,
+    /// The steps' own progress, in the order of the definition.
+    pub steps: Vec<StepProgress>,
+}
+
+/// The progress of one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct StepProgress {
+    /// The step's job.
+    pub id: JobId,
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub status: JobStatus,
+    /// Its tasks by state.
+    pub jobs: JobCounts,
+    /// Its documents by outcome.
+    pub documents: DocumentCounts,
+}
+
+/// A run or a step has moved to another state. Tasks are in [`JobProgress`], as counts.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+pub struct JobStatusChange {
+    /// The run.
+    pub run_id: JobId,
+    /// The run or the step.
+    pub job_id: JobId,
+    /// Which of the two.
+    pub kind: JobKind,
+    /// The definition's or the step's name.
+    pub name: String,
+    /// The new state.
+    pub status: JobStatus,
+    /// Why, if it failed or was skipped.
+    pub error: Option<JobError>,
+}
+
+/// Documents have been written. Many may be told of at once; the ids are the newest, at most 50.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+pub struct ResultSaved {
+    /// The run.
+    pub run_id: JobId,
+    /// The newest documents written since the last such event.
+    pub document_ids: Vec<DocumentId>,
+    /// How many were written since the last such event.
+    pub count: u32,
+}
+
+/// Lines were added to a run's log; at most 500 at once, the rest can be read.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+pub struct LogAppended {
+    /// The run.
+    pub run_id: JobId,
+    /// The newest lines, oldest first.
+    pub lines: Vec<LogLine>,
+}

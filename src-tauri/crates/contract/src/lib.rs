@@ -1,0 +1,32 @@
+//! What crosses the window: ids, statuses, views, requests, events and error codes.
+//!
+//! Nothing here does anything. The window, the command line and the tests speak these types; the
+//! front end's copy of them (`ui/src/bindings.ts`) is generated from this crate.
+//!
+//! Conventions: times are RFC 3339 strings in UTC; ids are strings on the wire; durations are whole
+//! milliseconds; counts are `u32`.
+
+mod definition;
+mod document;
+mod error;
+mod event;
+mod id;
+mod run;
+mod settings;
+mod status;
+
+pub use definition::{
+    DefinitionSummary, DefinitionView, InputField, InputKind, Origin, Problem, RunRequest, Severity,
+};
+pub use document::{
+    DocumentHit, DocumentView, Facet, Facets, SearchRequest, SearchResults, SnippetPart,
+};
+pub use error::{ApiError, ErrorCode, ErrorPlace};
+pub use event::{JobProgress, JobStatusChange, LogAppended, ResultSaved, StepProgress};
+pub use id::{DocumentId, JobId};
+pub use run::{
+    DocumentCounts, JobCounts, JobError, JobNode, JobPage, JobQuery, LogLevel, LogLine, LogPage,
+    LogQuery, RunSummary, RunView, StepView,
+};
+pub use settings::{AppInfo, Settings, Theme};
+pub use status::{JobKind, JobStatus, RunStatus};

@@ -1,0 +1,45 @@
+//! Settings and facts about the program.
+
+use serde::{Deserialize, Serialize};
+use specta::Type;
+
+/// How the window looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum Theme {
+    /// As the desktop does.
+    #[default]
+    System,
+    /// Always light.
+    Light,
+    /// Always dark.
+    Dark,
+}
+
+/// What the user can set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How the window looks.
+    pub theme: Theme,
+}
+
+/// Facts for the settings page and for a report of a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct AppInfo {
+    /// The version of Quaero.
+    pub version: String,
+    /// The version of SQLite.
+    pub sqlite_version: String,
+    /// Where everything is kept.
+    pub data_dir: String,
+    /// Where the user's definitions are.
+    pub definitions_dir: String,
+    /// Documents stored.
+    pub documents: u32,
+    /// The database's size in bytes.
+    #[specta(type = specta_typescript::Number)]
+    pub database_bytes: u64,
+    /// Runs that are under way now.
+    pub live_runs: u32,
+}

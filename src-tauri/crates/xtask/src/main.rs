@@ -1,0 +1,2 @@
+//! What the two commands run.
+fn main() {}

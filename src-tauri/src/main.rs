@@ -1,0 +1,2 @@
+//! Quaero.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Emulators and fixtures shared by the tests.
