@@ -1,1 +1,45 @@
-fn main() {}
+//! Embeds the front end and declares the commands, so that each needs a permission of its own.
+
+use std::{fs, path::Path};
+
+/// Every command. `capabilities/main.json` allows each by name; a test holds the two and the
+/// generated bindings together.
+const COMMANDS: &[&str] = &[
+    "app_info",
+    "cancel_run",
+    "choose_folder",
+    "get_definition",
+    "get_document",
+    "get_run",
+    "get_settings",
+    "list_definitions",
+    "list_jobs",
+    "list_runs",
+    "open_data_dir",
+    "open_source",
+    "read_log",
+    "resume_run",
+    "run_definition",
+    "search_documents",
+    "set_settings",
+    "startup_error",
+    "window_ready",
+];
+
+/// Shown by a program that was built without its front end, so that `cargo build` and `cargo test`
+/// work before the first build of the front end.
+const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Quaero</title>\
+    <p>The front end is not built. Run <code>cargo xtask build</code>.</p>\n";
+
+fn main() {
+    let dist = Path::new("../ui/dist");
+    if !dist.join("index.html").exists() {
+        fs::create_dir_all(dist).expect("ui/dist can be created");
+        fs::write(dist.join("index.html"), NOT_BUILT).expect("ui/dist can be written");
+    }
+    let attributes = tauri_build::Attributes::new()
+        .app_manifest(tauri_build::AppManifest::new().commands(COMMANDS))
+        .codegen(tauri_build::CodegenContext::new());
+    tauri_build::try_build(attributes)
+        .expect("tauri.conf.json, the capability and ui/dist are as they should be");
+}

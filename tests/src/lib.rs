@@ -1,1 +1,3 @@
 //! Emulators and fixtures shared by the tests.
+
+pub mod site;

@@ -1,14 +1,46 @@
 //! Use cases for any host: the window, the command line and the tests call these functions and
 //! nothing below them. Errors become codes here, once.
 
-use std::{collections::BTreeMap, path::PathBuf};
+mod control;
+mod doctor;
+mod error;
+mod follow;
+pub mod library;
+pub mod render;
+pub mod settings;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use quaero_contract::{
-    ApiError, AppInfo, DefinitionSummary, DefinitionView, DocumentId, DocumentView, JobId, JobPage,
-    JobProgress, JobQuery, JobStatusChange, LogAppended, LogPage, LogQuery, Problem, ResultSaved,
-    RunRequest, RunSummary, RunView, SearchRequest, SearchResults, Settings,
+    ApiError, AppInfo, DefinitionSummary, DefinitionView, DocumentId, DocumentView, ErrorCode, JobId,
+    JobPage, JobProgress, JobQuery, JobStatusChange, LogAppended, LogPage, LogQuery, Origin, Problem,
+    ResultSaved, RunRequest, RunSummary, RunView, SearchRequest, SearchResults, Settings,
 };
-use tokio::sync::broadcast;
+use quaero_engine::{
+    Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
+    definition::{Checked, check},
+    work::Registry,
+};
+use quaero_store::{Access, Store};
+use quaero_workers::extract::PdfExtractor;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+pub use control::{EngineAt, Remote};
+pub use follow::{Follow, Followed};
+use library::Library;
+use settings::SettingsFile;
+
+/// Documents rendered at the same time. Rendering cannot be interrupted.
+const RENDERERS: usize = 2;
+/// How long running tasks get to end when the application closes.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// What a process wants of the data folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,20 +63,39 @@ pub struct AppOptions {
 }
 
 /// Something happened. Lagging receivers lose old events, never the truth: read again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type")]
 pub enum AppEvent {
     /// Progress of a run.
+    #[serde(rename = "progress")]
     Progress(JobProgress),
     /// A run or step changed state.
+    #[serde(rename = "status_change")]
     Status(JobStatusChange),
     /// Documents were written.
+    #[serde(rename = "result_saved")]
     Saved(ResultSaved),
     /// Log lines were written.
+    #[serde(rename = "log")]
     Log(LogAppended),
 }
 
+impl AppEvent {
+    /// The run it is about.
+    #[must_use]
+    pub const fn run_id(&self) -> JobId {
+        match self {
+            Self::Progress(event) => event.run.id,
+            Self::Status(event) => event.run_id,
+            Self::Saved(event) => event.run_id,
+            Self::Log(event) => event.run_id,
+        }
+    }
+}
+
 /// A definition to run that is not in the library: `quaero run FILE`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RunText {
     /// The file's name, for messages; its ending (`.toml`, `.json`) tells the format.
     pub file: String,
@@ -57,7 +108,7 @@ pub struct RunText {
 }
 
 /// One line of `quaero doctor`.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was looked at.
     pub name: String,
@@ -67,39 +118,23 @@ pub struct Check {
     pub detail: String,
 }
 
-/// The application.
-pub struct App;
+/// The application. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    core: Arc<Core>,
+}
 
-#[allow(clippy::unused_async, clippy::todo, clippy::missing_errors_doc, unused_variables, missing_docs)]
-impl App {
-    pub async fn open(options: AppOptions) -> Result<Self, ApiError> { todo!() }
-    pub fn events(&self) -> broadcast::Receiver<AppEvent> { todo!() }
-
-    pub async fn list_definitions(&self) -> Result<Vec<DefinitionSummary>, ApiError> { todo!() }
-    pub async fn get_definition(&self, id: &str) -> Result<DefinitionView, ApiError> { todo!() }
-    /// Checks a definition's text. No side effects; needs no open data folder.
-    pub fn validate(file: &str, text: &[u8]) -> Vec<Problem> { todo!() }
-    pub async fn run_definition(&self, request: RunRequest) -> Result<JobId, ApiError> { todo!() }
-    /// Errors carry the first problem; `validate` gives all.
-    pub async fn run_text(&self, request: RunText) -> Result<JobId, ApiError> { todo!() }
-
-    /// Newest first.
-    pub async fn list_runs(&self, before: Option<JobId>, limit: u32) -> Result<Vec<RunSummary>, ApiError> { todo!() }
-    pub async fn get_run(&self, id: JobId) -> Result<RunView, ApiError> { todo!() }
-    pub async fn list_jobs(&self, run: JobId, query: JobQuery) -> Result<JobPage, ApiError> { todo!() }
-    pub async fn read_log(&self, query: LogQuery) -> Result<LogPage, ApiError> { todo!() }
-    pub async fn cancel_run(&self, id: JobId) -> Result<(), ApiError> { todo!() }
-    pub async fn resume_run(&self, id: JobId) -> Result<(), ApiError> { todo!() }
-    /// Resolves when the run has ended.
-    pub async fn wait_run(&self, id: JobId) -> Result<RunSummary, ApiError> { todo!() }
-
-    pub async fn search(&self, request: SearchRequest) -> Result<SearchResults, ApiError> { todo!() }
-    pub async fn get_document(&self, id: DocumentId) -> Result<DocumentView, ApiError> { todo!() }
-
-    pub async fn settings(&self) -> Result<Settings, ApiError> { todo!() }
-    pub async fn set_settings(&self, settings: Settings) -> Result<(), ApiError> { todo!() }
-    pub async fn info(&self) -> Result<AppInfo, ApiError> { todo!() }
-    pub async fn doctor(&self) -> Vec<Check> { todo!() }
-    /// Stops starting work, lets running tasks end or go back to the queue within 10 s, and closes the files.
-    pub async fn close(self) { todo!() }
+/// What the clones share.
+struct Core {
+    data_dir: PathBuf,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    /// `None` for a reader.
+    engine: Option<Engine>,
+    library: Library,
+    settings: SettingsFile,
+    events: broadcast::Sender<AppEvent>,
+    renderers: Semaphore,
+    server: Mutex<Option<control::Server>>,
+    closing: CancellationToken,
 }

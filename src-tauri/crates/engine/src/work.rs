@@ -183,7 +183,9 @@ impl From<quaero_store::StoreError> for TaskError {
 pub(crate) type LogSink = Arc<dyn Fn(LogLevel, String) + Send + Sync>;
 /// Writes child tasks while a task is running.
 pub(crate) type SpawnSink = Arc<
-    dyn Fn(Vec<NewTask>) -> futures::future::BoxFuture<'static, Result<u32, TaskError>> + Send + Sync,
+    dyn Fn(Vec<NewTask>) -> futures::future::BoxFuture<'static, Result<u32, TaskError>>
+        + Send
+        + Sync,
 >;
 
 /// A task in the hands of its worker.
@@ -220,8 +222,9 @@ impl JobContext {
     /// # Errors
     /// If it does not fit; validation makes that impossible for runs that were accepted.
     pub fn config<C: DeserializeOwned>(&self) -> Result<C, TaskError> {
-        serde_json::from_value((*self.config).clone())
-            .map_err(|e| TaskError::permanent("invalid_config", format!("The step's settings do not fit: {e}.")))
+        serde_json::from_value((*self.config).clone()).map_err(|e| {
+            TaskError::permanent("invalid_config", format!("The step's settings do not fit: {e}."))
+        })
     }
 
     /// The task's data as a type.
@@ -229,8 +232,9 @@ impl JobContext {
     /// # Errors
     /// If it was written by another version of the worker.
     pub fn payload<P: DeserializeOwned>(&self) -> Result<P, TaskError> {
-        serde_json::from_value(self.payload.clone())
-            .map_err(|e| TaskError::permanent("invalid_payload", format!("The task's data does not fit: {e}.")))
+        serde_json::from_value(self.payload.clone()).map_err(|e| {
+            TaskError::permanent("invalid_payload", format!("The task's data does not fit: {e}."))
+        })
     }
 
     /// Writes a line to the run's log.

@@ -1,71 +1,241 @@
 //! SQLite: connections, migrations, one module per table. All SQL of Quaero is in this crate, and
 //! only its writer writes.
+//!
+//! Architecture invariants, held by the schema and by [`Store::inconsistencies`]:
+//! - a status moves only along the table of transitions, and its event is written with it;
+//! - counters equal what they count;
+//! - a running job has a lease, and a lease of another process is void;
+//! - a job ends after its children, and gets none once it has ended.
 
-use serde::{Deserialize, Serialize};
+mod change;
+mod consistent;
+mod documents;
+mod error;
+mod folder;
+mod jobs;
+mod logs;
+mod query;
+mod runs;
+mod search;
+mod time;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures::future::BoxFuture;
 pub use quaero_contract::DocumentId;
+use sqlx::{Connection, SqlitePool};
+use tokio::{
+    sync::{Mutex, broadcast},
+    task::JoinHandle,
+};
 
-/// A document as a worker hands it in. Saved under (`source_type`, `source_id`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct NewDocument {
-    /// Where it comes from: `web` or `file`.
-    pub source_type: String,
-    /// What identifies it there: a normalised address or an absolute path.
-    pub source_id: String,
-    /// Its address, if it has one.
-    pub url: Option<String>,
-    /// Its title; the store falls back to `source_id`.
-    pub title: String,
-    /// The content as Markdown.
-    pub markdown: String,
-    /// Author, date, language, content type and the like.
-    pub metadata: serde_json::Map<String, serde_json::Value>,
-    /// Tags beyond those of the definition. The store makes them lower-case.
-    pub tags: Vec<String>,
-    /// blake3 of the bytes it was made from, in hex. Tells a later run that nothing has changed.
-    pub source_hash: String,
-    /// The bytes it was made from, if they should be kept for `transform` (they are compressed).
-    pub original: Option<Vec<u8>>,
-    /// When the source was read, in milliseconds since 1970.
-    pub fetched_ms: i64,
+pub use change::Change;
+pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
+pub use error::{Result, StoreError};
+pub use folder::Lock;
+pub use jobs::{Claimed, LaneState, Lease, Leased, POISON_AFTER, Place, TaskRow};
+pub use logs::{LogRow, Logs};
+pub use query::Query;
+pub use runs::{NewRun, NewStep, RunProgress, RunState, StepRow};
+pub use time::rfc3339;
+pub use writer::Tx;
+
+use writer::Writer;
+
+/// What a process may do with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Take the folder's lock, bring the schema up to date and write.
+    Write,
+    /// Only read, beside a process that may be writing.
+    Read,
 }
 
-/// What is known of a document without reading its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentState {
-    /// The document.
-    pub id: DocumentId,
-    /// See [`NewDocument::source_hash`].
-    pub source_hash: String,
+/// The store. Cheap to clone; closed when [`Store::close`] is called on one of the clones.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: Arc<Path>,
+    readers: SqlitePool,
+    logs: Logs,
+    writing: Option<Writing>,
 }
 
-/// An error of the store.
-#[derive(Debug, thiserror::Error)]
-#[error("being written")]
-pub struct StoreError;
+#[derive(Clone, Debug)]
+struct Writing {
+    writer: Writer,
+    epoch: i64,
+    was_unclean: bool,
+    /// Held until close: the lock file, and the writer's task with its connection.
+    held: Arc<Mutex<Option<(Lock, JoinHandle<sqlx::SqliteConnection>)>>>,
+}
 
-/// The store. Cheap to clone.
-#[derive(Clone)]
-pub struct Store;
-
-#[allow(clippy::unused_async, clippy::todo, missing_docs)]
 impl Store {
-    /// What is known of the document with this source, if there is one.
-    pub async fn document_state(&self, source_type: &str, source_id: &str) -> Result<Option<DocumentState>, StoreError> { let _ = (source_type, source_id); todo!() }
-    /// The whole document with its original bytes (decompressed), for `transform`.
-    pub async fn document_with_original(&self, id: DocumentId) -> Result<Option<NewDocument>, StoreError> { let _ = id; todo!() }
-    /// Ids of documents with all of `tags`, of any of `source_types` (empty: any), written or seen by run `run` (None: any run), after `after`, ascending, at most `limit`.
-    pub async fn document_ids(&self, filter: &DocumentFilter, after: Option<DocumentId>, limit: u32) -> Result<Vec<DocumentId>, StoreError> { let _ = (filter, after, limit); todo!() }
-    /// Rebuilds the full-text index and proves it against the documents. Returns how many documents it holds.
-    pub async fn rebuild_index(&self) -> Result<u32, StoreError> { todo!() }
-}
+    /// Opens the store in a data folder, creating both if need be (for writing).
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another process writes; [`StoreError::Newer`] and
+    /// [`StoreError::Corrupt`] without having changed a byte; [`StoreError::Io`] if the folder
+    /// cannot be used.
+    pub async fn open(folder: &Path, access: Access, now_ms: i64) -> Result<Self> {
+        match access {
+            Access::Read => {
+                folder::check_database(folder).await?;
+                let readers = folder::readers(folder).await?;
+                let logs = Logs::open(folder, access).await?;
+                Ok(Self { folder: folder.into(), readers, logs, writing: None })
+            }
+            Access::Write => {
+                folder::create(folder)?;
+                let lock = Lock::acquire(folder)?;
+                let opened = folder::open_writer(folder, now_ms).await?;
+                let readers = folder::readers(folder).await?;
+                let logs = Logs::open(folder, access).await?;
+                let (writer, task) = Writer::start(opened.conn, opened.epoch);
+                let writing = Writing {
+                    writer,
+                    epoch: opened.epoch,
+                    was_unclean: opened.was_unclean,
+                    held: Arc::new(Mutex::new(Some((lock, task)))),
+                };
+                Ok(Self { folder: folder.into(), readers, logs, writing: Some(writing) })
+            }
+        }
+    }
 
-/// Which documents.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct DocumentFilter {
-    /// With all of these tags.
-    pub tags: Vec<String>,
-    /// Of one of these source types; empty means any.
-    pub source_types: Vec<String>,
-    /// Written or seen by this run.
-    pub run: Option<quaero_contract::JobId>,
+    /// Runs `change` in a transaction of its own savepoint and answers after it is durable.
+    /// The closure must not wait for anything but the database.
+    ///
+    /// # Errors
+    /// What the closure returns, or that the commit failed; nothing has been changed then.
+    pub async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.writer()?.write(false, change).await
+    }
+
+    /// As [`Store::write`], before everything that is queued: for cancel.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_urgent<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.writer()?.write(true, change).await
+    }
+
+    /// What has been committed, from now on, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`] if this process only reads.
+    pub fn changes(&self) -> Result<broadcast::Receiver<Arc<[Change]>>> {
+        Ok(self.writer()?.subscribe())
+    }
+
+    fn writer(&self) -> Result<&Writer> {
+        self.writing.as_ref().map(|w| &w.writer).ok_or(StoreError::ReadOnly)
+    }
+
+    /// The epoch of the process that runs the engine on this folder now, if one does.
+    ///
+    /// # Errors
+    /// If the folder or the database cannot be read.
+    pub async fn live_epoch(&self) -> Result<Option<i64>> {
+        if let Some(writing) = &self.writing {
+            return Ok(Some(writing.epoch));
+        }
+        if Lock::holder(&self.folder)?.is_none() {
+            return Ok(None);
+        }
+        Ok(sqlx::query_scalar("SELECT max(id) FROM epochs").fetch_one(&self.readers).await?)
+    }
+
+    /// Whether the process before this one ended without closing the store.
+    #[must_use]
+    pub fn was_unclean(&self) -> bool {
+        self.writing.as_ref().is_some_and(|w| w.was_unclean)
+    }
+
+    /// The log of runs.
+    #[must_use]
+    pub const fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.folder.join(folder::DATABASE)
+    }
+
+    /// The linked SQLite's version.
+    #[must_use]
+    pub fn sqlite_version() -> &'static str {
+        folder::SQLITE_VERSION
+    }
+
+    /// Everything that contradicts what must always be true, in plain words; empty if all is well.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn inconsistencies(&self) -> Result<Vec<String>> {
+        let mut found = consistent::violations(&mut *self.readers.acquire().await?).await?;
+        if let Ok(writer) = self.writer() {
+            let index = writer.write(false, |tx| Box::pin(consistent::check_index(tx))).await;
+            found.extend(
+                index.err().map(|e| format!("the search index differs from the documents: {e}")),
+            );
+        }
+        Ok(found)
+    }
+
+    /// Writes what is queued, marks the stop as clean and closes all files. Other clones of the
+    /// store get [`StoreError::Closed`] from then on.
+    ///
+    /// # Errors
+    /// If SQLite fails. The lock is released in any case.
+    pub async fn close(&self, now_ms: i64) -> Result<()> {
+        let Some(writing) = &self.writing else {
+            self.readers.close().await;
+            return Ok(());
+        };
+        let Some((lock, task)) = writing.held.lock().await.take() else { return Ok(()) };
+        self.logs.close().await;
+        let epoch = writing.epoch;
+        let marked = writing
+            .writer
+            .write(false, move |tx| {
+                Box::pin(async move {
+                    sqlx::query("UPDATE epochs SET stopped_ms = ? WHERE id = ?")
+                        .bind(now_ms)
+                        .bind(epoch)
+                        .execute(&mut tx.conn)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await;
+        self.readers.close().await;
+        writing.writer.stop();
+        if let Ok(mut conn) = task.await {
+            // Folds the write-ahead log into the database, so that a copy of the file is whole.
+            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut conn).await;
+            conn.close().await?;
+        }
+        drop(lock);
+        marked
+    }
 }

@@ -1,1 +1,290 @@
 //! Job definitions: parsed with places, checked all at once, never run while being checked.
+//!
+//! [`check`] turns a file into a [`Definition`] or into a list of all that is wrong with it;
+//! [`Definition::bind`] puts the values of one run into it. Nothing here has side effects or
+//! evaluates anything, and everything has a limit ([`LIMITS`]).
+//!
+//! The way through the files: `source` reads text into a tree that knows its places, `shape` makes
+//! a definition of it, `schema` and `format` check configurations, `placeholder` and `bind` fill
+//! in values.
+
+mod bind;
+mod cron;
+mod duration;
+mod fault;
+mod format;
+mod order;
+mod placeholder;
+mod schema;
+mod shape;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use quaero_contract::Problem;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use duration::{DurationError, MAX_DURATION, parse_duration};
+
+use crate::work::Registry;
+use fault::{Faults, Span, Text};
+use source::Node;
+
+/// How much of anything a definition can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Levels of nested tables and lists.
+    pub depth: usize,
+    /// Steps of a definition.
+    pub steps: usize,
+    /// Bytes of one text.
+    pub string_bytes: usize,
+    /// Entries of one list or table.
+    pub items: usize,
+    /// Problems that are reported.
+    pub problems: usize,
+    /// Regular expressions and file patterns of one step.
+    pub patterns: usize,
+    /// Characters of one pattern.
+    pub pattern_chars: usize,
+    /// Bytes of one compiled pattern.
+    pub pattern_bytes: usize,
+    /// Bytes that filling placeholders may produce for one run.
+    pub output_bytes: usize,
+}
+
+/// The limits that hold for every definition.
+pub const LIMITS: Limits = Limits {
+    bytes: 256 * 1024,
+    depth: 32,
+    steps: 200,
+    string_bytes: 64 * 1024,
+    items: 10_000,
+    problems: 200,
+    patterns: 100,
+    pattern_chars: 500,
+    pattern_bytes: 1024 * 1024,
+    output_bytes: 1024 * 1024,
+};
+
+/// What happens when a step fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The run goes on; steps that depend on this one are skipped unless they always run.
+    #[default]
+    Continue,
+    /// No new step starts, and the run fails.
+    Fail,
+    /// As `Fail`, and everything that runs or waits is cancelled.
+    Fatal,
+    /// The step is run again, with growing pauses; then as `Fail`.
+    Retry,
+}
+
+/// What happens when too many of a run's tasks have failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureAction {
+    /// The run is stopped.
+    #[default]
+    StopAll,
+    /// Nothing; the failures are counted.
+    Continue,
+    /// The run goes on and carries a warning.
+    MarkWarning,
+}
+
+/// How many failures of tasks a run bears.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorTolerance {
+    /// This many may fail; 0 means any number.
+    pub max_child_failures: u32,
+    /// This share of the finished tasks may fail, in percent.
+    pub max_failure_percent: Option<f64>,
+    /// The share counts from this many finished tasks on.
+    pub min_sample: u32,
+    /// What happens beyond that.
+    pub failure_action: FailureAction,
+}
+
+/// A definition without errors.
+#[derive(Clone, Debug)]
+pub struct Definition {
+    /// `[a-z0-9_-]{1,64}`.
+    pub id: String,
+    /// Its name, for people.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// Tags for every document of a run.
+    pub tags: Vec<String>,
+    /// How long a run may take.
+    pub timeout: Option<Duration>,
+    /// Whether the schedule and the start of the program may run it.
+    pub enabled: bool,
+    /// Whether it is run when the program starts.
+    pub auto_start: bool,
+    /// When it is run: five cron fields.
+    pub schedule: Option<String>,
+    /// The whole of `[config]`.
+    pub config: Map<String, Value>,
+    /// The targets: `[config] variables`.
+    pub variables: Vec<Map<String, Value>>,
+    /// What targets are compared with: `[config] benchmarks`.
+    pub benchmarks: Vec<Map<String, Value>>,
+    /// How many failures a run bears.
+    pub error_tolerance: Option<ErrorTolerance>,
+    /// Definitions to run before.
+    pub pre_jobs: Vec<String>,
+    /// Definitions to run after.
+    pub post_jobs: Vec<String>,
+    /// The sign-in profile to use.
+    pub authentication: Option<String>,
+    /// In the order of the file, at least one.
+    pub steps: Vec<Step>,
+    /// The tree of `[config]`, if it has one.
+    settings: Option<Node>,
+    text: Text,
+}
+
+/// One step of a definition.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// `[A-Za-z0-9_-]{1,64}`, unique whatever the case.
+    pub name: String,
+    /// The name of its manager, never an alias.
+    pub step_type: String,
+    /// What it does.
+    pub description: String,
+    /// The steps it waits for. A step without `depends` waits for the one before it.
+    pub depends: Vec<String>,
+    /// What happens when it fails.
+    pub on_error: OnError,
+    /// Attempts in all, if `on_error` is `Retry`.
+    pub max_attempts: u32,
+    /// The pause before the second attempt, if `on_error` is `Retry`.
+    pub retry_delay: Duration,
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// Whether it runs even if steps before it failed.
+    pub always_run: bool,
+    /// Everything else, with placeholders still in it.
+    pub config: Value,
+    /// The tree of `config`.
+    source: Node,
+    /// The tree of `output_tags`.
+    tags: Option<Node>,
+    /// Its name in the text.
+    place: Span,
+}
+
+/// What can be read of a definition, right or wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Its id, or the file's name.
+    pub id: String,
+    /// Its name, or its id.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// The types of its steps as written, in the order of the file.
+    pub step_types: Vec<String>,
+}
+
+/// The result of checking a file.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// There exactly if there are no errors.
+    pub definition: Option<Definition>,
+    /// Everything that is wrong, in the order of the text.
+    pub problems: Vec<Problem>,
+    /// What a list can show in any case.
+    pub header: Header,
+}
+
+/// A definition with the values of one run put in; what the engine stores and works from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoundDefinition {
+    /// See [`Definition::id`].
+    pub id: String,
+    /// See [`Definition::name`].
+    pub name: String,
+    /// See [`Definition::tags`].
+    pub tags: Vec<String>,
+    /// See [`Definition::timeout`].
+    pub timeout: Option<Duration>,
+    /// Scalars of `[config]` as text, sorted by key; those in tables by their dotted path.
+    pub variables: Vec<(String, String)>,
+    /// See [`Definition::variables`].
+    pub targets: Vec<Map<String, Value>>,
+    /// See [`Definition::benchmarks`].
+    pub benchmarks: Vec<Map<String, Value>>,
+    /// See [`Definition::error_tolerance`].
+    pub error_tolerance: Option<ErrorTolerance>,
+    /// See [`Definition::pre_jobs`].
+    pub pre_jobs: Vec<String>,
+    /// See [`Definition::post_jobs`].
+    pub post_jobs: Vec<String>,
+    /// See [`Definition::authentication`].
+    pub authentication: Option<String>,
+    /// In the order of the file, at least one.
+    pub steps: Vec<BoundStep>,
+}
+
+/// A step with the values of one run put in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BoundStep {
+    /// See [`Step::name`].
+    pub name: String,
+    /// See [`Step::step_type`].
+    pub step_type: String,
+    /// See [`Step::description`].
+    pub description: String,
+    /// See [`Step::depends`].
+    pub depends: Vec<String>,
+    /// See [`Step::on_error`].
+    pub on_error: OnError,
+    /// See [`Step::max_attempts`].
+    pub max_attempts: u32,
+    /// See [`Step::retry_delay`].
+    pub retry_delay: Duration,
+    /// See [`Step::timeout`].
+    pub timeout: Option<Duration>,
+    /// See [`Step::always_run`].
+    pub always_run: bool,
+    /// Tags for every document of this step, beyond those of the definition. They are in `config`
+    /// too if the step type has such a field.
+    pub output_tags: Vec<String>,
+    /// The configuration; it fits the step type's schema.
+    pub config: Value,
+}
+
+/// Checks a file. A name that ends in `.json` means JSON, any other TOML.
+#[must_use]
+pub fn check(file_name: &str, bytes: &[u8], registry: &Registry) -> Checked {
+    let mut faults = Faults::default();
+    let source = source::read(file_name, bytes, &mut faults);
+    let header = shape::header(file_name, source.node.as_ref());
+    let definition = match source.node {
+        Some(node) if source.complete => {
+            shape::definition(node, &source.text, registry, &mut faults)
+        }
+        _ => None,
+    };
+    let definition = definition.filter(|_| faults.is_empty());
+    Checked { definition, problems: faults.into_problems(&source.text), header }
+}
+
+impl Definition {
+    /// The text it was read from, without a byte order mark.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text.source
+    }
+}

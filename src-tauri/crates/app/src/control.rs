@@ -1,0 +1,339 @@
+//! Handing requests to the process that runs the engine on a data folder.
+//!
+//! That process (it holds the folder's lock) listens on a local socket that only its user can open.
+//! A request is one line of JSON; the answer is one line, followed, for a run, by a line for every
+//! event and one for the end. Requests are limited in size, time and number, though whoever can
+//! open the socket can read the data folder anyway.
+
+mod socket;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
+use quaero_contract::{ApiError, ErrorCode, JobId, RunView};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{App, AppEvent, AppOptions, Core, Follow, Followed, Role, RunText, follow::stopped};
+
+/// Longest request: a definition of the greatest allowed size, escaped as JSON.
+const MAX_REQUEST: u64 = 2 * 1024 * 1024;
+/// Longest line of an answer.
+const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+/// How long a caller may take to send its request.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Callers at the same time.
+const MAX_CALLERS: usize = 32;
+/// How long to look for a process that has the lock but does not listen: it is starting or ending.
+const SEARCH_TIME: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Request {
+    Ping,
+    Cancel { run: JobId },
+    Resume { run: JobId },
+    Run(RunText),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Done,
+    Started { run: JobId },
+    Event(AppEvent),
+    Ended(Box<RunView>),
+    Failed(ApiError),
+}
+
+/// Where the engine of a data folder is.
+pub enum EngineAt {
+    /// In this process, which has just taken it.
+    Here(App),
+    /// In another process, which takes requests.
+    There(Remote),
+}
+
+impl EngineAt {
+    /// Takes the engine of a data folder, or finds the process that has it.
+    ///
+    /// # Errors
+    /// `busy` if another process has it and does not answer, or what [`App::open`] reports.
+    pub async fn open(data_dir: &Path) -> Result<Self, ApiError> {
+        let deadline = Instant::now() + SEARCH_TIME;
+        loop {
+            let options = AppOptions { data_dir: data_dir.to_owned(), role: Role::EngineForOwnRuns };
+            let busy = match App::open(options).await {
+                Ok(app) => return Ok(Self::Here(app)),
+                Err(error) if error.code == ErrorCode::Busy => error,
+                Err(error) => return Err(error),
+            };
+            let remote = Remote { data_dir: data_dir.to_owned() };
+            if remote.ping().await.is_ok() {
+                return Ok(Self::There(remote));
+            }
+            if Instant::now() >= deadline {
+                return Err(busy);
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// The process that runs the engine on a data folder, seen from another one.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    data_dir: PathBuf,
+}
+
+impl Remote {
+    /// Asks whether it is there.
+    ///
+    /// # Errors
+    /// If nobody answers.
+    pub async fn ping(&self) -> Result<(), ApiError> {
+        self.done(&Request::Ping).await
+    }
+
+    /// As [`App::cancel_run`].
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn cancel(&self, run: JobId) -> Result<(), ApiError> {
+        self.done(&Request::Cancel { run }).await
+    }
+
+    /// As [`App::resume_run`], and follows the run.
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn resume(&self, run: JobId) -> Result<Follow, ApiError> {
+        self.followed(&Request::Resume { run }).await
+    }
+
+    /// As [`App::run_text`], and follows the run.
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn run(&self, text: RunText) -> Result<Follow, ApiError> {
+        self.followed(&Request::Run(text)).await
+    }
+
+    async fn done(&self, request: &Request) -> Result<(), ApiError> {
+        let mut lines = self.ask(request).await?;
+        match next_answer(&mut lines).await? {
+            Answer::Done => Ok(()),
+            Answer::Failed(error) => Err(error),
+            Answer::Started { .. } | Answer::Event(_) | Answer::Ended(_) => Err(strange()),
+        }
+    }
+
+    async fn followed(&self, request: &Request) -> Result<Follow, ApiError> {
+        let mut lines = self.ask(request).await?;
+        let run = match next_answer(&mut lines).await? {
+            Answer::Started { run } => run,
+            Answer::Failed(error) => return Err(error),
+            Answer::Done | Answer::Event(_) | Answer::Ended(_) => return Err(strange()),
+        };
+        let (sender, follow) = Follow::channel(run);
+        tokio::spawn(async move {
+            loop {
+                let answer = tokio::select! {
+                    answer = next_answer(&mut lines) => answer,
+                    () = sender.closed() => return,
+                };
+                let (message, last) = match answer {
+                    Ok(Answer::Event(event)) => (Ok(Followed::Event(event)), false),
+                    Ok(Answer::Ended(view)) => (Ok(Followed::Ended(view)), true),
+                    Ok(Answer::Failed(error)) => (Err(error), true),
+                    Ok(Answer::Done | Answer::Started { .. }) => (Err(strange()), true),
+                    // It was killed, or has crashed.
+                    Err(_) => (Err(stopped(run)), true),
+                };
+                if sender.send(message).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(follow)
+    }
+
+    async fn ask(&self, request: &Request) -> Result<BufReader<Stream>, ApiError> {
+        let connected = async {
+            let address = socket::Address::of(&self.data_dir)?;
+            let stream = Stream::connect(address.name()?).await?;
+            write_line(&mut &stream, request).await?;
+            Ok(BufReader::new(stream))
+        };
+        match timeout(REQUEST_TIME, connected).await {
+            Ok(Ok(lines)) => Ok(lines),
+            Ok(Err(error)) => Err(silent(&error)),
+            Err(_) => Err(silent(&std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+/// Listens for the requests of other processes. Ends when dropped.
+pub(crate) struct Server {
+    task: JoinHandle<()>,
+    /// How many runs are being followed by other processes.
+    followed: watch::Receiver<usize>,
+}
+
+impl Server {
+    /// Starts to listen. The folder's lock must be held: what is left of an earlier process is
+    /// removed.
+    ///
+    /// # Errors
+    /// If the folder cannot hold a socket.
+    pub(crate) fn start(core: &Arc<Core>, data_dir: &Path) -> std::io::Result<Self> {
+        let address = socket::Address::of(data_dir)?;
+        let listener = address.listen()?;
+        let (count, followed) = watch::channel(0);
+        let core = Arc::downgrade(core);
+        let task = tokio::spawn(async move {
+            // The address holds what its name depends on.
+            let _address = address;
+            accept(listener, core, Arc::new(count)).await;
+        });
+        Ok(Self { task, followed })
+    }
+
+    /// Tells when no other process follows a run any more.
+    pub(crate) fn followed(&self) -> watch::Receiver<usize> {
+        self.followed.clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn accept(listener: Listener, core: Weak<Core>, followed: Arc<watch::Sender<usize>>) {
+    let callers = Arc::new(Semaphore::new(MAX_CALLERS));
+    loop {
+        let permit = Arc::clone(&callers).acquire_owned().await.expect("the semaphore is never closed");
+        let stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                // Out of files, for example. Trying at once would fail again.
+                tracing::warn!(%error, "A request from another process could not be taken.");
+                sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let Some(core) = core.upgrade() else { return };
+        let followed = Arc::clone(&followed);
+        tokio::spawn(async move {
+            let app = App { core };
+            if let Err(error) = serve(&app, stream, &followed).await {
+                tracing::debug!(%error, "A caller from another process has gone.");
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn serve(app: &App, stream: Stream, followed: &watch::Sender<usize>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(&stream);
+    let mut sender = &stream;
+    let request = match timeout(REQUEST_TIME, read_line::<Request>(&mut lines, MAX_REQUEST)).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(error)) => {
+            let refused = ApiError::new(ErrorCode::Invalid, format!("The request was not understood: {error}."))
+                .with_hint("The two processes may be different versions of Quaero. Close the other one first.");
+            return write_line(&mut sender, &Answer::Failed(refused)).await;
+        }
+        Err(_) => return Ok(()),
+    };
+    let events = app.events();
+    let started = match request {
+        Request::Ping => return write_line(&mut sender, &Answer::Done).await,
+        Request::Cancel { run } => {
+            let answer = app.cancel_run(run).await.map_or_else(Answer::Failed, |()| Answer::Done);
+            return write_line(&mut sender, &answer).await;
+        }
+        Request::Resume { run } => app.resume_run(run).await.map(|()| run),
+        Request::Run(text) => app.run_text(text).await,
+    };
+    let run = match started {
+        Ok(run) => run,
+        Err(error) => return write_line(&mut sender, &Answer::Failed(error)).await,
+    };
+    let _counted = Counted::new(followed);
+    write_line(&mut sender, &Answer::Started { run }).await?;
+    let mut follow = app.follow(run, events);
+    while let Some(message) = follow.next().await {
+        let answer = match message {
+            Ok(Followed::Event(event)) => Answer::Event(event),
+            Ok(Followed::Ended(view)) => Answer::Ended(view),
+            Err(error) => Answer::Failed(error),
+        };
+        write_line(&mut sender, &answer).await?;
+    }
+    Ok(())
+}
+
+/// Counts a followed run for as long as it lives.
+struct Counted<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|n| *n += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n -= 1);
+    }
+}
+
+async fn next_answer(lines: &mut BufReader<Stream>) -> Result<Answer, ApiError> {
+    read_line(lines, MAX_ANSWER).await.map_err(|error| silent(&error))
+}
+
+async fn read_line<T: for<'de> Deserialize<'de>>(
+    lines: &mut (impl AsyncBufRead + Unpin),
+    max: u64,
+) -> std::io::Result<T> {
+    let mut line = Vec::new();
+    lines.take(max).read_until(b'\n', &mut line).await?;
+    if line.last() != Some(&b'\n') {
+        let what = if line.is_empty() { "nothing was sent" } else { "a line is too long or incomplete" };
+        return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, what));
+    }
+    Ok(serde_json::from_slice(&line)?)
+}
+
+async fn write_line(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    stream.flush().await
+}
+
+fn silent(error: &std::io::Error) -> ApiError {
+    ApiError::new(ErrorCode::Busy, format!("The process that runs the engine does not answer: {error}."))
+        .with_hint("Close Quaero's window, or wait for the other command to end.")
+}
+
+fn strange() -> ApiError {
+    ApiError::new(ErrorCode::Internal, "The process that runs the engine gave an answer that does not fit.")
+        .with_hint("It may be another version of Quaero. Close it first.")
+}
+
+#[cfg(test)]
+mod tests;

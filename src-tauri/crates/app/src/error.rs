@@ -1,0 +1,55 @@
+//! Errors of the layers below become the one shape that reaches the user. Each kind is decided on
+//! here, once; a new kind does not compile until it is.
+
+use quaero_contract::{ApiError, ErrorCode, ErrorPlace, Problem, Severity};
+use quaero_store::StoreError;
+
+/// An error of the store.
+pub(crate) fn store(error: StoreError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        StoreError::Locked { .. } => ApiError::new(ErrorCode::Busy, message)
+            .with_hint("Use that one, or close it first."),
+        StoreError::Newer { .. } => ApiError::new(ErrorCode::Storage, message)
+            .with_hint("Install the newest version of Quaero, or name another data folder. Nothing was changed."),
+        StoreError::Corrupt { .. } => ApiError::new(ErrorCode::Corrupt, message)
+            .with_hint("Nothing was changed. Copies of earlier states are in the folder `backups` beside it."),
+        StoreError::Io { .. } => ApiError::new(ErrorCode::Storage, message)
+            .with_hint("Check that the folder exists and can be written, or name another one."),
+        StoreError::Full => ApiError::new(ErrorCode::Storage, message)
+            .with_hint("Make room on it. Runs can then be resumed."),
+        StoreError::ReadOnly => ApiError::new(ErrorCode::Conflict, message),
+        StoreError::Closed => ApiError::new(ErrorCode::Conflict, "Quaero is closing."),
+        StoreError::Panicked(_) | StoreError::Database(_) => ApiError::new(ErrorCode::Internal, message),
+    }
+}
+
+/// A file of the data folder that cannot be used.
+pub(crate) fn file(what: &str, error: &std::io::Error) -> ApiError {
+    ApiError::new(ErrorCode::Storage, format!("{what}: {error}."))
+        .with_hint("Check that the data folder exists and can be written.")
+}
+
+/// A run that was asked for and is not there.
+pub(crate) fn no_run(id: quaero_contract::JobId) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("There is no run {id}."))
+        .with_hint("List them: quaero runs list")
+}
+
+/// A definition that cannot run, by the first of its errors.
+pub(crate) fn problems(file: &str, problems: &[Problem]) -> ApiError {
+    let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let Some(first) = errors().next() else {
+        return ApiError::new(ErrorCode::Internal, format!("{file} was refused without a reason."));
+    };
+    let more = match errors().count() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    ApiError {
+        code: ErrorCode::Invalid,
+        message: format!("{}{more}", first.message),
+        hint: first.fix.clone(),
+        place: Some(ErrorPlace { file: file.to_owned(), line: first.line, column: first.column }),
+    }
+}

@@ -1,0 +1,241 @@
+//! The formats that a text field can have. A schema names one (`"format": "glob"`); this is the
+//! only place that says what it means.
+
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::{LIMITS, cron, duration::parse_duration, fault::quote};
+
+/// Why a value does not have the format.
+pub(super) struct Misfit {
+    pub(super) code: &'static str,
+    /// Follows the name of the field: "must be …".
+    pub(super) message: String,
+    pub(super) fix: Option<String>,
+}
+
+fn misfit(code: &'static str, message: impl Into<String>) -> Misfit {
+    Misfit { code, message: message.into(), fix: None }
+}
+
+impl Misfit {
+    fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+}
+
+/// Checks a value against a format. Formats that are not listed here accept everything.
+pub(super) fn check(format: &str, value: &Value) -> Result<(), Misfit> {
+    match value {
+        Value::String(text) => match format {
+            "regex" => regex(text),
+            "glob" => glob(text),
+            "uri" => uri(text),
+            "host" => host(text),
+            "tag" => tag(text),
+            "id" => id(text),
+            "folder" => folder(text),
+            "duration" => duration(text).map(drop),
+            "timeout" => timeout(text),
+            "schedule" => schedule(text),
+            _ => Ok(()),
+        },
+        Value::Number(number) => {
+            let fits = match format {
+                "uint8" => number.as_u64().is_some_and(|n| u8::try_from(n).is_ok()),
+                "uint16" => number.as_u64().is_some_and(|n| u16::try_from(n).is_ok()),
+                "uint32" => number.as_u64().is_some_and(|n| u32::try_from(n).is_ok()),
+                "int32" => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
+                _ => true,
+            };
+            if fits { Ok(()) } else { Err(misfit("out_of_range", format!("cannot be {number}."))) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn regex(text: &str) -> Result<(), Misfit> {
+    if text.chars().count() > LIMITS.pattern_chars {
+        return Err(misfit(
+            "bad_regex",
+            format!("is longer than {} characters.", LIMITS.pattern_chars),
+        )
+        .fix("Split it into several patterns."));
+    }
+    match regex::RegexBuilder::new(text).size_limit(LIMITS.pattern_bytes).nest_limit(50).build() {
+        Ok(_) => Ok(()),
+        Err(regex::Error::CompiledTooBig(_)) => {
+            Err(misfit("bad_regex", "becomes too large when compiled.")
+                .fix("Use smaller repetition counts."))
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text.lines().rev().find_map(|line| line.strip_prefix("error: "));
+            let reason = reason.unwrap_or("it does not parse");
+            Err(misfit(
+                "bad_regex",
+                format!("is not a regular expression that works here: {reason}."),
+            ))
+        }
+    }
+}
+
+fn glob(text: &str) -> Result<(), Misfit> {
+    if text.is_empty() || text.chars().count() > LIMITS.pattern_chars {
+        return Err(misfit(
+            "bad_glob",
+            format!("must have 1 to {} characters.", LIMITS.pattern_chars),
+        ));
+    }
+    // Braces nest by recursion.
+    let mut depth = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > 8 {
+            return Err(misfit("bad_glob", "nests braces more than 8 deep."));
+        }
+    }
+    let glob = globset::Glob::new(text)
+        .map_err(|error| misfit("bad_glob", format!("is not a file pattern: {}.", error.kind())))?;
+    regex::bytes::RegexBuilder::new(glob.regex())
+        .size_limit(LIMITS.pattern_bytes)
+        .build()
+        .map(drop)
+        .map_err(|_| misfit("bad_glob", "becomes too large when compiled."))
+}
+
+fn uri(text: &str) -> Result<(), Misfit> {
+    let bad = |message: String| misfit("bad_url", message);
+    if text.len() > 2048 {
+        return Err(bad("is longer than 2048 bytes.".to_owned()));
+    }
+    let url = Url::parse(text).map_err(|error| {
+        let fault = bad(format!("is not a web address: {error}."));
+        if text.contains('.') && !text.contains("://") && !text.contains(char::is_whitespace) {
+            return fault.fix(format!("Write `https://{}`.", quote(text)));
+        }
+        fault
+    })?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad(format!("must start with http:// or https://, not {}:", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("must not contain a user name or password.".to_owned())
+            .fix("Use a sign-in profile (`authentication`) instead."));
+    }
+    Ok(())
+}
+
+fn host(text: &str) -> Result<(), Misfit> {
+    let bare_ipv6 = text.parse::<std::net::Ipv6Addr>().is_ok();
+    if bare_ipv6 || (!text.is_empty() && !text.contains('*') && Host::parse(text).is_ok()) {
+        return Ok(());
+    }
+    let fault =
+        misfit("bad_host", "must be the name or the address of a host, such as `localhost`.");
+    let host = Url::parse(text)
+        .or_else(|_| Url::parse(&format!("http://{text}")))
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    Err(match host {
+        Some(host) if !host.is_empty() && !host.contains('*') => {
+            fault.fix(format!("Write `{host}`."))
+        }
+        _ => fault,
+    })
+}
+
+fn tag(text: &str) -> Result<(), Misfit> {
+    let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != ',' && c != '"';
+    let lower = text.to_lowercase();
+    let fits = !text.is_empty() && text.chars().count() <= 64 && text.chars().all(allowed);
+    if fits && lower == text {
+        return Ok(());
+    }
+    let fault = misfit(
+        "bad_tag",
+        "must be a tag: 1 to 64 lower-case characters without spaces, commas or quotes.",
+    );
+    let better: String =
+        lower.trim().chars().take(64).map(|c| if allowed(c) { c } else { '-' }).collect();
+    Err(if better.is_empty() { fault } else { fault.fix(format!("Write `{}`.", quote(&better))) })
+}
+
+fn id(text: &str) -> Result<(), Misfit> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    if is_reserved(text) {
+        return Err(misfit("bad_id", "is a name that Windows keeps for a device.")
+            .fix(format!("Write `{text}-job`.")));
+    }
+    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+        return Ok(());
+    }
+    let fault = misfit("bad_id", "must be 1 to 64 of the characters a-z, 0-9, `_` and `-`.");
+    let mut better = String::new();
+    for c in text.chars().flat_map(char::to_lowercase).take(200) {
+        if allowed(c) {
+            better.push(c);
+        } else if !better.is_empty() && !better.ends_with('-') {
+            better.push('-');
+        }
+    }
+    better.truncate(64);
+    let better = better.trim_end_matches('-');
+    Err(if better.is_empty() || is_reserved(better) {
+        fault
+    } else {
+        fault.fix(format!("Write `{better}`."))
+    })
+}
+
+/// Names that Windows keeps for devices and that no file can have there.
+fn is_reserved(text: &str) -> bool {
+    let device = |text: &str| matches!(text, "con" | "prn" | "aux" | "nul");
+    let numbered = |text: &str| matches!(text.as_bytes(), [b'c', b'o', b'm', n] | [b'l', b'p', b't', n] if n.is_ascii_digit());
+    device(text) || numbered(text)
+}
+
+fn folder(text: &str) -> Result<(), Misfit> {
+    if text.trim().is_empty() {
+        return Err(misfit("bad_folder", "must be the path of a folder."));
+    }
+    if text.len() > 4096 || text.contains('\0') {
+        return Err(misfit(
+            "bad_folder",
+            "must be a path of at most 4096 bytes without NUL characters.",
+        ));
+    }
+    Ok(())
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, Misfit> {
+    parse_duration(text).map_err(|error| {
+        let fault = misfit("bad_duration", format!("must be a length of time: {error}."));
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && text.len() < 10 {
+            return fault.fix(format!("Add a unit: `{text}s`."));
+        }
+        fault.fix("Write it like `500ms`, `30s` or `2h30m`.")
+    })
+}
+
+fn timeout(text: &str) -> Result<(), Misfit> {
+    if text.is_empty() || duration(text)? > std::time::Duration::ZERO {
+        return Ok(());
+    }
+    Err(misfit("out_of_range", "must be longer than 0.").fix("Leave it out for no limit."))
+}
+
+fn schedule(text: &str) -> Result<(), Misfit> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    cron::check(text).map_err(|reason| {
+        misfit("bad_cron", format!("is not a schedule. {reason}"))
+            .fix("Write for example `0 7 * * *` for every day at 7:00.")
+    })
+}

@@ -1,0 +1,605 @@
+//! The JobProcessor: claims tasks the moment they may run and hands each to its worker.
+//!
+//! It never asks on the off chance. A commit that makes a task runnable wakes it, a task that ends
+//! wakes it, and one timer stands for everything that has to wait for a time.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::FutureExt;
+use quaero_contract::{JobId, JobKind, LogLevel};
+use quaero_store::{Change, Claimed, LaneState, LogRow, Store, StoreError};
+use serde_json::Value;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    complete::{self, Done, Ending, Recorded},
+    coordinator::rows,
+    work::{JobContext, Outcome, Registry, TaskError},
+};
+
+/// A task that takes longer than this is given up.
+const TASK_LIMIT: Duration = Duration::from_secs(600);
+/// How soon a storage fault that may pass is met with another try, in milliseconds.
+const STORAGE_PAUSE_MS: u64 = 1_000;
+
+/// What the engine asks of the processor.
+pub(crate) enum Command {
+    /// Work on this run from now on.
+    Adopt(JobId),
+    /// Start nothing more; let running tasks end within the time given, put the others back, and
+    /// answer when none is left.
+    Stop {
+        /// How long running tasks may still take.
+        grace: Duration,
+        /// Answered at the end.
+        stopped: oneshot::Sender<()>,
+    },
+}
+
+pub(crate) struct Processor {
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// How many tasks run at the same time.
+    pub(crate) width: usize,
+    runs: BTreeMap<JobId, Run>,
+    lanes: HashMap<String, LaneUse>,
+    /// The run that was served last; the next one goes first.
+    last_served: JobId,
+    tasks: JoinSet<Finished>,
+    /// After a storage fault: nothing is claimed before this time.
+    resting_until_ms: i64,
+}
+
+/// A run that this process works on.
+#[derive(Default)]
+struct Run {
+    cancelled: CancellationToken,
+    /// Lanes that may hold runnable tasks, and when to look; `i64::MAX` waits for the lane itself.
+    lanes: BTreeMap<String, i64>,
+    steps: HashMap<JobId, Step>,
+}
+
+#[derive(Clone)]
+struct Step {
+    config: Arc<Value>,
+    tags: Arc<[String]>,
+}
+
+#[derive(Default)]
+struct LaneUse {
+    running: u32,
+    last_start_ms: i64,
+    paused_until_ms: i64,
+    /// As its last task said; unknown until one has run.
+    rule: Option<(u32, u32)>,
+}
+
+struct Finished {
+    lane: String,
+    pause_ms: u64,
+}
+
+/// A run's lane in which something may be claimed.
+struct Candidate {
+    run: JobId,
+    lane: String,
+    state: LaneState,
+    rule: Option<(u32, u32)>,
+}
+
+/// What a claim found there.
+struct Served {
+    run: JobId,
+    lane: String,
+    claimed: Vec<Claimed>,
+    /// When to look again; `None` waits for the lane.
+    next_ms: Option<i64>,
+    full: bool,
+}
+
+impl Processor {
+    pub(crate) fn new(
+        store: Store,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        width: usize,
+    ) -> Self {
+        Self {
+            store,
+            registry,
+            clock,
+            width: width.max(1),
+            runs: BTreeMap::new(),
+            lanes: HashMap::new(),
+            last_served: JobId(0),
+            tasks: JoinSet::new(),
+            resting_until_ms: 0,
+        }
+    }
+
+    /// Works until told to stop.
+    pub(crate) async fn serve(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut changes: broadcast::Receiver<Arc<[Change]>>,
+    ) {
+        loop {
+            let wake_ms = self.dispatch().await;
+            let pause = wake_ms.map(|at| u64::try_from(at - self.clock.now_ms()).unwrap_or(0));
+            let clock = self.clock.clone();
+            let timer = async move {
+                match pause {
+                    Some(ms) => clock.sleep(Duration::from_millis(ms)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(change) => self.notice(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.look_everywhere().await,
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                Some(finished) = self.tasks.join_next() => self.finished(finished.ok()),
+                command = commands.recv() => match command {
+                    Some(Command::Adopt(run)) => self.adopt(run).await,
+                    Some(Command::Stop { grace, stopped }) => {
+                        self.stop(grace).await;
+                        // The engine may have gone away meanwhile.
+                        let _ = stopped.send(());
+                        return;
+                    }
+                    None => return self.stop(Duration::ZERO).await,
+                },
+                () = timer => {}
+            }
+            // Everything else that has happened by now goes into the same look.
+            while let Ok(change) = changes.try_recv() {
+                self.notice(&change);
+            }
+            while let Some(finished) = self.tasks.try_join_next() {
+                self.finished(finished.ok());
+            }
+        }
+    }
+
+    async fn adopt(&mut self, run: JobId) {
+        self.runs.entry(run).or_default();
+        self.look_into(run).await;
+    }
+
+    async fn look_everywhere(&mut self) {
+        for run in self.runs.keys().copied().collect::<Vec<_>>() {
+            self.look_into(run).await;
+        }
+    }
+
+    /// Asks the store in which lanes a run has tasks, and whether it was cancelled or has ended.
+    async fn look_into(&mut self, run: JobId) {
+        let seen = self
+            .store
+            .write(move |tx| {
+                Box::pin(
+                    async move { Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?)) },
+                )
+            })
+            .await;
+        match seen {
+            Ok((Some(state), lanes)) if !state.status.is_terminal() => {
+                if let Some(entry) = self.runs.get_mut(&run) {
+                    if state.cancel_requested {
+                        entry.cancelled.cancel();
+                    }
+                    entry.lanes.extend(lanes.into_iter().map(|lane| (lane, 0)));
+                }
+            }
+            Ok(_) => {
+                self.runs.remove(&run);
+            }
+            Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
+        }
+    }
+
+    fn notice(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Ready { run, lane, at_ms } => {
+                    if let Some(entry) = self.runs.get_mut(run) {
+                        let look = entry.lanes.entry(lane.clone()).or_insert(i64::MAX);
+                        *look = (*look).min(*at_ms);
+                    }
+                }
+                Change::CancelRequested { run } => {
+                    if let Some(entry) = self.runs.get(run) {
+                        entry.cancelled.cancel();
+                    }
+                }
+                Change::Status { run, kind: JobKind::Parent, status, .. }
+                    if status.is_terminal() =>
+                {
+                    self.runs.remove(run);
+                }
+                Change::Status { .. } | Change::Saved { .. } | Change::Progress(_) => {}
+            }
+        }
+    }
+
+    fn finished(&mut self, finished: Option<Finished>) {
+        let Some(finished) = finished else { return };
+        let now_ms = self.clock.now_ms();
+        if let Some(lane) = self.lanes.get_mut(&finished.lane) {
+            lane.running = lane.running.saturating_sub(1);
+            let pause = i64::try_from(finished.pause_ms).unwrap_or(i64::MAX);
+            lane.paused_until_ms = lane.paused_until_ms.max(now_ms.saturating_add(pause));
+        }
+        // Its place may be what another task of the lane was waiting for.
+        for run in self.runs.values_mut() {
+            if let Some(look) = run.lanes.get_mut(&finished.lane) {
+                *look = (*look).min(now_ms);
+            }
+        }
+    }
+
+    /// Claims what may start now. Returns when to look again if nothing else happens.
+    async fn dispatch(&mut self) -> Option<i64> {
+        loop {
+            let now_ms = self.clock.now_ms();
+            let free = self.width.saturating_sub(self.tasks.len());
+            if free == 0 || self.runs.is_empty() {
+                return None;
+            }
+            if self.resting_until_ms > now_ms {
+                return Some(self.resting_until_ms);
+            }
+            let candidates = self.candidates(now_ms);
+            if candidates.is_empty() {
+                return self.next_look();
+            }
+            match self.claim(candidates, free, now_ms).await {
+                Ok(served) => self.start(served, now_ms).await,
+                Err(error) => {
+                    tracing::error!(%error, "tasks could not be claimed");
+                    if !complete::passes(&error) {
+                        return None;
+                    }
+                    self.resting_until_ms =
+                        now_ms.saturating_add(i64::try_from(STORAGE_PAUSE_MS).unwrap_or(i64::MAX));
+                }
+            }
+        }
+    }
+
+    /// The lanes to look into now; the run after the one that was served last comes first.
+    fn candidates(&self, now_ms: i64) -> Vec<Candidate> {
+        let later = self
+            .runs
+            .range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
+        let order = later.chain(self.runs.range(..=self.last_served));
+        order
+            .filter(|(_, run)| !run.cancelled.is_cancelled())
+            .flat_map(|(id, run)| run.lanes.iter().map(move |(lane, look)| (*id, lane, *look)))
+            .filter(|(_, _, look)| *look <= now_ms)
+            .filter_map(|(run, lane, _)| {
+                let usage = self.lanes.get(lane);
+                if usage.is_some_and(|u| u.paused_until_ms > now_ms) {
+                    return None;
+                }
+                let state = LaneState {
+                    running: usage.map_or(0, |u| u.running),
+                    last_start_ms: usage.map_or(0, |u| u.last_start_ms),
+                };
+                Some(Candidate { run, lane: lane.clone(), state, rule: usage.and_then(|u| u.rule) })
+            })
+            .collect()
+    }
+
+    fn next_look(&self) -> Option<i64> {
+        self.runs
+            .values()
+            .filter(|run| !run.cancelled.is_cancelled())
+            .flat_map(|run| &run.lanes)
+            .filter(|(_, look)| **look < i64::MAX)
+            .map(|(lane, look)| (*look).max(self.lanes.get(lane).map_or(0, |u| u.paused_until_ms)))
+            .min()
+    }
+
+    async fn claim(
+        &self,
+        candidates: Vec<Candidate>,
+        free: usize,
+        now_ms: i64,
+    ) -> Result<Vec<Served>, StoreError> {
+        let mut free = u32::try_from(free).unwrap_or(u32::MAX);
+        let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX)).max(1);
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    let mut used: HashMap<String, LaneState> = HashMap::new();
+                    let mut served = Vec::new();
+                    for Candidate { run, lane, state, rule } in candidates {
+                        if free == 0 {
+                            break;
+                        }
+                        let state = used.entry(lane.clone()).or_insert(state);
+                        let room = match rule {
+                            // The first task tells the lane's rule.
+                            None => 1,
+                            Some((_, delay)) if delay > 0 => 1,
+                            Some((limit, _)) => limit.saturating_sub(state.running),
+                        };
+                        let ask = room.min(share).min(free);
+                        let claimed = tx.claim(run, &lane, *state, ask, now_ms).await?;
+                        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+                        free -= count.min(free);
+                        if count > 0 {
+                            state.running += count;
+                            state.last_start_ms = now_ms;
+                        }
+                        let full = count == ask && ask > 0;
+                        let next_ms = if full {
+                            Some(now_ms)
+                        } else {
+                            tx.next_start(run, &lane, *state, now_ms).await?
+                        };
+                        served.push(Served { run, lane, claimed, next_ms, full });
+                    }
+                    Ok(served)
+                })
+            })
+            .await
+    }
+
+    async fn start(&mut self, served: Vec<Served>, now_ms: i64) {
+        for Served { run, lane, claimed, next_ms, full } in served {
+            let usage = self.lanes.entry(lane.clone()).or_default();
+            for task in &claimed {
+                usage.running += 1;
+                usage.last_start_ms = now_ms;
+                usage.rule = Some((task.lane_limit, task.lane_delay_ms));
+            }
+            let delay = usage.rule.map_or(0, |(_, delay)| i64::from(delay));
+            if let Some(entry) = self.runs.get_mut(&run) {
+                let look = match next_ms {
+                    Some(_) if full => now_ms.saturating_add(delay),
+                    Some(at) => at.max(now_ms.saturating_add(delay.min(1))),
+                    None => i64::MAX,
+                };
+                entry.lanes.insert(lane, look);
+            }
+            if !claimed.is_empty() {
+                self.last_served = run;
+            }
+            for task in claimed {
+                self.launch(task, now_ms).await;
+            }
+        }
+    }
+
+    async fn launch(&mut self, task: Claimed, now_ms: i64) {
+        let step = match self.step(task.run, task.step).await {
+            Ok(step) => step,
+            Err(error) => {
+                tracing::error!(%error, step = %task.step, "a step's settings could not be read");
+                Step { config: Arc::new(Value::Null), tags: Arc::from([]) }
+            }
+        };
+        let cancelled =
+            self.runs.get(&task.run).map(|run| run.cancelled.clone()).unwrap_or_default();
+        let attempt = Attempt {
+            store: self.store.clone(),
+            registry: self.registry.clone(),
+            clock: self.clock.clone(),
+            step,
+            cancelled,
+            task,
+            now_ms,
+        };
+        self.tasks.spawn(attempt.run());
+    }
+
+    async fn step(&mut self, run: JobId, step: JobId) -> Result<Step, StoreError> {
+        if let Some(known) = self.runs.get(&run).and_then(|r| r.steps.get(&step)) {
+            return Ok(known.clone());
+        }
+        let (config, mut tags) = self.store.write(move |tx| Box::pin(tx.step_config(step))).await?;
+        let own = config.get("output_tags").and_then(Value::as_array).into_iter().flatten();
+        tags.extend(own.filter_map(|tag| tag.as_str().map(ToOwned::to_owned)));
+        let known = Step { config: Arc::new(config), tags: tags.into() };
+        if let Some(entry) = self.runs.get_mut(&run) {
+            entry.steps.insert(step, known.clone());
+        }
+        Ok(known)
+    }
+
+    /// Waits for the running tasks, then puts back those that did not end in time.
+    async fn stop(&mut self, grace: Duration) {
+        let limit = self.clock.sleep(grace);
+        tokio::pin!(limit);
+        loop {
+            tokio::select! {
+                ended = self.tasks.join_next() => {
+                    if ended.is_none() {
+                        return;
+                    }
+                }
+                () = &mut limit => break,
+            }
+        }
+        for run in self.runs.values() {
+            run.cancelled.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// One attempt at one task.
+struct Attempt {
+    store: Store,
+    registry: Registry,
+    clock: Arc<dyn Clock>,
+    step: Step,
+    cancelled: CancellationToken,
+    task: Claimed,
+    now_ms: i64,
+}
+
+impl Attempt {
+    async fn run(self) -> Finished {
+        let ending = self.work().await;
+        let recorded = self.record(&ending).await;
+        let mut pause_ms = 0;
+        match &recorded {
+            Recorded::Failed(message) => {
+                self.log(LogLevel::Error, format!("{}: {message}", self.task.name))
+            }
+            Recorded::Requeued(message, ms) => {
+                self.log(
+                    LogLevel::Warn,
+                    format!(
+                        "{}: {message} Trying again in {} s.",
+                        self.task.name,
+                        ms.div_ceil(1_000)
+                    ),
+                );
+                if let Ending::Failed(TaskError {
+                    retry: crate::work::Retry::PauseLane { ms },
+                    ..
+                }) = &ending
+                {
+                    pause_ms = *ms;
+                }
+            }
+            Recorded::Stale => {
+                tracing::warn!(job = %self.task.lease.job, "the result of a task that is no longer ours")
+            }
+            Recorded::Ended => {}
+        }
+        Finished { lane: self.task.lane, pause_ms }
+    }
+
+    /// Lets the worker work, whatever it does.
+    async fn work(&self) -> Ending {
+        let Some(worker) = self.registry.worker(&self.task.task_type).cloned() else {
+            let message = format!("This version of Quaero cannot do `{}`.", self.task.task_type);
+            return Ending::Failed(TaskError::permanent("unknown_task_type", message));
+        };
+        let context = self.context();
+        let guarded = AssertUnwindSafe(worker.run(&context)).catch_unwind();
+        let result = tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => return Ending::Interrupted,
+            result = guarded => result,
+            () = self.clock.sleep(TASK_LIMIT) => {
+                let message = format!("It took longer than {} minutes.", TASK_LIMIT.as_secs() / 60);
+                return Ending::Failed(TaskError::transient("timeout", message));
+            }
+        };
+        match result {
+            Ok(Ok(outcome)) => self.prepare(outcome).await,
+            Ok(Err(error)) => Ending::Failed(error),
+            Err(_) => {
+                Ending::Failed(TaskError::permanent("panic", "The worker failed unexpectedly."))
+            }
+        }
+    }
+
+    /// Hashing and compressing take time that belongs to no async thread.
+    async fn prepare(&self, outcome: Outcome) -> Ending {
+        let tags = self.step.tags.clone();
+        match tokio::task::spawn_blocking(move || Done::new(outcome, &tags)).await {
+            Ok(done) => Ending::Done(Arc::new(done)),
+            Err(_) => {
+                Ending::Failed(TaskError::permanent("panic", "The result could not be prepared."))
+            }
+        }
+    }
+
+    /// Commits the ending. While the store cannot write, for example because the disk is full, the
+    /// result is kept and tried again.
+    async fn record(&self, ending: &Ending) -> Recorded {
+        let mut pause = Duration::from_millis(STORAGE_PAUSE_MS);
+        loop {
+            let (lease, ending, registry) =
+                (self.task.lease, ending.clone(), self.registry.clone());
+            let now_ms = self.clock.now_ms();
+            let written = self
+                .store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        complete::complete(tx, lease, &ending, &registry, now_ms).await
+                    })
+                })
+                .await;
+            match written {
+                Ok(recorded) => return recorded,
+                Err(error) if complete::passes(&error) && !self.cancelled.is_cancelled() => {
+                    tracing::error!(%error, job = %lease.job, "a result could not be written; trying again");
+                    self.clock.sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(30));
+                }
+                Err(error) => {
+                    // The lease stays; the next start takes the task back.
+                    tracing::error!(%error, job = %lease.job, "a result could not be written");
+                    return Recorded::Stale;
+                }
+            }
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: String) {
+        log(&self.store, &*self.clock, self.task.run, self.task.lease.job, level, message);
+    }
+
+    fn context(&self) -> JobContext {
+        let (store, clock, task) = (self.store.clone(), self.clock.clone(), &self.task);
+        let (run, job, lease) = (task.run, task.lease.job, task.lease);
+        let (log_store, log_clock) = (store.clone(), clock.clone());
+        let spawn_store = store.clone();
+        JobContext {
+            id: job,
+            step_id: task.step,
+            run_id: run,
+            depth: task.depth,
+            attempt: u32::try_from(task.lease.attempt).unwrap_or(u32::MAX),
+            name: task.name.clone(),
+            config: self.step.config.clone(),
+            payload: task.payload.clone(),
+            tags: self.step.tags.clone(),
+            cancelled: self.cancelled.clone(),
+            store,
+            log: Arc::new(move |level, message| {
+                log(&log_store, &*log_clock, run, job, level, message)
+            }),
+            spawn: Arc::new(move |tasks| {
+                let (store, now_ms) = (spawn_store.clone(), clock.now_ms());
+                Box::pin(async move {
+                    let children = rows(tasks);
+                    let written = store
+                        .write(move |tx| {
+                            Box::pin(
+                                async move { complete::spawn(tx, lease, &children, now_ms).await },
+                            )
+                        })
+                        .await?;
+                    let lost = || TaskError::permanent("cancelled", "The task is no longer ours.");
+                    Ok(u32::try_from(written.ok_or_else(lost)?).unwrap_or(u32::MAX))
+                })
+            }),
+            now_ms: self.now_ms,
+        }
+    }
+}
+
+fn log(store: &Store, clock: &dyn Clock, run: JobId, job: JobId, level: LogLevel, message: String) {
+    store.logs().write(LogRow { run, job: Some(job), at_ms: clock.now_ms(), level, message });
+}

@@ -1,0 +1,280 @@
+//! An engine on a temporary folder, and workers that do as their configuration tells them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use quaero_contract::{JobId, RunSummary};
+use quaero_engine::{
+    Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
+    work::{
+        JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError,
+    },
+};
+use quaero_store::{Access, NewDocument, NewRun, NewStep, Store};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+/// The computer's time, but nobody waits long.
+struct Hasty;
+
+impl Clock for Hasty {
+    fn now_ms(&self) -> i64 {
+        // A thousand times as fast, so that backoffs pass at once.
+        SystemClock.now_ms().wrapping_mul(1_000)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(duration / 1_000)
+    }
+}
+
+#[derive(Default)]
+pub struct Witness {
+    starts: AtomicU64,
+    together: AtomicU64,
+    most: AtomicU64,
+    attempts: Mutex<BTreeMap<JobId, u32>>,
+    order: Mutex<Vec<String>>,
+    started: Notify,
+}
+
+pub struct Step(NewStep);
+
+impl Step {
+    pub fn new(name: &str, config: Value) -> Self {
+        Self(NewStep {
+            name: name.to_owned(),
+            step_type: "test".to_owned(),
+            description: String::new(),
+            config,
+            depends: Vec::new(),
+            on_error: "continue".to_owned(),
+            always_run: false,
+        })
+    }
+
+    pub fn after(mut self, steps: &[&str]) -> Self {
+        self.0.depends = steps.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    pub fn on_error(mut self, strategy: &str) -> Self {
+        self.0.on_error = strategy.to_owned();
+        self
+    }
+}
+
+struct Manager;
+
+impl StepManager for Manager {
+    fn step_type(&self) -> &'static str {
+        "test"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::Schema::default()
+    }
+
+    fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
+        Ok(vec![task(&step.name, &step.config)])
+    }
+}
+
+fn task(name: &str, config: &Value) -> NewTask {
+    let limit = config["lane_limit"].as_u64().map_or(u32::MAX, |n| u32::try_from(n).unwrap());
+    NewTask {
+        task_type: "test",
+        name: name.to_owned(),
+        key: Some(name.to_owned()),
+        payload: json!({}),
+        lane: Lane { name: "test".into(), limit, delay_ms: 0 },
+    }
+}
+
+struct Worker(Arc<Witness>);
+
+#[async_trait]
+impl JobWorker for Worker {
+    fn task_type(&self) -> &'static str {
+        "test"
+    }
+
+    async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
+        let witness = &self.0;
+        let number = witness.starts.fetch_add(1, SeqCst) + 1;
+        let together = witness.together.fetch_add(1, SeqCst) + 1;
+        witness.most.fetch_max(together, SeqCst);
+        let _leaves = Leaves(witness);
+        witness.order.lock().unwrap().push(job.name.clone());
+        let attempt =
+            *witness.attempts.lock().unwrap().entry(job.id).and_modify(|n| *n += 1).or_insert(1);
+        witness.started.notify_waiters();
+
+        let number_of = |key: &str| job.config[key].as_u64();
+        if job.config["panic"] == true {
+            panic!("asked to panic");
+        }
+        if job.config["fail"] == true {
+            return Err(TaskError::permanent("asked", "asked to fail"));
+        }
+        if number_of("flaky").is_some_and(|n| u64::from(attempt) <= n) {
+            return Err(TaskError::transient("flaky", "asked to fail for now"));
+        }
+        let leaf = u64::from(job.depth) >= number_of("depth").unwrap_or(0);
+        let hangs = (leaf && job.config["hang"] == true)
+            || number_of("hang_after").is_some_and(|n| number > n);
+        // After a restart the same tasks find another witness and go on.
+        if hangs && !job.store().was_reopened() {
+            std::future::pending::<()>().await;
+        }
+        tokio::task::yield_now().await;
+        let width = if leaf { 0 } else { number_of("width").unwrap_or(0) };
+        let children =
+            (0..width).map(|n| task(&format!("{}/{n}", job.name), &job.config)).collect();
+        let document = NewDocument {
+            source_type: "test".to_owned(),
+            source_id: job.name.clone(),
+            markdown: format!("Document of {}", job.name),
+            ..NewDocument::default()
+        };
+        Ok(Outcome { documents: vec![document], children, ..Outcome::default() })
+    }
+}
+
+struct Leaves<'a>(&'a Witness);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.together.fetch_sub(1, SeqCst);
+    }
+}
+
+trait Reopened {
+    fn was_reopened(&self) -> bool;
+}
+
+impl Reopened for Store {
+    fn was_reopened(&self) -> bool {
+        self.folder().join("second").exists()
+    }
+}
+
+pub struct Bench {
+    folder: TempDir,
+    store: Store,
+    engine: Engine,
+    witness: Arc<Witness>,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), Adopt::All).await
+    }
+
+    async fn on(folder: TempDir, adopt: Adopt) -> Self {
+        let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
+        let witness = Arc::new(Witness::default());
+        let registry =
+            Registry::default().with_manager(Manager).with_worker(Worker(witness.clone()));
+        let options = EngineOptions { adopt, width: 8 };
+        let engine =
+            Engine::start(store.clone(), registry, Arc::new(Hasty), options).await.unwrap();
+        Self { folder, store, engine, witness }
+    }
+
+    /// Stops the engine as a closing window does, and opens the folder again.
+    pub async fn restart(self, adopt: Adopt) -> Self {
+        self.engine.stop(Duration::ZERO).await;
+        self.store.close(0).await.unwrap();
+        std::fs::write(self.folder.path().join("second"), "").unwrap();
+        Self::on(self.folder, adopt).await
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub async fn submit(&self, steps: Vec<Step>) -> JobId {
+        let request = format!("request {}", self.store.list_runs(None, 1_000).await.unwrap().len());
+        self.submit_as(&request, steps).await
+    }
+
+    pub async fn submit_as(&self, request_id: &str, steps: Vec<Step>) -> JobId {
+        let run = NewRun {
+            request_id: request_id.to_owned(),
+            definition_id: "test".to_owned(),
+            name: "Test".to_owned(),
+            definition_text: "test".to_owned(),
+            variables: Vec::new(),
+            tags: vec!["Test".to_owned()],
+            auth_id: None,
+            steps: steps.into_iter().map(|step| step.0).collect(),
+        };
+        self.engine.submit(run).await.unwrap()
+    }
+
+    /// Waits for the end of a run.
+    pub async fn wait(&self, run: JobId) -> RunSummary {
+        let mut events = self.engine.events();
+        loop {
+            let progress = self.store.run_progress(run).await.unwrap().unwrap();
+            if progress.status.is_terminal() {
+                return progress.summary(None, 0);
+            }
+            // Any event is a reason to look again; so is having missed some.
+            while let Ok(event) = events.recv().await {
+                if matches!(event, Event::Progress(p) if p.run.id == run) {
+                    break;
+                }
+            }
+        }
+    }
+
+    pub async fn until_starts(&self, count: u64) {
+        loop {
+            let started = self.witness.started.notified();
+            if self.starts() >= count {
+                return;
+            }
+            started.await;
+        }
+    }
+
+    pub async fn until_running(&self, _run: JobId) {
+        self.until_starts(3).await;
+    }
+
+    pub fn starts(&self) -> u64 {
+        self.witness.starts.load(SeqCst)
+    }
+
+    pub fn most_together(&self) -> u64 {
+        self.witness.most.load(SeqCst)
+    }
+
+    pub fn order(&self) -> Vec<String> {
+        self.witness.order.lock().unwrap().clone()
+    }
+
+    pub async fn step_statuses(&self, run: JobId) -> Vec<&'static str> {
+        let progress = self.store.run_progress(run).await.unwrap().unwrap();
+        progress.steps.iter().map(|step| step.status.as_str()).collect()
+    }
+
+    pub async fn assert_consistent(&self) {
+        assert_eq!(self.store.inconsistencies().await.unwrap(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,474 @@
+//! Documents: unique by where they come from, written only when their content has changed.
+
+use std::io::{Read, Write};
+
+use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use quaero_contract::{DocumentId, DocumentView, JobId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use crate::{Store, change::Change, error::Result, jobs::Place, time::rfc3339, writer::Tx};
+
+/// Original bytes are never inflated beyond this.
+const MAX_ORIGINAL: u64 = 64 * 1024 * 1024;
+
+/// A document as a worker hands it in. Saved under (`source_type`, `source_id`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewDocument {
+    /// Where it comes from: `web` or `file`.
+    pub source_type: String,
+    /// What identifies it there: a normalised address or an absolute path.
+    pub source_id: String,
+    /// Its address, if it has one.
+    pub url: Option<String>,
+    /// Its title; the store falls back to `source_id`.
+    pub title: String,
+    /// The content as Markdown.
+    pub markdown: String,
+    /// Author, date, language, content type and the like.
+    pub metadata: Map<String, Value>,
+    /// Tags beyond those of the definition. The store makes them lower-case.
+    pub tags: Vec<String>,
+    /// blake3 of the bytes it was made from, in hex. Tells a later run that nothing has changed.
+    pub source_hash: String,
+    /// The bytes it was made from, if they should be kept for `transform` (they are compressed).
+    pub original: Option<Vec<u8>>,
+    /// When the source was read, in milliseconds since 1970.
+    pub fetched_ms: i64,
+}
+
+/// What is known of a document without reading its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentState {
+    /// The document.
+    pub id: DocumentId,
+    /// See [`NewDocument::source_hash`].
+    pub source_hash: String,
+}
+
+/// Which documents.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct DocumentFilter {
+    /// With all of these tags.
+    pub tags: Vec<String>,
+    /// Of one of these source types; empty means any.
+    pub source_types: Vec<String>,
+    /// Written or seen by this run.
+    pub run: Option<JobId>,
+}
+
+/// What saving a document did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveOutcome {
+    /// It is new.
+    Created,
+    /// Its content has changed.
+    Updated,
+    /// Its content is as it was.
+    Unchanged,
+}
+
+impl SaveOutcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// A document with everything computed that can be computed before the transaction.
+#[derive(Clone, Debug)]
+pub struct PreparedDocument {
+    document: NewDocument,
+    metadata: String,
+    site: Option<String>,
+    content_hash: String,
+    deflated: Option<Vec<u8>>,
+}
+
+impl PreparedDocument {
+    /// Hashes and compresses. `tags` are those of the definition and the step.
+    #[must_use]
+    pub fn new(mut document: NewDocument, tags: &[String]) -> Self {
+        document.title = one_line(&document.title);
+        if document.title.is_empty() {
+            document.title.clone_from(&document.source_id);
+        }
+        document.tags = clean_tags(document.tags.iter().chain(tags));
+        let metadata = Value::Object(std::mem::take(&mut document.metadata)).to_string();
+        let mut hasher = blake3::Hasher::new();
+        for part in [&document.title, &document.markdown, &metadata] {
+            hasher.update(part.as_bytes()).update(&[0]);
+        }
+        let deflated = document.original.take().map(|bytes| {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+            encoder
+                .write_all(&bytes)
+                .and_then(|()| encoder.finish())
+                .expect("writing to memory cannot fail")
+        });
+        Self {
+            site: document.url.as_deref().and_then(site),
+            content_hash: hasher.finalize().to_hex().to_string(),
+            metadata,
+            deflated,
+            document,
+        }
+    }
+}
+
+/// The host of an address, in lower case.
+fn site(url: &str) -> Option<String> {
+    let rest = url.split_once("://")?.1;
+    let host = rest.split(['/', '?', '#']).next()?;
+    Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(500) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+fn clean_tags<'a>(tags: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut tags: Vec<String> =
+        tags.map(|tag| tag.trim().to_ascii_lowercase()).filter(|tag| !tag.is_empty()).collect();
+    tags.sort();
+    tags.dedup();
+    tags
+}
+
+impl Tx {
+    /// Saves a document for a task of a step. The same content again changes only when it was seen.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn save_document(
+        &mut self,
+        place: Place,
+        document: &PreparedDocument,
+        now_ms: i64,
+    ) -> Result<(DocumentId, SaveOutcome)> {
+        let new = &document.document;
+        let known = sqlx::query(
+            "SELECT id, content_hash FROM documents WHERE source_type = ? AND source_id = ?",
+        )
+        .bind(&new.source_type)
+        .bind(&new.source_id)
+        .fetch_optional(&mut self.conn)
+        .await?;
+        let (id, outcome) = match known {
+            None => {
+                let id: i64 = sqlx::query_scalar(
+                    "INSERT INTO documents (source_type, source_id, url, site, title, markdown, metadata,
+                         content_hash, source_hash, run_id, created_ms, fetched_ms, last_synced_ms)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id",
+                )
+                .bind(&new.source_type)
+                .bind(&new.source_id)
+                .bind(&new.url)
+                .bind(&document.site)
+                .bind(&new.title)
+                .bind(&new.markdown)
+                .bind(&document.metadata)
+                .bind(&document.content_hash)
+                .bind(&new.source_hash)
+                .bind(place.run.0)
+                .bind(now_ms)
+                .bind(new.fetched_ms)
+                .fetch_one(&mut self.conn)
+                .await?;
+                (id, SaveOutcome::Created)
+            }
+            Some(row) if row.try_get::<&str, _>("content_hash")? == document.content_hash => {
+                let id: i64 = row.try_get("id")?;
+                sqlx::query(
+                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3 WHERE id = ?1",
+                )
+                .bind(id)
+                .bind(now_ms)
+                .bind(&new.source_hash)
+                .execute(&mut self.conn)
+                .await?;
+                (id, SaveOutcome::Unchanged)
+            }
+            Some(row) => {
+                let id: i64 = row.try_get("id")?;
+                sqlx::query(
+                    "UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, metadata = ?6,
+                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11
+                     WHERE id = ?1",
+                )
+                .bind(id)
+                .bind(&new.url)
+                .bind(&document.site)
+                .bind(&new.title)
+                .bind(&new.markdown)
+                .bind(&document.metadata)
+                .bind(&document.content_hash)
+                .bind(&new.source_hash)
+                .bind(place.run.0)
+                .bind(new.fetched_ms)
+                .bind(now_ms)
+                .execute(&mut self.conn)
+                .await?;
+                (id, SaveOutcome::Updated)
+            }
+        };
+        for tag in &new.tags {
+            sqlx::query(
+                "INSERT INTO document_tags (document_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            )
+            .bind(id)
+            .bind(tag)
+            .execute(&mut self.conn)
+            .await?;
+        }
+        if let (Some(bytes), true) = (&document.deflated, outcome != SaveOutcome::Unchanged) {
+            sqlx::query(
+                "INSERT INTO document_originals (document_id, deflated) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET deflated = ?2",
+            )
+            .bind(id)
+            .bind(bytes)
+            .execute(&mut self.conn)
+            .await?;
+        }
+        let id = DocumentId(id);
+        self.count_document(place, id, outcome).await?;
+        Ok((id, outcome))
+    }
+
+    /// Notes that a document's source was seen again, unchanged.
+    ///
+    /// # Errors
+    /// If there is no such document, or SQLite fails.
+    pub async fn touch_document(
+        &mut self,
+        place: Place,
+        id: DocumentId,
+        now_ms: i64,
+    ) -> Result<()> {
+        sqlx::query("UPDATE documents SET last_synced_ms = ?2 WHERE id = ?1")
+            .bind(id.0)
+            .bind(now_ms)
+            .execute(&mut self.conn)
+            .await?;
+        self.count_document(place, id, SaveOutcome::Unchanged).await
+    }
+
+    /// Counts a document once for its step and once for its run. Two addresses that lead to one
+    /// page are one document.
+    async fn count_document(
+        &mut self,
+        place: Place,
+        id: DocumentId,
+        outcome: SaveOutcome,
+    ) -> Result<()> {
+        let first_in_run: bool = sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM step_documents WHERE run_id = ? AND document_id = ?)",
+        )
+        .bind(place.run.0)
+        .bind(id.0)
+        .fetch_one(&mut self.conn)
+        .await?;
+        let first_in_step = sqlx::query(
+            "INSERT INTO step_documents (step_id, document_id, run_id, job_id, outcome) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(place.step.0)
+        .bind(id.0)
+        .bind(place.run.0)
+        .bind(place.parent.0)
+        .bind(outcome.as_str())
+        .execute(&mut self.conn)
+        .await?
+        .rows_affected()
+            == 1;
+        sqlx::query(
+            "UPDATE counters SET created = created + (?1 = 'created'), updated = updated + (?1 = 'updated'),
+                 unchanged = unchanged + (?1 = 'unchanged')
+             WHERE (job_id = ?2 AND ?3) OR (job_id = ?4 AND ?5)",
+        )
+        .bind(outcome.as_str())
+        .bind(place.run.0)
+        .bind(first_in_run)
+        .bind(place.step.0)
+        .bind(first_in_step)
+        .execute(&mut self.conn)
+        .await?;
+        if outcome != SaveOutcome::Unchanged {
+            self.note(Change::Saved { run: place.run, document: id });
+        }
+        self.touch(place.run);
+        Ok(())
+    }
+}
+
+impl Store {
+    /// What is known of the document with this source, if there is one.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn document_state(
+        &self,
+        source_type: &str,
+        source_id: &str,
+    ) -> Result<Option<DocumentState>> {
+        let row = sqlx::query(
+            "SELECT id, source_hash FROM documents WHERE source_type = ? AND source_id = ?",
+        )
+        .bind(source_type)
+        .bind(source_id)
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(DocumentState {
+            id: DocumentId(row.try_get("id")?),
+            source_hash: row.try_get("source_hash")?,
+        }))
+    }
+
+    /// The whole document with its original bytes, as it was handed in.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn document_with_original(&self, id: DocumentId) -> Result<Option<NewDocument>> {
+        let row = sqlx::query(
+            "SELECT d.*, o.deflated FROM documents d LEFT JOIN document_originals o ON o.document_id = d.id
+             WHERE d.id = ?",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let original = row.try_get::<Option<Vec<u8>>, _>("deflated")?.and_then(|deflated| {
+            let mut bytes = Vec::new();
+            DeflateDecoder::new(&*deflated).take(MAX_ORIGINAL).read_to_end(&mut bytes).ok()?;
+            Some(bytes)
+        });
+        Ok(Some(NewDocument {
+            source_type: row.try_get("source_type")?,
+            source_id: row.try_get("source_id")?,
+            url: row.try_get("url")?,
+            title: row.try_get("title")?,
+            markdown: row.try_get("markdown")?,
+            metadata: serde_json::from_str(row.try_get("metadata")?).unwrap_or_default(),
+            tags: self.tags(id).await?,
+            source_hash: row.try_get("source_hash")?,
+            original,
+            fetched_ms: row.try_get("fetched_ms")?,
+        }))
+    }
+
+    async fn tags(&self, id: DocumentId) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar("SELECT tag FROM document_tags WHERE document_id = ? ORDER BY tag")
+            .bind(id.0)
+            .fetch_all(&self.readers)
+            .await?)
+    }
+
+    /// The document for reading. `html` is left empty: rendering is not the store's business.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn get_document(&self, id: DocumentId) -> Result<Option<DocumentView>> {
+        let row = sqlx::query(
+            "SELECT source_type, source_id, url, title, markdown, metadata, run_id, fetched_ms, last_synced_ms
+             FROM documents WHERE id = ?",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(DocumentView {
+            id,
+            title: row.try_get("title")?,
+            source_type: row.try_get("source_type")?,
+            source_id: row.try_get("source_id")?,
+            url: row.try_get("url")?,
+            tags: self.tags(id).await?,
+            run_id: JobId(row.try_get("run_id")?),
+            fetched: rfc3339(row.try_get("fetched_ms")?),
+            last_synced: rfc3339(row.try_get("last_synced_ms")?),
+            markdown: row.try_get("markdown")?,
+            html: String::new(),
+            truncated: false,
+            metadata: serde_json::from_str(row.try_get("metadata")?).unwrap_or_default(),
+        }))
+    }
+
+    /// Ids of documents in ascending order: those after `after` that pass the filter, at most `limit`.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn document_ids(
+        &self,
+        filter: &DocumentFilter,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<DocumentId>> {
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT d.id FROM documents d WHERE d.id > ");
+        sql.push_bind(after.map_or(0, |id| id.0));
+        for tag in clean_tags(filter.tags.iter()) {
+            sql.push(" AND EXISTS (SELECT 1 FROM document_tags t WHERE t.document_id = d.id AND t.tag = ")
+                .push_bind(tag)
+                .push(")");
+        }
+        if !filter.source_types.is_empty() {
+            sql.push(" AND d.source_type IN (SELECT value FROM json_each(")
+                .push_bind(
+                    serde_json::to_string(&filter.source_types).expect("texts are plain data"),
+                )
+                .push("))");
+        }
+        if let Some(run) = filter.run {
+            sql.push(" AND EXISTS (SELECT 1 FROM step_documents s WHERE s.document_id = d.id AND s.run_id = ")
+                .push_bind(run.0)
+                .push(")");
+        }
+        sql.push(" ORDER BY d.id LIMIT ").push_bind(limit.clamp(1, 10_000));
+        let ids: Vec<i64> = sql.build_query_scalar().fetch_all(&self.readers).await?;
+        Ok(ids.into_iter().map(DocumentId).collect())
+    }
+
+    /// How many documents there are.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn count_documents(&self) -> Result<u32> {
+        Ok(sqlx::query_scalar("SELECT count(*) FROM documents").fetch_one(&self.readers).await?)
+    }
+
+    /// Rebuilds the full-text index and proves it against the documents. Returns how many
+    /// documents it holds.
+    ///
+    /// # Errors
+    /// If the index still differs from the documents, or SQLite fails.
+    pub async fn rebuild_index(&self) -> Result<u32> {
+        self.write(|tx| {
+            Box::pin(async move {
+                sqlx::query("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')")
+                    .execute(&mut tx.conn)
+                    .await?;
+                // Rank 1 compares the index with the documents; without it only the index's own
+                // structure is looked at.
+                sqlx::query(
+                    "INSERT INTO documents_fts (documents_fts, rank) VALUES ('integrity-check', 1)",
+                )
+                .execute(&mut tx.conn)
+                .await?;
+                Ok(sqlx::query_scalar("SELECT count(*) FROM documents")
+                    .fetch_one(&mut tx.conn)
+                    .await?)
+            })
+        })
+        .await
+    }
+}

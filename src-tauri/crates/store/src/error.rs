@@ -1,0 +1,95 @@
+//! What can go wrong with the store.
+
+use std::{path::PathBuf, sync::Arc};
+
+/// An error of the store. Cheap to clone, because one failed commit fails every command in it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process runs the engine on this data folder.
+    #[error("Process {pid} is already running the engine on {}.", folder.display())]
+    Locked {
+        /// The data folder.
+        folder: PathBuf,
+        /// The other process, 0 if it did not say.
+        pid: u32,
+    },
+    /// The database was written by a newer version of Quaero.
+    #[error("{} was written by a newer version of Quaero (format {found}, this one knows {known}).", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// The database is damaged, or is not one.
+    #[error("The database {} cannot be read: {detail}.", path.display())]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The folder or a file cannot be used.
+    #[error("{}: {source}.", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: Arc<std::io::Error>,
+    },
+    /// The disk is full.
+    #[error("The disk that holds the data folder is full.")]
+    Full,
+    /// This process opened the folder for reading only.
+    #[error("The data folder is open for reading only.")]
+    ReadOnly,
+    /// The store has been closed.
+    #[error("The store is closed.")]
+    Closed,
+    /// A writing closure panicked. Its changes were undone.
+    #[error("A change to the store failed unexpectedly: {0}.")]
+    Panicked(String),
+    /// Anything else that SQLite reports.
+    #[error("The database reports: {0}.")]
+    Database(Arc<sqlx::Error>),
+}
+
+/// SQLite's primary result codes that need a decision; see <https://sqlite.org/rescode.html>.
+mod code {
+    pub(super) const READONLY: i32 = 8;
+    pub(super) const CORRUPT: i32 = 11;
+    pub(super) const FULL: i32 = 13;
+    pub(super) const NOTADB: i32 = 26;
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let primary = match &error {
+            sqlx::Error::Database(db) => {
+                db.code().and_then(|c| c.parse::<i32>().ok()).map(|c| c & 0xff)
+            }
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
+            _ => None,
+        };
+        match primary {
+            Some(code::FULL) => Self::Full,
+            Some(code::READONLY) => Self::ReadOnly,
+            Some(code::CORRUPT | code::NOTADB) => {
+                Self::Corrupt { path: PathBuf::from("quaero.db"), detail: error.to_string() }
+            }
+            _ => Self::Database(Arc::new(error)),
+        }
+    }
+}
+
+impl StoreError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source: Arc::new(source) }
+    }
+}
+
+/// The result of a store function.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -1,0 +1,282 @@
+//! The data folder: its lock, and the way to an open database that never makes things worse.
+//!
+//! Lock → checks that change nothing → backup → migrate → a new epoch.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sqlx::{
+    Connection, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{
+        SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
+        SqliteSynchronous,
+    },
+};
+
+use crate::error::{Result, StoreError};
+
+pub(crate) const DATABASE: &str = "quaero.db";
+/// There from the moment the database was first complete: without the database, something is lost.
+const INITIALISED: &str = "initialised";
+const LOCK: &str = "engine.lock";
+/// `Quae`, in the file's header.
+const APPLICATION_ID: i64 = 0x5175_6165;
+const BACKUPS_KEPT: usize = 3;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The version of the linked SQLite, such as `3.51.3`.
+pub(crate) const SQLITE_VERSION: &str = match libsqlite3_sys::SQLITE_VERSION.to_str() {
+    Ok(version) => version,
+    Err(_) => "unknown",
+};
+
+// Before 3.51.3 two connections that write or checkpoint at the same instant can lose a commit.
+const _: () =
+    assert!(libsqlite3_sys::SQLITE_VERSION_NUMBER >= 3_051_003, "SQLite is older than 3.51.3");
+
+/// The right to run the engine on a folder. The operating system releases it when the process ends,
+/// however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(crate) fn acquire(folder: &Path) -> Result<Self> {
+        let path = folder.join(LOCK);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(StoreError::io(&path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked {
+                    folder: folder.to_owned(),
+                    pid: read_pid(&mut file),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(&path)(error)),
+        }
+        file.set_len(0)
+            .and_then(|()| write!(file, "{}", std::process::id()))
+            .map_err(StoreError::io(&path))?;
+        Ok(Self { _file: file })
+    }
+
+    /// The process that runs the engine on this folder, if one does; 0 if it is not known which.
+    ///
+    /// # Errors
+    /// If the lock file cannot be opened.
+    pub fn holder(folder: &Path) -> Result<Option<u32>> {
+        let path = folder.join(LOCK);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io(&path)(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(read_pid(&mut file))),
+            Err(TryLockError::Error(error)) => Err(StoreError::io(&path)(error)),
+        }
+    }
+}
+
+fn read_pid(file: &mut File) -> u32 {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut text));
+    read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Creates the folder, for its owner only.
+pub(crate) fn create(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(StoreError::io(folder))
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(Duration::from_secs(5))
+        .foreign_keys(true)
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON")
+        .pragma("temp_store", "MEMORY")
+        .pragma("mmap_size", "0")
+}
+
+pub(crate) async fn readers(folder: &Path) -> Result<SqlitePool> {
+    Ok(SqlitePoolOptions::new()
+        .max_connections(4)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options(&folder.join(DATABASE)).read_only(true))
+        .await?)
+}
+
+/// Looks at the database without changing a byte.
+///
+/// # Errors
+/// If it is missing although it was there before, damaged, of another program, or too new.
+pub(crate) async fn check_database(folder: &Path) -> Result<()> {
+    let path = folder.join(DATABASE);
+    let corrupt = |detail: String| StoreError::Corrupt { path: path.clone(), detail };
+    let length = match std::fs::metadata(&path) {
+        Ok(file) => file.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(StoreError::io(&path)(error)),
+    };
+    if length == 0 {
+        // SQLite would take an empty file for a new database and hide the loss.
+        if folder.join(INITIALISED).exists() {
+            return Err(corrupt(
+                "it is missing or empty, but this folder has held one before".to_owned(),
+            ));
+        }
+        return Ok(());
+    }
+    let mut conn = SqliteConnection::connect_with(&options(&path).read_only(true))
+        .await
+        .map_err(|e| corrupt(e.to_string()))?;
+    let application: i64 =
+        pragma(&mut conn, "PRAGMA application_id").await.map_err(|e| corrupt(e.to_string()))?;
+    let format: i64 =
+        pragma(&mut conn, "PRAGMA user_version").await.map_err(|e| corrupt(e.to_string()))?;
+    conn.close().await?;
+    // A process that was killed before the first migration leaves an empty database behind.
+    if application == 0 && format == 0 && !folder.join(INITIALISED).exists() {
+        return Ok(());
+    }
+    if application != APPLICATION_ID {
+        return Err(corrupt("it is not a database of Quaero's".to_owned()));
+    }
+    let known = newest_format();
+    if format > known {
+        return Err(StoreError::Newer { path, found: format, known });
+    }
+    Ok(())
+}
+
+fn newest_format() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+async fn pragma(conn: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
+pub(crate) struct Opened {
+    pub(crate) conn: SqliteConnection,
+    pub(crate) epoch: i64,
+    pub(crate) was_unclean: bool,
+}
+
+/// Brings the database up to date and starts a new epoch. The folder's lock must be held.
+pub(crate) async fn open_writer(folder: &Path, now_ms: i64) -> Result<Opened> {
+    check_database(folder).await?;
+    let path = folder.join(DATABASE);
+    let mut conn = SqliteConnection::connect_with(
+        &options(&path)
+            .create_if_missing(true)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("recursive_triggers", "ON")
+            .pragma("cache_size", "-16000")
+            .pragma("journal_size_limit", "67108864")
+            .optimize_on_close(true, 400),
+    )
+    .await?;
+    restrict(&path)?;
+    let format: i64 = pragma(&mut conn, "PRAGMA user_version").await?;
+    if format > 0 && format < newest_format() {
+        back_up(folder, &mut conn, format, now_ms).await?;
+    }
+    MIGRATIONS.run(&mut conn).await.map_err(|error| StoreError::Corrupt {
+        path: path.clone(),
+        detail: format!("bringing it up to date failed: {error}"),
+    })?;
+    let was_unclean: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)")
+            .fetch_one(&mut conn)
+            .await?;
+    if was_unclean {
+        let verdict: String =
+            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut conn).await?;
+        if verdict != "ok" {
+            return Err(StoreError::Corrupt { path, detail: verdict });
+        }
+    }
+    let epoch: i64 =
+        sqlx::query_scalar("INSERT INTO epochs (pid, started_ms) VALUES (?, ?) RETURNING id")
+            .bind(std::process::id())
+            .bind(now_ms)
+            .fetch_one(&mut conn)
+            .await?;
+    sqlx::query("UPDATE epochs SET stopped_ms = ?1 WHERE stopped_ms IS NULL AND id < ?2")
+        .bind(now_ms)
+        .bind(epoch)
+        .execute(&mut conn)
+        .await?;
+    let marker = folder.join(INITIALISED);
+    if !marker.exists() {
+        File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
+    }
+    Ok(Opened { conn, epoch, was_unclean })
+}
+
+/// Makes a file readable by its owner only.
+pub(crate) fn restrict(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+            .map_err(StoreError::io(path))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Copies the database before it is migrated, and keeps the newest few copies.
+async fn back_up(
+    folder: &Path,
+    conn: &mut SqliteConnection,
+    format: i64,
+    now_ms: i64,
+) -> Result<()> {
+    let backups = folder.join("backups");
+    create(&backups)?;
+    let target = backups.join(format!("quaero-{format}-{now_ms}.db"));
+    let partial = target.with_extension("partial");
+    if partial.exists() {
+        std::fs::remove_file(&partial).map_err(StoreError::io(&partial))?;
+    }
+    sqlx::query("VACUUM INTO ?").bind(partial.to_string_lossy().into_owned()).execute(conn).await?;
+    File::open(&partial).and_then(|file| file.sync_all()).map_err(StoreError::io(&partial))?;
+    std::fs::rename(&partial, &target).map_err(StoreError::io(&target))?;
+    let mut copies: Vec<PathBuf> = std::fs::read_dir(&backups)
+        .map_err(StoreError::io(&backups))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "db"))
+        .collect();
+    copies.sort_by_key(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok());
+    for old in copies.iter().rev().skip(BACKUPS_KEPT) {
+        std::fs::remove_file(old).map_err(StoreError::io(old))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The one writer. A task owns the only writing connection; everything else sends it closures.
+//!
+//! Group commit: whatever has queued while the last commit ran goes into one transaction, each
+//! command in a savepoint of its own, and every caller is answered after the commit. Under load
+//! the cost of a durable commit (one fsync) is therefore shared; alone, a command commits at once.
+
+use std::{any::Any, collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use quaero_contract::JobId;
+use sqlx::SqliteConnection;
+use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+
+use crate::{
+    change::Change,
+    error::{Result, StoreError},
+    runs,
+};
+
+/// How many commands share one commit at most.
+const BATCH: usize = 256;
+
+/// A transaction in the hands of a command.
+#[derive(Debug)]
+pub struct Tx {
+    pub(crate) conn: SqliteConnection,
+    pub(crate) epoch: i64,
+    changes: Vec<Change>,
+    touched: BTreeSet<JobId>,
+}
+
+impl Tx {
+    /// Notes something that others are told of after the commit.
+    pub(crate) fn note(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
+    /// The progress of this run has changed, or is to be told again.
+    pub fn touch(&mut self, run: JobId) {
+        self.touched.insert(run);
+    }
+
+    /// The epoch of this process.
+    #[must_use]
+    pub const fn epoch(&self) -> i64 {
+        self.epoch
+    }
+}
+
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+/// Gets the transaction, or why there is none, and says whether its changes stay.
+type Command = Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, (bool, Answer)> + Send>;
+
+/// Sends commands to the writer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Writer {
+    normal: mpsc::Sender<Command>,
+    urgent: mpsc::Sender<Command>,
+    changes: broadcast::Sender<Arc<[Change]>>,
+    stop: Arc<Notify>,
+}
+
+impl Writer {
+    /// Starts the writer on its connection. Its task gives the connection back after [`Writer::stop`].
+    pub(crate) fn start(
+        conn: SqliteConnection,
+        epoch: i64,
+    ) -> (Self, tokio::task::JoinHandle<SqliteConnection>) {
+        let (normal, normal_rx) = mpsc::channel(1024);
+        let (urgent, urgent_rx) = mpsc::channel(64);
+        let (changes, _) = broadcast::channel(4096);
+        let tx = Tx { conn, epoch, changes: Vec::new(), touched: BTreeSet::new() };
+        let stop = Arc::new(Notify::new());
+        let task = tokio::spawn(serve(tx, normal_rx, urgent_rx, changes.clone(), stop.clone()));
+        (Self { normal, urgent, changes, stop }, task)
+    }
+
+    /// Ends the writer when its queues are empty. Commands that come later find it closed.
+    pub(crate) fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// What has been committed, from now on, in order.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<[Change]>> {
+        self.changes.subscribe()
+    }
+
+    /// Runs `change` in a transaction and answers after it is durable.
+    pub(crate) async fn write<T, F>(&self, urgent: bool, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let command: Command = Box::new(move |tx: Result<&mut Tx>| {
+            async move {
+                let result = match tx {
+                    Ok(tx) => AssertUnwindSafe(change(tx))
+                        .catch_unwind()
+                        .await
+                        .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(&*panic)))),
+                    Err(error) => Err(error),
+                };
+                let ok = result.is_ok();
+                let finish: Answer = Box::new(move |committed| {
+                    // A caller that has gone away does not need the answer.
+                    let _ = reply.send(match committed {
+                        Ok(()) => result,
+                        Err(error) => Err(error),
+                    });
+                });
+                (ok, finish)
+            }
+            .boxed()
+        });
+        let queue = if urgent { &self.urgent } else { &self.normal };
+        queue.send(command).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+async fn serve(
+    mut tx: Tx,
+    mut normal: mpsc::Receiver<Command>,
+    mut urgent: mpsc::Receiver<Command>,
+    changes: broadcast::Sender<Arc<[Change]>>,
+    stop: Arc<Notify>,
+) -> SqliteConnection {
+    loop {
+        let first = tokio::select! {
+            biased;
+            Some(command) = urgent.recv() => command,
+            Some(command) = normal.recv() => command,
+            () = stop.notified() => return tx.conn,
+            else => return tx.conn,
+        };
+        let mut answers = Vec::new();
+        let outcome = group(&mut tx, first, &mut normal, &mut urgent, &mut answers).await;
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a commit failed");
+            // After most errors SQLite has rolled back by itself, and this one fails harmlessly.
+            let _ = execute(&mut tx.conn, "ROLLBACK").await;
+            tx.changes.clear();
+            tx.touched.clear();
+        }
+        let committed: Vec<Change> = std::mem::take(&mut tx.changes);
+        if !committed.is_empty() {
+            // Without a listener there is nobody to tell.
+            let _ = changes.send(committed.into());
+        }
+        for answer in answers {
+            answer(outcome.clone());
+        }
+    }
+}
+
+/// One transaction: `first` and what has queued behind it.
+async fn group(
+    tx: &mut Tx,
+    first: Command,
+    normal: &mut mpsc::Receiver<Command>,
+    urgent: &mut mpsc::Receiver<Command>,
+    answers: &mut Vec<Answer>,
+) -> Result<()> {
+    let mut state = execute(&mut tx.conn, "BEGIN IMMEDIATE").await;
+    let mut next = Some(first);
+    while let Some(command) = next {
+        if state.is_ok() {
+            state = execute(&mut tx.conn, "SAVEPOINT command").await;
+        }
+        if let Err(error) = state {
+            answers.push(command(Err(error.clone())).await.1);
+            return Err(error);
+        }
+        let mark = tx.changes.len();
+        let (ok, answer) = command(Ok(tx)).await;
+        answers.push(answer);
+        if !ok {
+            tx.changes.truncate(mark);
+            state = execute(&mut tx.conn, "ROLLBACK TO command").await;
+        }
+        if state.is_ok() {
+            state = execute(&mut tx.conn, "RELEASE command").await;
+        }
+        state.clone()?;
+        next = if answers.len() < BATCH {
+            urgent.try_recv().or_else(|_| normal.try_recv()).ok()
+        } else {
+            None
+        };
+    }
+    // Progress is read inside the transaction that changes it, so that it is never ahead or behind.
+    for run in std::mem::take(&mut tx.touched) {
+        let progress = runs::progress(&mut tx.conn, run).await?;
+        tx.changes.extend(progress.map(Change::Progress));
+    }
+    execute(&mut tx.conn, "COMMIT").await
+}
+
+async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<()> {
+    sqlx::query(sql).execute(conn).await?;
+    Ok(())
+}

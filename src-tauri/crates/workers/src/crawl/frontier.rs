@@ -1,0 +1,148 @@
+//! Which addresses a crawl goes to.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use quaero_engine::{
+    definition::{LIMITS, parse_duration},
+    work::{Lane, NewTask, TaskError},
+};
+use quaero_net::{AddressPolicy, Site, normalise};
+use regex::{RegexSet, RegexSetBuilder};
+use serde_json::json;
+use url::Url;
+
+use super::{CrawlConfig, TASK_TYPE, kind};
+use crate::extract::Link;
+
+/// More links of one page are not followed.
+pub(super) const MAX_LINKS: usize = 5_000;
+/// Deeper paths are made by machines for machines.
+const MAX_SEGMENTS: usize = 24;
+/// The same folder this often in one path is a link that leads back into itself.
+const MAX_REPEATS: usize = 3;
+/// Longer queries hold state, not the name of a page.
+const MAX_QUERY_BYTES: usize = 512;
+const MAX_PARAMETERS: usize = 16;
+
+/// A crawl's settings, ready to decide with.
+pub(super) struct Frontier {
+    pub(super) config: CrawlConfig,
+    pub(super) policy: AddressPolicy,
+    pub(super) page_timeout: Duration,
+    start: Vec<Url>,
+    sites: HashSet<Site>,
+    include: RegexSet,
+    exclude: RegexSet,
+    delay: Duration,
+}
+
+impl Frontier {
+    /// # Errors
+    /// If the settings do not fit; validation makes that impossible for runs that were accepted.
+    pub(super) fn new(config: CrawlConfig) -> Result<Self, TaskError> {
+        let invalid = |field: &str, reason: &dyn std::fmt::Display| {
+            TaskError::permanent("invalid_config", format!("The crawl's setting `{field}` does not fit: {reason}."))
+        };
+        let patterns = |field, patterns: &[String]| {
+            RegexSetBuilder::new(patterns)
+                .size_limit(LIMITS.pattern_bytes.saturating_mul(patterns.len().max(1)))
+                .nest_limit(50)
+                .build()
+                .map_err(|error| invalid(field, &error))
+        };
+        let policy = AddressPolicy::new(&config.allow_hosts).map_err(|error| invalid("allow_hosts", &error))?;
+        let start = config
+            .start_urls
+            .iter()
+            .map(|text| Url::parse(text).map(|url| normalise(&url)).map_err(|error| invalid("start_urls", &format!("{text}: {error}"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            sites: start.iter().map(|url| Site::of(url, &policy)).collect(),
+            include: patterns("include_patterns", &config.include_patterns)?,
+            exclude: patterns("exclude_patterns", &config.exclude_patterns)?,
+            delay: parse_duration(&config.request_delay).map_err(|error| invalid("request_delay", &error))?,
+            page_timeout: parse_duration(&config.page_timeout).map_err(|error| invalid("page_timeout", &error))?,
+            config,
+            policy,
+            start,
+        })
+    }
+
+    /// The start addresses.
+    pub(super) fn first_tasks(&self) -> Vec<NewTask> {
+        let mut seen = HashSet::new();
+        let fresh = self.start.iter().filter(|url| seen.insert(url.as_str()));
+        fresh.take(self.config.max_pages as usize).map(|url| self.task(url, None)).collect()
+    }
+
+    /// Whether an address belongs to the crawl's sites.
+    pub(super) fn covers(&self, url: &Url) -> bool {
+        !self.config.same_site || self.sites.contains(&Site::of(url, &self.policy))
+    }
+
+    /// Whether a link to this (normalised) address is followed.
+    pub(super) fn admits(&self, url: &Url) -> bool {
+        self.policy.check(url).is_ok()
+            && self.covers(url)
+            && (self.include.is_empty() || self.include.is_match(url.as_str()))
+            && !self.exclude.is_match(url.as_str())
+            && !kind::is_file_of_another_kind(url.path())
+            && !is_trap(url)
+    }
+
+    /// The links of a page that are followed, each once, in one spelling, in the page's order; and
+    /// whether there are more of them.
+    pub(super) fn select(&self, links: &[Link]) -> (Vec<Url>, bool) {
+        let mut seen = HashSet::new();
+        let mut selected = Vec::new();
+        for link in links {
+            if link.nofollow && self.config.respect_robots {
+                continue;
+            }
+            let url = normalise(&link.url);
+            if !self.admits(&url) || !seen.insert(url.clone()) {
+                continue;
+            }
+            if selected.len() == MAX_LINKS {
+                return (selected, true);
+            }
+            selected.push(url);
+        }
+        (selected, false)
+    }
+
+    /// The task of fetching a (normalised) address, in the lane of its host.
+    pub(super) fn task(&self, url: &Url, crawl_delay: Option<Duration>) -> NewTask {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or_default();
+        let delay = self.delay.max(crawl_delay.unwrap_or_default());
+        let delay_ms = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        NewTask {
+            task_type: TASK_TYPE,
+            name: url.to_string(),
+            key: Some(url.to_string()),
+            payload: json!({ "url": url.as_str() }),
+            lane: Lane::host(&format!("{host}:{port}"), self.config.concurrency, delay_ms),
+        }
+    }
+}
+
+/// Whether an address looks like one of an endless series: calendars, sessions, links that lead
+/// deeper into themselves. What this lets pass, `max_pages` and `max_depth` end.
+fn is_trap(url: &Url) -> bool {
+    let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
+    let mut counts = HashMap::new();
+    let repeats = segments.iter().any(|segment| {
+        let count = counts.entry(segment).or_insert(0_usize);
+        *count += 1;
+        *count > MAX_REPEATS
+    });
+    let query = url.query().unwrap_or_default();
+    repeats
+        || segments.len() > MAX_SEGMENTS
+        || query.len() > MAX_QUERY_BYTES
+        || query.split('&').count() > MAX_PARAMETERS
+}

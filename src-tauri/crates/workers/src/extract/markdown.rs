@@ -1,0 +1,178 @@
+//! HTML of a page's content to Markdown.
+
+use std::borrow::Cow;
+
+use html_to_markdown_rs::{
+    CodeBlockStyle, ConversionOptions, HeadingStyle, HiddenContent, InlineDataMedia,
+    PreprocessingOptions,
+};
+use url::Url;
+
+use super::{PageOptions, clean};
+
+/// Markdown of `html`, whose relative addresses belong to `base`. None if the converter gave up.
+pub(super) fn from_html(html: &str, base: &Url, options: &PageOptions) -> Option<String> {
+    let settings = ConversionOptions {
+        heading_style: HeadingStyle::Atx,
+        bullets: "-".to_owned(),
+        escape_asterisks: true,
+        escape_underscores: true,
+        escape_misc: true,
+        code_block_style: CodeBlockStyle::Backticks,
+        compact_tables: true,
+        extract_metadata: false,
+        autolinks: true,
+        expand_abbreviations: false,
+        br_in_tables: true,
+        hidden_content: HiddenContent::Reachable,
+        inline_data_media: InlineDataMedia::AltTextOnly,
+        skip_images: !options.keep_images,
+        preprocessing: PreprocessingOptions { enabled: false, ..PreprocessingOptions::default() },
+        base_url: Some(base.to_string()),
+        strip_tags: if options.keep_links { Vec::new() } else { vec!["a".to_owned()] },
+        ..ConversionOptions::default()
+    };
+    let converted = html_to_markdown_rs::convert(&emphasise_terms(html), settings).ok()?.content?;
+    Some(tidy(&converted))
+}
+
+/// Terms of definition lists stand out: Markdown has no such lists.
+fn emphasise_terms(html: &str) -> Cow<'_, str> {
+    if !html.contains("<dt") {
+        return Cow::Borrowed(html);
+    }
+    let mut out = String::with_capacity(html.len() + 1024);
+    let mut rest = html;
+    while let Some(at) = rest.find("<dt").into_iter().chain(rest.find("</dt>")).min() {
+        let end = rest[at..].find('>').map_or(rest.len(), |length| at + length + 1);
+        let (before, tag) = (&rest[..at], &rest[at..end]);
+        out.push_str(before);
+        match tag {
+            "</dt>" => out.push_str("</strong></dt>"),
+            tag if tag.starts_with("<dt>") || tag.starts_with("<dt ") => {
+                out.push_str(tag);
+                out.push_str("<strong>");
+            }
+            tag => out.push_str(tag),
+        }
+        rest = &rest[end..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Without invisible characters, trailing space, runs of empty lines and escapes that nothing
+/// needs. What stands in code blocks stays.
+pub(super) fn tidy(markdown: &str) -> String {
+    let markdown = clean::visible(markdown);
+    let mut out = String::with_capacity(markdown.len());
+    let mut fence: Option<&str> = None;
+    let mut gap = false;
+    for line in markdown.lines() {
+        // A block may stand in a quotation or begin a list item.
+        let quote = line.trim_start_matches([' ', '>']);
+        let trimmed = if fence.is_some() { quote } else { item(quote) };
+        let ticks = trimmed.len() - trimmed.trim_start_matches('`').len();
+        if let Some(mark) = fence {
+            out.push('\n');
+            out.push_str(line.trim_end());
+            if trimmed.trim_end() == mark {
+                fence = None;
+                gap = true;
+            }
+            continue;
+        }
+        if line.trim().is_empty() {
+            gap = true;
+            continue;
+        }
+        let opens = ticks >= 3;
+        if !out.is_empty() {
+            // A code block needs no empty line around it, but people do.
+            out.push_str(if gap || opens && line.trim_start().starts_with('`') {
+                "\n\n"
+            } else {
+                "\n"
+            });
+        }
+        gap = false;
+        if opens {
+            fence = Some(&trimmed[..ticks]);
+            out.push_str(line.trim_end());
+        } else {
+            let hard_break = line.ends_with("  ");
+            unescape(&mut out, line.trim_end());
+            if hard_break {
+                out.push_str("  ");
+            }
+        }
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+/// What follows the mark of a list item.
+fn item(line: &str) -> &str {
+    let digits = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest =
+        if digits.len() < line.len() { digits.strip_prefix(". ") } else { line.strip_prefix("- ") };
+    rest.map_or(line, str::trim_start)
+}
+
+/// Writes a line of Markdown without the escapes that change nothing: `3\.9`, `well\-known`,
+/// `snake\_case`. The converter escapes every mark, wherever it stands.
+fn unescape(out: &mut String, line: &str) {
+    if !line.contains('\\') {
+        out.push_str(line);
+        return;
+    }
+    let bytes = line.as_bytes();
+    let mut at = 0;
+    let mut copied = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'`' => {
+                let run = bytes[at..].iter().take_while(|b| **b == b'`').count();
+                let ticks = &line[at..at + run];
+                at += run;
+                // A code span keeps its backslashes; without an end the marks are text.
+                if let Some(length) = line[at..].find(ticks) {
+                    at += length + run;
+                }
+            }
+            b'\\' if at + 1 < bytes.len() && bytes[at + 1].is_ascii_punctuation() => {
+                if !needs_escape(line, at) {
+                    out.push_str(&line[copied..at]);
+                    copied = at + 1;
+                }
+                at += 2;
+            }
+            _ => at += 1,
+        }
+    }
+    out.push_str(&line[copied..]);
+}
+
+/// Whether the mark after the backslash at `at` would be markup without it.
+fn needs_escape(line: &str, at: usize) -> bool {
+    let before = &line[..at];
+    let after = &line[at + 2..];
+    let first = before.trim_start_matches([' ', '>', '-']).is_empty();
+    let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    match line.as_bytes()[at + 1] {
+        b'-' | b'+' | b'>' | b'~' => first || after.starts_with('~') || before.ends_with('~'),
+        b'#' => first || after.trim_matches('#').is_empty(),
+        b'=' => first,
+        b'.' | b')' => {
+            let digits = before.trim_start_matches([' ', '>', '-']);
+            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+        }
+        b'_' => !(word(before.chars().next_back()) && word(after.chars().next())),
+        b'!' => after.starts_with('['),
+        b'&' => after.chars().take(32).any(|c| c == ';'),
+        b'*' | b'[' | b']' | b'`' | b'<' | b'\\' | b'|' => true,
+        _ => false,
+    }
+}

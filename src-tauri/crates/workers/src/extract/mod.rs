@@ -1,0 +1,350 @@
+//! From bytes of the outside world to a document: title, Markdown, metadata, links.
+//!
+//! One function per kind of input: [`page`] for HTML, [`text`] for files of text, [`pdf`] for PDF.
+//! All of it is untrusted. Input is bounded before a parser sees it, the parsers' panics end here,
+//! and PDF, whose parsers can exhaust the stack, is read in a process of its own.
+//!
+//! Invariant: nothing here touches the network, the store or the clock.
+
+mod clean;
+mod markdown;
+mod pdf;
+mod scan;
+mod text;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::{Map, Value};
+use url::Url;
+
+pub use pdf::{PdfExtractor, PdfText, pdf_bytes_to_text, pdf_child_main};
+pub use text::{Format, TextFile, format_of, looks_binary, looks_like_html, text};
+
+use scan::Scan;
+
+/// Counts up when the same bytes give other Markdown than before, so that sources which have not
+/// changed are read again.
+pub const VERSION: u32 = 1;
+
+/// What tells a later run that a source with these bytes, saved with these tags, is known: blake3
+/// in hex, of the bytes, the tags and [`VERSION`].
+#[must_use]
+pub fn source_hash(bytes: &[u8], tags: &[String]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&VERSION.to_le_bytes());
+    for tag in tags {
+        hasher.update(tag.as_bytes()).update(&[0]);
+    }
+    hasher.update(&[0]).update(bytes);
+    hasher.finalize().to_hex().to_string()
+}
+
+/// What is needed of an HTML page.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// One line, possibly empty.
+    pub title: String,
+    /// The main content.
+    pub markdown: String,
+    /// `author`, `description`, `published`, `modified`, `language`, `site_name`, `canonical`,
+    /// `robots`, `page_type`: what the page tells of itself, as text.
+    pub metadata: Map<String, Value>,
+    /// Where it leads: each address once, absolute, without fragments, not the page itself.
+    pub links: Vec<Link>,
+    /// The address it gives as its own (http or https), if any.
+    pub canonical: Option<Url>,
+    /// It asks not to be kept.
+    pub noindex: bool,
+    /// It asks that its links are not followed.
+    pub nofollow: bool,
+}
+
+/// A link of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The absolute address.
+    pub url: Url,
+    /// What the reader clicks on: one line, at most 200 characters, possibly empty.
+    pub text: String,
+    /// `rel=nofollow` on every link to this address.
+    pub nofollow: bool,
+}
+
+/// How much of a page becomes Markdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageMode {
+    /// The main content, without navigation and the like.
+    #[default]
+    Main,
+    /// Everything in the body.
+    Full,
+}
+
+/// How a page becomes Markdown.
+#[derive(Clone, Copy, Debug)]
+pub struct PageOptions {
+    /// How much of it.
+    pub mode: PageMode,
+    /// Links stay links; otherwise only their text stays.
+    pub keep_links: bool,
+    /// Images stay as links with their description. They are never loaded.
+    pub keep_images: bool,
+}
+
+impl Default for PageOptions {
+    fn default() -> Self {
+        Self { mode: PageMode::Main, keep_links: true, keep_images: true }
+    }
+}
+
+/// Why nothing could be extracted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExtractError {
+    /// The bytes are not text.
+    #[error("this is not text")]
+    Binary,
+    /// A parser needed more memory, time or depth than it is given.
+    #[error("the parser reached its limit: {0}")]
+    Limit(String),
+    /// The input is damaged or locked.
+    #[error("it cannot be read: {0}")]
+    Damaged(String),
+    /// The process that reads PDF could not be run.
+    #[error("the PDF reader could not be started: {0}")]
+    Unavailable(String),
+}
+
+impl ExtractError {
+    /// A stable word for it.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Binary => "not_text",
+            Self::Limit(_) => "parser_limit",
+            Self::Damaged(_) => "damaged",
+            Self::Unavailable(_) => "pdf_reader_unavailable",
+        }
+    }
+}
+
+/// The main content of an HTML page as Markdown, with its metadata and links.
+///
+/// Takes time proportional to the input; at most 10 MiB are read. Runs on the calling thread for
+/// some milliseconds per 100 KB: call it from a blocking thread.
+///
+/// # Errors
+/// [`ExtractError::Binary`] if the text is none. A page without content is no error.
+pub fn page(html: &str, url: &Url) -> Result<Page, ExtractError> {
+    page_with(html, url, &PageOptions::default())
+}
+
+/// As [`page`], with other options.
+///
+/// # Errors
+/// As [`page`].
+pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, ExtractError> {
+    if looks_binary(html.as_bytes()) {
+        return Err(ExtractError::Binary);
+    }
+    let scan = Scan::new(html, url);
+    let canonical = scan.canonical.clone().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let found = match options.mode {
+        PageMode::Main => main_content(&scan, url),
+        PageMode::Full => Found::default(),
+    };
+    let convert = |html: &str| {
+        guarded(|| markdown::from_html(html, url, options))
+            .flatten()
+            .filter(|markdown| markdown.len() <= MAX_MARKDOWN)
+    };
+    let plain = || text::paragraphs(&text::without_tags(&scan.html));
+    let mut markdown = if scan.elements > TREE_ELEMENTS {
+        plain()
+    } else {
+        found
+            .html
+            .as_deref()
+            .and_then(convert)
+            .or_else(|| found.text.as_deref().map(text::paragraphs))
+            .or_else(|| convert(&scan.html))
+            .unwrap_or_else(plain)
+    };
+    let metadata = metadata(&scan, &found, canonical.as_ref());
+    if markdown.is_empty()
+        && let Some(Value::String(description)) = metadata.get("description")
+    {
+        // A page that scripts would fill says at least this much.
+        markdown = text::paragraphs(description);
+    }
+    let robots =
+        scan.meta.get("robots").map(|value| value.to_ascii_lowercase()).unwrap_or_default();
+    let says =
+        |word: &str| robots.split([',', ' ', ';']).any(|part| part == word || part == "none");
+    Ok(Page {
+        title: title(&scan),
+        markdown,
+        metadata,
+        noindex: says("noindex"),
+        nofollow: says("nofollow"),
+        links: scan.links,
+        canonical,
+    })
+}
+
+/// What the content finders give.
+#[derive(Debug, Default)]
+struct Found {
+    html: Option<String>,
+    /// Only when there is no HTML.
+    text: Option<String>,
+    author: Option<String>,
+    published: Option<String>,
+    page_type: Option<String>,
+}
+
+/// Elements and bytes beyond which the content finders would take too long.
+const FINDER_ELEMENTS: usize = 60_000;
+const FINDER_BYTES: usize = 4 * 1024 * 1024;
+const FINDER_TEXT: usize = 1024 * 1024;
+/// Elements beyond which only the text of a page is taken.
+const TREE_ELEMENTS: usize = 400_000;
+/// Bytes of Markdown of one page. A few cells that claim to span a thousand others can make more.
+const MAX_MARKDOWN: usize = 16 * 1024 * 1024;
+/// Bytes of text that are an answer whatever the rest of the page holds.
+const ENOUGH: usize = 250;
+
+/// The main content: what rs-trafilatura finds, unless that is far too little or more than the page
+/// holds; then what Readability finds, if that is more; else what the page itself calls its main
+/// part. Nothing found means the whole page.
+fn main_content(scan: &Scan, url: &Url) -> Found {
+    let marked = scan.main.clone().map(|range| scan.html[range].to_owned());
+    if scan.elements > FINDER_ELEMENTS
+        || scan.html.len() > FINDER_BYTES
+        || scan.visible > FINDER_TEXT
+    {
+        return Found { html: marked, ..Found::default() };
+    }
+    let options = rs_trafilatura::Options {
+        include_links: true,
+        include_images: true,
+        include_formatting: true,
+        url: Some(url.to_string()),
+        max_extracted_len: usize::MAX,
+        ..rs_trafilatura::Options::default()
+    };
+    let mut found = Found::default();
+    let mut kept = 0;
+    if let Some(result) =
+        guarded(|| rs_trafilatura::extract_with_options(&scan.html, &options).ok()).flatten()
+    {
+        kept = dense(&result.content_text);
+        found = Found {
+            text: result.content_html.is_none().then_some(result.content_text),
+            html: result.content_html,
+            author: result.metadata.author,
+            published: result.metadata.date.map(|date| date.format("%Y-%m-%d").to_string()),
+            page_type: result.metadata.page_type,
+        };
+    }
+    // Its last resort can repeat the text of an element for every element around it. Text that it
+    // reads from scripts is not in the count of what is visible.
+    let repeated = kept > scan.visible * 5 / 4 && scan.json_ld.is_empty();
+    let too_little = kept < ENOUGH && kept * 4 < scan.visible;
+    if !repeated && !too_little {
+        return found;
+    }
+    let config = dom_smoothie::Config { keep_classes: true, ..dom_smoothie::Config::default() };
+    let second = guarded(|| {
+        let mut reader =
+            dom_smoothie::Readability::new(scan.html.as_str(), Some(url.as_str()), Some(config))
+                .ok()?;
+        let article = reader.parse().ok()?;
+        Some((dense(&article.text_content), article.content.to_string()))
+    })
+    .flatten();
+    match second {
+        Some((length, html)) if length >= ENOUGH && (repeated || length > 2 * kept) => {
+            found.html = Some(html);
+            found.text = None;
+        }
+        _ if repeated || kept < ENOUGH / 2 => {
+            found.html = marked;
+            found.text = None;
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Bytes that are not white space.
+fn dense(text: &str) -> usize {
+    text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count()
+}
+
+/// Runs a foreign parser: its panic is a missing result, not the end of the program.
+fn guarded<T>(parse: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(parse)).ok()
+}
+
+/// The page's own name: its heading where the browser title is that plus the site's name.
+fn title(scan: &Scan) -> String {
+    let heading = &scan.heading;
+    let og = scan.meta.get("og:title").map(String::as_str).unwrap_or_default();
+    if !heading.is_empty()
+        && (scan.title.starts_with(heading) || scan.title.is_empty() && og.is_empty())
+    {
+        return heading.clone();
+    }
+    if !og.is_empty() && scan.title.starts_with(og) {
+        og.to_owned()
+    } else if scan.title.is_empty() {
+        og.to_owned()
+    } else {
+        scan.title.clone()
+    }
+}
+
+fn metadata(scan: &Scan, found: &Found, canonical: Option<&Url>) -> Map<String, Value> {
+    let first = |names: &[&str]| names.iter().find_map(|name| scan.meta.get(*name)).cloned();
+    let language = Some(scan.language.trim().to_owned())
+        .filter(|language| !language.is_empty())
+        .or_else(|| first(&["content-language", "og:locale", "dc.language"]));
+    [
+        (
+            "author",
+            first(&["author", "dc.creator", "parsely-author", "citation_author"])
+                .or_else(|| found.author.clone()),
+        ),
+        (
+            "description",
+            first(&["description", "og:description", "dc.description", "twitter:description"]),
+        ),
+        (
+            "published",
+            first(&[
+                "article:published_time",
+                "datepublished",
+                "date",
+                "dc.date",
+                "citation_publication_date",
+            ])
+            .or_else(|| found.published.clone()),
+        ),
+        (
+            "modified",
+            first(&["article:modified_time", "datemodified", "og:updated_time", "last-modified"]),
+        ),
+        ("language", language),
+        ("site_name", first(&["og:site_name", "application-name"])),
+        ("canonical", canonical.map(Url::to_string)),
+        ("robots", first(&["robots"])),
+        ("page_type", found.page_type.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| {
+        let value = clean::line(&value?);
+        (!value.is_empty())
+            .then(|| (key.to_owned(), Value::String(text::cut(&value, 2000).to_owned())))
+    })
+    .collect()
+}

@@ -1,0 +1,344 @@
+// An in-memory backend that behaves like the engine: runs advance, events are told, cancel works,
+// search filters, and errors can be provoked. For development and tests; not in the product.
+
+import { type Backend, asApiError, type Happening } from "../backend";
+import type {
+  ApiError,
+  DefinitionSummary,
+  DefinitionView,
+  DocumentView,
+  ErrorCode,
+  JobPage,
+  JobQuery,
+  LogPage,
+  LogQuery,
+  RunRequest,
+  RunSummary,
+  RunView,
+  SearchRequest,
+  SearchResults,
+  Settings,
+} from "../types";
+import { page, toHtml, toMarkdown, toText } from "./corpus";
+import { definitions } from "./definitions";
+import { FakeRun, type Host, type Saved } from "./run";
+import { search, type StoredDocument } from "./search";
+
+type Stored = StoredDocument & { page: number; fetched: string };
+export type Method = Exclude<keyof Backend, "subscribe">;
+
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+
+export type FakeOptions = {
+  /** Milliseconds between ticks; `null` moves only on `advance`. */
+  tickMs: number | null;
+  /** How many files or first links a run finds. */
+  size: number;
+};
+
+export class FakeBackend implements Backend, Host {
+  readonly definitions: DefinitionView[] = structuredClone(definitions);
+  readonly opened: string[] = [];
+  readonly ready = { count: 0 };
+  /** What keeps the data from being used at all. */
+  broken: ApiError | null = null;
+  folderToChoose: string | null = "/home/you/Documents/energy";
+  readonly #options: FakeOptions;
+  readonly #runs: FakeRun[] = [];
+  readonly #requests = new Map<string, string>();
+  readonly #documents = new Map<string, Stored>();
+  readonly #listeners = new Set<(happening: Happening) => void>();
+  readonly #failures = new Map<Method, ApiError>();
+  readonly #hanging = new Set<Method>();
+  #settings: Settings = { theme: "system" };
+  #id = 100;
+  #seq = 0;
+  #shift = 0;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #silent = false;
+
+  constructor(options: Partial<FakeOptions> = {}) {
+    this.#options = { tickMs: null, size: 24, ...options };
+  }
+
+  // What tests use.
+
+  /** Moves every live run on. */
+  advance(ticks = 1): void {
+    for (let n = 0; n < ticks; n += 1) for (const run of this.#runs) this.#tick(run);
+  }
+
+  /** Makes a method fail until it is called with `null`. */
+  fail(method: Method, error: { code: ErrorCode; message: string; hint?: string } | null): void {
+    if (error) this.#failures.set(method, { hint: null, where: null, ...error });
+    else this.#failures.delete(method);
+  }
+
+  /** Makes a method never answer. */
+  hang(method: Method): void {
+    this.#hanging.add(method);
+  }
+
+  /** Runs while no event reaches anyone, then tells that some were lost. */
+  loseEvents(during: () => void): void {
+    this.#silent = true;
+    during();
+    this.#silent = false;
+  }
+
+  tell(happening: Happening): void {
+    if (!this.#silent) for (const listener of this.#listeners) listener(happening);
+  }
+
+  /** Adds a past run, made `minutes` ago, that ran for `ticks` ticks. */
+  seedRun(definition: string, value: string, minutes: number, ticks: number, size = this.#options.size): FakeRun {
+    this.#shift = -minutes * 60_000;
+    const run = this.#start(definition, [[definition === "crawl-site" ? "start_url" : "folder", value]], size);
+    for (let n = 0; n < ticks; n += 1) {
+      this.#shift += 430;
+      run.tick();
+    }
+    this.#shift = 0;
+    return run;
+  }
+
+  /** Lets the seeded live runs move on by themselves. */
+  start(): void {
+    this.#wind();
+  }
+
+  interrupt(run: string): void {
+    this.#run(run).interrupt();
+  }
+
+  // Host of the runs.
+
+  nextId = () => String(++this.#id);
+  nextSeq = () => ++this.#seq;
+  now = () => new Date(Date.now() + this.#shift).toISOString();
+
+  save(run: FakeRun, found: { source_type: string; source_id: string; url: string | null; page: number }): { id: string; saved: Saved } {
+    const key = `${found.source_type}:${found.source_id}`;
+    const known = this.#documents.get(key);
+    if (known) {
+      known.last_synced = this.now();
+      return { id: known.id, saved: "unchanged" };
+    }
+    const content = page(found.page);
+    const id = this.nextId();
+    this.#documents.set(key, {
+      ...found,
+      id,
+      title: found.page > 5 && found.url ? `${content.title}, continued` : content.title,
+      body: toText(content),
+      tags: [...content.tags, found.source_type === "web" ? "site" : "folder"].sort(),
+      run_id: run.id,
+      fetched: this.now(),
+      last_synced: this.now(),
+    });
+    return { id, saved: "created" };
+  }
+
+  // Backend.
+
+  listDefinitions = () => this.#answer("listDefinitions", (): DefinitionSummary[] => this.definitions.map((one) => one.summary));
+
+  getDefinition = (id: string) =>
+    this.#answer("getDefinition", (): DefinitionView => this.definitions.find((one) => one.summary.id === id) ?? notFound(`There is no job definition ${id}.`));
+
+  runDefinition = (request: RunRequest) =>
+    this.#answer("runDefinition", (): string => {
+      const known = this.#requests.get(request.request_id);
+      if (known) return known;
+      const definition = this.definitions.find((one) => one.summary.id === request.definition_id)?.summary ?? notFound(`There is no job definition ${request.definition_id}.`);
+      if (definition.errors > 0) throw error("invalid", `${definition.name} has problems.`, "Open it under Jobs and fix them.");
+      for (const input of definition.inputs) {
+        const given = request.set.find(([key]) => key === input.key)?.[1] ?? input.default;
+        if (input.required && given === "") throw error("invalid", `The job needs a value for ${input.label}.`);
+        if (input.kind === "folder" && !given.startsWith("/")) throw error("invalid", `${given} is not a full path.`, "Begin with /, or choose the folder.");
+      }
+      const run = this.#start(definition.id, request.set, this.#options.size);
+      this.#requests.set(request.request_id, run.id);
+      this.#wind();
+      this.#progress(run);
+      return run.id;
+    });
+
+  listRuns = (before: string | null, limit: number) =>
+    this.#answer("listRuns", (): RunSummary[] =>
+      [...this.#runs]
+        .sort((a, b) => Number(b.id) - Number(a.id))
+        .filter((run) => before === null || Number(run.id) < Number(before))
+        .slice(0, limit)
+        .map((run) => run.summary(Date.now())),
+    );
+
+  getRun = (id: string) => this.#answer("getRun", (): RunView => this.#run(id).view(Date.now()));
+
+  listJobs = (id: string, query: JobQuery) =>
+    this.#answer("listJobs", (): JobPage => {
+      const run = this.#run(id);
+      const all = query.parent === null ? run.tasks : run.children(query.parent);
+      const after = query.after === null ? 0 : Number(query.after);
+      const jobs = [];
+      const needle = query.text.toLowerCase();
+      for (const task of all) {
+        if (Number(task.id) <= after) continue;
+        if (query.statuses.length > 0 && !query.statuses.includes(task.status)) continue;
+        if (needle && !task.name.toLowerCase().includes(needle)) continue;
+        if (jobs.length === query.limit) return { jobs, more: true };
+        jobs.push({ ...task });
+      }
+      return { jobs, more: false };
+    });
+
+  readLog = (query: LogQuery) =>
+    this.#answer("readLog", (): LogPage => {
+      const lines = this.#run(query.run).log.filter(
+        (line) =>
+          LEVELS.indexOf(line.level) >= LEVELS.indexOf(query.min_level) &&
+          (query.job === null || line.job_id === query.job) &&
+          (query.after === null || line.seq > query.after),
+      );
+      const more = lines.length > query.limit;
+      return { more, lines: query.after === null ? lines.slice(-query.limit) : lines.slice(0, query.limit) };
+    });
+
+  cancelRun = (id: string) =>
+    this.#answer("cancelRun", () => {
+      const run = this.#run(id);
+      if (run.status !== "running" && run.status !== "interrupted") throw error("conflict", "The run has already ended.");
+      this.#observe(run, () => run.cancel());
+    });
+
+  resumeRun = (id: string) =>
+    this.#answer("resumeRun", () => {
+      const run = this.#run(id);
+      if (run.status !== "interrupted") throw error("conflict", "Only a run that was cut off can be resumed.");
+      this.#observe(run, () => {
+        run.status = "running";
+        run.note("info", "resumed");
+      });
+      this.#wind();
+    });
+
+  searchDocuments = (request: SearchRequest) => this.#answer("searchDocuments", (): SearchResults => search([...this.#documents.values()], request));
+
+  getDocument = (id: string) =>
+    this.#answer("getDocument", (): DocumentView => {
+      const found = [...this.#documents.values()].find((one) => one.id === id) ?? notFound("This document does not exist any more.");
+      const content = page(found.page);
+      return {
+        ...found,
+        markdown: toMarkdown(content),
+        html: toHtml(content),
+        truncated: false,
+        metadata: { author: "R. Example", language: "en", content_type: found.url ? "text/html" : "text/markdown", words: found.body.split(" ").length },
+      };
+    });
+
+  openSource = (id: string) => this.#answer("openSource", () => void this.opened.push(id));
+
+  getSettings = () => this.#answer("getSettings", () => ({ ...this.#settings }));
+  setSettings = (settings: Settings) => this.#answer("setSettings", () => void (this.#settings = { ...settings }));
+  appInfo = () =>
+    this.#answer("appInfo", () => ({
+      version: "0.1.0",
+      sqlite_version: "3.51.3",
+      data_dir: "/home/you/.local/share/quaero",
+      definitions_dir: "/home/you/.local/share/quaero/job-definitions",
+      documents: this.#documents.size,
+      database_bytes: 81_920 + this.#documents.size * 6_300,
+      live_runs: this.#runs.filter((run) => run.status === "running").length,
+    }));
+  chooseFolder = () => this.#answer("chooseFolder", () => this.folderToChoose);
+  openDataDir = () => this.#answer("openDataDir", () => void this.opened.push("data"));
+  startupError = () => this.#answer("startupError", () => this.broken);
+  windowReady = () => this.#answer("windowReady", () => void this.ready.count++);
+
+  subscribe(listener: (happening: Happening) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  // Inside.
+
+  #start(id: string, set: [string, string][], size: number): FakeRun {
+    const definition = this.definitions.find((one) => one.summary.id === id) ?? notFound(`There is no job definition ${id}.`);
+    const crawl = definition.summary.step_types.includes("crawl");
+    const first = crawl
+      ? { name: "crawl", type: "crawl", description: "Fetch the pages, one after another", depends: [] }
+      : { name: "read", type: "local_dir", description: "Read every document below the folder", depends: [] };
+    const steps = [first, { name: "index", type: "reindex", description: "Rebuild and prove the full-text index", depends: [first.name] }];
+    const run = new FakeRun(this, { id, name: definition.summary.name, text: definition.text, steps }, set, size);
+    this.#runs.push(run);
+    return run;
+  }
+
+  #tick(run: FakeRun): void {
+    if (run.status === "running") this.#observe(run, () => run.tick());
+  }
+
+  /** Does something to a run and tells what came of it. */
+  #observe(run: FakeRun, change: () => void): void {
+    const lines = run.log.length;
+    const statuses = run.steps.map((step) => step.status);
+    const before = run.status;
+    const saved = run.summary(0).documents;
+    change();
+    const added = run.log.slice(lines);
+    if (added.length > 0) this.tell({ kind: "log", appended: { run_id: run.id, lines: added } });
+    const now = run.summary(0).documents;
+    const count = now.created + now.updated - saved.created - saved.updated;
+    if (count > 0) this.tell({ kind: "saved", saved: { run_id: run.id, count, document_ids: [] } });
+    run.steps.forEach((step, at) => {
+      if (step.status === statuses[at]) return;
+      const { id, name, status, error } = step;
+      this.tell({ kind: "status", change: { run_id: run.id, job_id: id, kind: "step", name, status, error } });
+    });
+    this.#progress(run);
+    if (run.status === before || run.status === "interrupted") return;
+    this.tell({
+      kind: "status",
+      change: { run_id: run.id, job_id: run.id, kind: "parent", name: run.definition.name, status: run.status, error: run.error },
+    });
+  }
+
+  #progress(run: FakeRun): void {
+    const steps = run.steps.map(({ id, name, status, jobs, documents }) => ({ id, name, status, jobs: { ...jobs }, documents: { ...documents } }));
+    this.tell({ kind: "progress", progress: { run: run.summary(Date.now()), steps } });
+  }
+
+  #wind(): void {
+    if (this.#options.tickMs === null || this.#timer !== null) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.advance();
+      if (this.#runs.some((run) => run.status === "running")) this.#wind();
+    }, this.#options.tickMs);
+  }
+
+  #run(id: string): FakeRun {
+    return this.#runs.find((run) => run.id === id) ?? notFound(`There is no run ${id}.`);
+  }
+
+  async #answer<T>(method: Method, work: () => T): Promise<T> {
+    if (this.#hanging.has(method)) return new Promise(() => {});
+    await Promise.resolve();
+    const failure = this.#failures.get(method);
+    if (failure) throw failure;
+    try {
+      return work();
+    } catch (thrown) {
+      throw asApiError(thrown);
+    }
+  }
+}
+
+function error(code: ErrorCode, message: string, hint: string | null = null): ApiError {
+  return { code, message, hint, where: null };
+}
+
+function notFound(message: string): never {
+  throw error("not_found", message);
+}

@@ -1,0 +1,59 @@
+// The desktop. This file alone uses the generated commands and events; everything else asks `Backend`.
+
+import { commands, events } from "../bindings";
+import { asApiError, type Backend, type Happening } from "./backend";
+import type { ApiError } from "./types";
+
+type Answer<T> = { status: "ok"; data: T } | { status: "error"; error: ApiError };
+
+async function ask<T>(answer: Promise<Answer<T>>): Promise<T> {
+  // A rejection is a fault of the bridge itself, such as a command that is not allowed.
+  const settled = await answer.catch((thrown: unknown) => ({ status: "error" as const, error: asApiError(thrown) }));
+  if (settled.status === "ok") return settled.data;
+  throw asApiError(settled.error);
+}
+
+async function tell(answer: Promise<Answer<null>>): Promise<void> {
+  await ask(answer);
+}
+
+export const backend: Backend = {
+  listDefinitions: () => ask(commands.listDefinitions()),
+  getDefinition: (id) => ask(commands.getDefinition(id)),
+  runDefinition: (request) => ask(commands.runDefinition(request)),
+  listRuns: (before, limit) => ask(commands.listRuns(before, limit)),
+  getRun: (id) => ask(commands.getRun(id)),
+  listJobs: (run, query) => ask(commands.listJobs(run, query)),
+  readLog: (query) => ask(commands.readLog(query)),
+  cancelRun: (id) => tell(commands.cancelRun(id)),
+  resumeRun: (id) => tell(commands.resumeRun(id)),
+  searchDocuments: (request) => ask(commands.searchDocuments(request)),
+  getDocument: (id) => ask(commands.getDocument(id)),
+  openSource: (id) => tell(commands.openSource(id)),
+  getSettings: async () => ({ theme: "system", ...(await ask(commands.getSettings())) }),
+  setSettings: (settings) => tell(commands.setSettings(settings)),
+  appInfo: () => ask(commands.appInfo()),
+  startupError: () => ask(commands.startupError()),
+  chooseFolder: () => ask(commands.chooseFolder()),
+  openDataDir: () => tell(commands.openDataDir()),
+  windowReady: () => tell(commands.windowReady()),
+
+  subscribe(listener) {
+    const each = <T>(batch: T[], happening: (one: T) => Happening) => {
+      for (const one of batch) listener(happening(one));
+    };
+    const listening = Promise.all([
+      events.jobStatusChange.listen(({ payload }) => each(payload, (change) => ({ kind: "status", change }))),
+      events.jobProgress.listen(({ payload }) => each(payload, (progress) => ({ kind: "progress", progress }))),
+      events.resultSaved.listen(({ payload }) => each(payload, (saved) => ({ kind: "saved", saved }))),
+      events.logAppended.listen(({ payload }) => each(payload, (appended) => ({ kind: "log", appended }))),
+      events.eventsMissed.listen(() => listener({ kind: "missed" })),
+    ]);
+    // Nothing was heard until all of them listen.
+    listening.then(
+      () => listener({ kind: "missed" }),
+      (error: unknown) => console.error("The window hears no events.", error),
+    );
+    return () => void listening.then((stops) => stops.forEach((stop) => void stop()));
+  },
+};

@@ -1,0 +1,84 @@
+// What the screens read. Events keep it fresh (`sync.ts`); coming back to the window reads it again.
+
+import {
+  focusManager,
+  infiniteQueryOptions,
+  QueryClient,
+  queryOptions,
+  type InfiniteData,
+} from "@tanstack/react-query";
+import { backend } from "../backend";
+import type { RunSummary, SearchRequest, SearchResults } from "../backend/types";
+
+export const RUNS_PAGE = 50;
+export const HITS_PAGE = 50;
+
+export function newClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      // Everything is local: no network to wait for, and a failure will not mend itself.
+      queries: { networkMode: "always", retry: false, refetchOnWindowFocus: "always", gcTime: 10 * 60_000 },
+      mutations: { networkMode: "always", retry: false },
+    },
+  });
+}
+
+/** A desktop window can lose and gain focus while it stays visible. */
+export function watchFocus(): void {
+  focusManager.setEventListener((handle) => {
+    const gained = () => handle(document.visibilityState === "visible");
+    window.addEventListener("focus", gained);
+    document.addEventListener("visibilitychange", gained);
+    return () => {
+      window.removeEventListener("focus", gained);
+      document.removeEventListener("visibilitychange", gained);
+    };
+  });
+}
+
+export type RunPages = InfiniteData<RunSummary[], string | null>;
+export type HitPages = InfiniteData<SearchResults, number>;
+
+export const runsQuery = infiniteQueryOptions({
+  queryKey: ["runs"],
+  queryFn: ({ pageParam }) => backend.listRuns(pageParam, RUNS_PAGE),
+  initialPageParam: null as string | null,
+  getNextPageParam: (last) => (last.length === RUNS_PAGE ? last.at(-1)?.id : undefined),
+});
+
+export const runQuery = (id: string) => queryOptions({ queryKey: ["run", id], queryFn: () => backend.getRun(id) });
+
+export const definitionsQuery = queryOptions({
+  queryKey: ["definitions"],
+  queryFn: () => backend.listDefinitions(),
+});
+
+export const definitionQuery = (id: string) =>
+  queryOptions({ queryKey: ["definition", id], queryFn: () => backend.getDefinition(id) });
+
+export const infoQuery = queryOptions({ queryKey: ["info"], queryFn: () => backend.appInfo() });
+
+export const settingsQuery = queryOptions({ queryKey: ["settings"], queryFn: () => backend.getSettings() });
+
+export const startupQuery = queryOptions({
+  queryKey: ["startup"],
+  queryFn: () => backend.startupError(),
+  staleTime: Number.POSITIVE_INFINITY,
+  refetchOnWindowFocus: false,
+});
+
+export const documentQuery = (id: string) =>
+  queryOptions({ queryKey: ["document", id], queryFn: () => backend.getDocument(id) });
+
+export type DocumentFilter = Pick<SearchRequest, "query" | "tags" | "source_types" | "run">;
+
+export const documentsQuery = (filter: DocumentFilter) =>
+  infiniteQueryOptions({
+    queryKey: ["documents", filter],
+    queryFn: ({ pageParam }) => backend.searchDocuments({ ...filter, offset: pageParam, limit: HITS_PAGE }),
+    initialPageParam: 0,
+    getNextPageParam: (last, pages) => {
+      const seen = pages.reduce((sum, page) => sum + page.hits.length, 0);
+      return last.hits.length > 0 && seen < last.total ? seen : undefined;
+    },
+  });

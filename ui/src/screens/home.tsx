@@ -1,0 +1,234 @@
+// The first screen: what Quaero is, the two first things to do with it, and what was done last.
+
+import { useNavigate } from "@tanstack/react-router";
+import { type FormEvent, type ReactNode, useMemo, useRef, useState } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useActions } from "../actions/registry";
+import { backend } from "../backend";
+import type { DefinitionSummary, InputField } from "../backend/types";
+import { findStarter, useCommand, useDefinitions, useRuns } from "../data/hooks";
+import { infoQuery } from "../data/queries";
+import { Button, LinkButton } from "../parts/button";
+import { Field, Input, SearchInput } from "../parts/field";
+import { Icon, type IconName } from "../parts/icon";
+import { Card, useTitle } from "../parts/page";
+import { Failed, SkeletonRows } from "../parts/states";
+import { text } from "../text";
+import { RunLine } from "./runs/run-line";
+
+export function Home() {
+  useTitle(text.nav.home);
+  const { runs, isPending, error, refetch } = useRuns();
+  const collected = (useQuery(infoQuery).data?.documents ?? 0) > 0;
+  return (
+    <div className="min-h-0 flex-1 overflow-y-auto">
+      <div className="mx-auto grid w-full max-w-[51.5rem] gap-7 px-7 py-[clamp(1.75rem,6vh,3.5rem)]">
+        <div>
+          <h1 className="text-hero font-semibold tracking-[-0.01em]">{text.home.title}</h1>
+          <p className="mt-1.5 max-w-[62ch] text-read text-muted">{text.home.intro}</p>
+        </div>
+        {collected && <QuickSearch />}
+        <Starters />
+        {error ? (
+          <Failed error={error} retry={() => void refetch()} />
+        ) : (
+          (isPending || runs.length > 0) && (
+            <section>
+              <div className="mb-1.5 flex items-center">
+                <h2 className="flex-1 text-ui font-semibold">{text.home.recent}</h2>
+                {runs.length > 6 && (
+                  <LinkButton to="/runs" look="ghost" className="-my-1 -mr-2">
+                    {text.home.all}
+                  </LinkButton>
+                )}
+              </div>
+              <Card>
+                {isPending ? (
+                  <SkeletonRows rows={3} className="h-9" />
+                ) : (
+                  <ul>
+                    {runs.slice(0, 6).map((run) => (
+                      <RunLine key={run.id} run={run} />
+                    ))}
+                  </ul>
+                )}
+              </Card>
+            </section>
+          )
+        )}
+      </div>
+    </div>
+  );
+}
+
+function QuickSearch() {
+  const navigate = useNavigate();
+  const [query, setQuery] = useState("");
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void navigate({ to: "/documents", search: { q: query.trim() } });
+  };
+  return (
+    <form role="search" onSubmit={submit} className="flex gap-2">
+      <SearchInput
+        label={text.home.quick}
+        value={query}
+        onChange={(event) => setQuery(event.target.value)}
+        className="flex-1"
+      />
+      <Button type="submit">{text.home.quickSubmit}</Button>
+    </form>
+  );
+}
+
+function Starters() {
+  const { data, error, isPending, refetch } = useDefinitions();
+  const folder = data && findStarter(data, "folder");
+  const site = data && findStarter(data, "url");
+  const folderInput = useRef<HTMLInputElement>(null);
+  const siteInput = useRef<HTMLInputElement>(null);
+  useActions(
+    useMemo(
+      () => [
+        { id: "folder", title: text.actions.folder, group: "here" as const, run: () => folderInput.current?.focus() },
+        { id: "site", title: text.actions.site, group: "here" as const, run: () => siteInput.current?.focus() },
+      ],
+      [],
+    ),
+  );
+  if (error) return <Failed error={error} retry={() => void refetch()} />;
+  if (!isPending && !folder && !site) return <p className="text-muted">{text.home.noStarters}</p>;
+  return (
+    <div className="grid grid-cols-2 gap-3 @max-[38rem]/main:grid-cols-1">
+      {(isPending || folder) && (
+        <Starter
+          icon="folder"
+          words={text.home.folder}
+          starter={folder ?? null}
+          inputRef={folderInput}
+          check={(value) => (value === "" ? text.home.folder.empty : null)}
+          primary
+          choose
+        />
+      )}
+      {(isPending || site) && (
+        <Starter
+          icon="site"
+          words={text.home.site}
+          starter={site ?? null}
+          inputRef={siteInput}
+          check={checkAddress}
+          complete={(value) => (/^[\w-]+(\.[\w-]+)+(:\d+)?(\/|$)/.test(value) ? `https://${value}` : value)}
+        />
+      )}
+    </div>
+  );
+}
+
+function checkAddress(value: string): string | null {
+  if (value === "") return text.home.site.empty;
+  const address = URL.canParse(value) ? new URL(value) : null;
+  return address && /^https?:$/.test(address.protocol) && address.hostname !== "" ? null : text.home.site.bad;
+}
+
+type StarterProps = {
+  icon: IconName;
+  words: { title: string; about: string; label: string; placeholder: string; submit: string; choose?: string };
+  /** `null` while the definitions are read. */
+  starter: { definition: DefinitionSummary; input: InputField } | null;
+  inputRef: React.RefObject<HTMLInputElement | null>;
+  check: (value: string) => string | null;
+  /** Adds what one may leave out, such as `https://`. */
+  complete?: (value: string) => string;
+  primary?: boolean;
+  choose?: boolean;
+};
+
+function Starter({ icon, words, starter, inputRef, check, complete = (value) => value, primary, choose }: StarterProps) {
+  const navigate = useNavigate();
+  const [value, setValue] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  /** The same until the run has begun, so that pressing twice starts one. */
+  const request = useRef(crypto.randomUUID());
+  const start = useCommand(backend.runDefinition.bind(backend), (id) => {
+    request.current = crypto.randomUUID();
+    void navigate({ to: "/runs/$id", params: { id } });
+  });
+  const choosing = useCommand(backend.chooseFolder.bind(backend), (path: string | null) => {
+    if (path !== null) change(path);
+    inputRef.current?.focus();
+  });
+
+  const change = (next: string) => {
+    setValue(next);
+    setProblem(null);
+    start.reset();
+    request.current = crypto.randomUUID();
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (!starter) return;
+    const completed = complete(value.trim());
+    const wrong = check(completed);
+    setProblem(wrong);
+    if (wrong) {
+      inputRef.current?.focus();
+      return;
+    }
+    setValue(completed);
+    start.start({
+      request_id: request.current,
+      definition_id: starter.definition.id,
+      set: [[starter.input.key, completed]],
+    });
+  };
+  const refused = start.error ?? choosing.error;
+  return (
+    <form
+      noValidate
+      onSubmit={submit}
+      className={`grid content-start gap-2 rounded-l border p-4 ${
+        primary
+          ? "border-[color-mix(in_oklch,var(--accent)_45%,transparent)] bg-[color-mix(in_oklch,var(--accent)_5%,var(--bg1))]"
+          : "border-line bg-bg1"
+      }`}
+    >
+      <span className={primary ? "text-accent" : "text-muted"}>
+        <Icon name={icon} />
+      </span>
+      <h2 className="text-ui font-semibold">{words.title}</h2>
+      <p className="mb-1 text-muted">{words.about}</p>
+      <Field
+        label={words.label}
+        error={problem ?? (refused ? [refused.message, refused.hint].filter(Boolean).join(" ") : null)}
+      >
+        {(wiring) => (
+          <Row>
+            <Input
+              {...wiring}
+              ref={inputRef}
+              value={value}
+              placeholder={words.placeholder}
+              inputMode={choose ? "text" : "url"}
+              onChange={(event) => change(event.target.value)}
+            />
+            {choose && (
+              <Button onClick={() => choosing.start(undefined)} busy={choosing.pending}>
+                {words.choose}
+              </Button>
+            )}
+          </Row>
+        )}
+      </Field>
+      <div className="mt-1">
+        <Button type="submit" look={primary ? "primary" : "plain"} busy={start.pending}>
+          {words.submit}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
+function Row({ children }: { children: ReactNode }) {
+  return <div className="flex gap-2">{children}</div>;
+}

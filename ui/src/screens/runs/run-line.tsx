@@ -1,0 +1,60 @@
+import { Link } from "@tanstack/react-router";
+import type { RunSummary } from "../../backend/types";
+import { useNow } from "../../data/hooks";
+import { clock, exactTime, number, percent, took, when } from "../../format";
+import { doneTasks, ProgressBar } from "../../parts/progress";
+import { Chip, StatusIcon, shownStatus } from "../../parts/status";
+import { text } from "../../text";
+
+/** A run in one line, as on the first screen. */
+export function RunLine({ run }: { run: RunSummary }) {
+  const live = run.status === "running";
+  return (
+    <li className="border-b border-line last:border-0">
+      <Link
+        to="/runs/$id"
+        params={{ id: run.id }}
+        className="flex h-9 items-center gap-2.5 px-3 outline-offset-[-2px] transition-colors duration-75 hover:bg-bg0"
+      >
+        <StatusIcon status={shownStatus(run)} />
+        <span className="shrink-0 font-medium">{run.name}</span>
+        {live && (
+          <>
+            <span className="num">
+              <Chip colour="text-accent">{percent(doneTasks(run.jobs), run.jobs.total)}</Chip>
+            </span>
+            <ProgressBar jobs={run.jobs} label={`${text.run.progress}: ${run.name}`} className="h-1 w-40 shrink" />
+          </>
+        )}
+        {run.warnings > 0 && <Chip colour="text-warn">{text.warnings(run.warnings)}</Chip>}
+        <span className="min-w-0 flex-1 truncate text-meta text-faint">{!live && outcome(run)}</span>
+        <span className="num shrink-0 text-meta text-faint">
+          {live ? (
+            <>
+              {number(doneTasks(run.jobs))}
+              {text.run.tasks(0, run.jobs.total).rest} · <Elapsed run={run} />
+            </>
+          ) : (
+            <time dateTime={run.finished ?? run.started} title={exactTime(run.finished ?? run.started)}>
+              {when(run.finished ?? run.started)}
+            </time>
+          )}
+        </span>
+      </Link>
+    </li>
+  );
+}
+
+function outcome(run: RunSummary): string {
+  if (run.error) return run.error.message;
+  if (run.status === "interrupted") return text.run.interruptedTitle;
+  const { created, updated, unchanged } = run.documents;
+  return text.documentsCount(created + updated + unchanged);
+}
+
+/** How long a run takes, moving while it is under way. */
+export function Elapsed({ run }: { run: RunSummary }) {
+  const live = run.status === "running";
+  const now = useNow(live);
+  return <>{live ? clock(now - Date.parse(run.started)) : took(run.duration_ms)}</>;
+}
