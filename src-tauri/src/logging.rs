@@ -1,7 +1,7 @@
 //! The program's own log: one file a day in the data folder, for finding faults. What a run did is
 //! in the run's log, not here.
 
-use std::{io, panic, path::Path};
+use std::{fs, io, panic, path::Path};
 
 use tracing_appender::{
     non_blocking::WorkerGuard,
@@ -22,12 +22,15 @@ const DAYS: usize = 14;
 /// # Errors
 /// If the folder cannot be written.
 pub(crate) fn start(data_dir: &Path) -> io::Result<WorkerGuard> {
+    let dir = data_dir.join("logs");
+    // The appender complains on the terminal about a folder that is not there yet.
+    fs::create_dir_all(&dir)?;
     let file = RollingFileAppender::builder()
         .rotation(Rotation::DAILY)
         .filename_prefix("quaero")
         .filename_suffix("log")
         .max_log_files(DAYS)
-        .build(data_dir.join("logs"))
+        .build(&dir)
         .map_err(io::Error::other)?;
     let (writer, guard) = tracing_appender::non_blocking(file);
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(USUAL));

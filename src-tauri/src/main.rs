@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             gpu::avoid_a_slow_path();
             window::run(data_dir)
         }
-        Wish::ExtractPdf => ExitCode::FAILURE,
+        Wish::ExtractPdf => quaero_workers::extract::pdf_child_main(),
         Wish::Command => cli::run(args),
     }
 }

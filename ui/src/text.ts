@@ -186,7 +186,17 @@ export const text = {
     pick: "Choose a document to read it here",
     pickAbout: "Move with j and k or the arrow keys; Enter opens.",
     back: "Back to results",
+    newer: (n: number) => `Show ${count(n, "new document")}`,
+    more: "Load more",
     queryError: "This search cannot be understood",
+  },
+  runDocuments: {
+    none: "No documents yet",
+    noneAbout: "Documents appear here as this run writes them.",
+    unchanged: "Nothing has changed",
+    unchangedAbout: (n: number) => `${count(n, "document")} seen again with the same content`,
+    search: "Search these",
+    all: "All documents",
   },
   queryHelp: {
     title: "What a search can say",

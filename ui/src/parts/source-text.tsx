@@ -33,7 +33,7 @@ export function SourceText({ source, problems = [], label }: { source: string; p
         const here = problems.filter((problem) => problem.line === at + 1);
         return (
           <Fragment key={from}>
-            <div className={`flex w-max min-w-full ${here.length > 0 ? "bg-[color-mix(in_oklch,var(--error)_7%,transparent)]" : ""}`}>
+            <div className={`flex w-max min-w-full ${marked(here)}`}>
               <span aria-hidden="true" className="num w-11 shrink-0 pr-3 text-right text-faint select-none">
                 {at + 1}
               </span>
@@ -42,7 +42,7 @@ export function SourceText({ source, problems = [], label }: { source: string; p
               </code>
             </div>
             {here.map((problem) => (
-              <div key={problem.code + problem.column} className="flex bg-[color-mix(in_oklch,var(--error)_7%,transparent)] pb-1 pl-11 font-sans text-meta whitespace-normal">
+              <div key={problem.code + problem.column} className={`flex ${marked([problem])} pb-1 pl-11 font-sans text-meta whitespace-normal`}>
                 <span className={problem.severity === "error" ? "text-error" : "text-warn"}>
                   <span className="sr-only">{text.severity[problem.severity]}: </span>
                   {problem.severity === "error" ? "✕" : "△"} {problem.message} {problem.fix}
@@ -55,6 +55,14 @@ export function SourceText({ source, problems = [], label }: { source: string; p
     </pre>
   );
 }
+
+const marked = (problems: Problem[]) => {
+  if (problems.length === 0) return "";
+  const error = problems.some((problem) => problem.severity === "error");
+  return error
+    ? "bg-[color-mix(in_oklch,var(--error)_7%,transparent)]"
+    : "bg-[color-mix(in_oklch,var(--warn)_8%,transparent)]";
+};
 
 function Line({ line, marks }: { line: string; marks: [number, number][] }) {
   const [mark] = marks;

@@ -187,7 +187,7 @@ function Starter({ icon, words, starter, inputRef, check, complete = (value) => 
     <form
       noValidate
       onSubmit={submit}
-      className={`grid content-start gap-2 rounded-l border p-4 ${
+      className={`flex flex-col gap-2 rounded-l border p-4 ${
         primary
           ? "border-[color-mix(in_oklch,var(--accent)_45%,transparent)] bg-[color-mix(in_oklch,var(--accent)_5%,var(--bg1))]"
           : "border-line bg-bg1"
@@ -197,7 +197,7 @@ function Starter({ icon, words, starter, inputRef, check, complete = (value) => 
         <Icon name={icon} />
       </span>
       <h2 className="text-ui font-semibold">{words.title}</h2>
-      <p className="mb-1 text-muted">{words.about}</p>
+      <p className="mb-1 flex-1 text-muted">{words.about}</p>
       <Field
         label={words.label}
         error={problem ?? (refused ? [refused.message, refused.hint].filter(Boolean).join(" ") : null)}

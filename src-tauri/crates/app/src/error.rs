@@ -1,7 +1,8 @@
 //! Errors of the layers below become the one shape that reaches the user. Each kind is decided on
 //! here, once; a new kind does not compile until it is.
 
-use quaero_contract::{ApiError, ErrorCode, ErrorPlace, Problem, Severity};
+use quaero_contract::{ApiError, DocumentId, ErrorCode, ErrorPlace, JobId, Problem, Severity};
+use quaero_engine::EngineError;
 use quaero_store::StoreError;
 
 /// An error of the store.
@@ -24,6 +25,32 @@ pub(crate) fn store(error: StoreError) -> ApiError {
     }
 }
 
+/// An error of the engine.
+pub(crate) fn engine(error: EngineError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        EngineError::NoSuchRun(id) => no_run(id),
+        EngineError::AlreadyEnded(..) | EngineError::Stopped => ApiError::new(ErrorCode::Conflict, message),
+        EngineError::Store(error) => store(error),
+    }
+}
+
+/// This process only reads, or has been closed.
+pub(crate) fn no_engine() -> ApiError {
+    ApiError::new(ErrorCode::Conflict, "This process does not run the engine.")
+}
+
+/// A document that was asked for and is not there.
+pub(crate) fn no_document(id: DocumentId) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("There is no document {id}."))
+}
+
+/// A definition that was asked for and is not there.
+pub(crate) fn no_definition(id: &str) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("There is no definition `{id}`."))
+        .with_hint("List them: quaero definitions list")
+}
+
 /// A file of the data folder that cannot be used.
 pub(crate) fn file(what: &str, error: &std::io::Error) -> ApiError {
     ApiError::new(ErrorCode::Storage, format!("{what}: {error}."))
@@ -31,7 +58,7 @@ pub(crate) fn file(what: &str, error: &std::io::Error) -> ApiError {
 }
 
 /// A run that was asked for and is not there.
-pub(crate) fn no_run(id: quaero_contract::JobId) -> ApiError {
+pub(crate) fn no_run(id: JobId) -> ApiError {
     ApiError::new(ErrorCode::NotFound, format!("There is no run {id}."))
         .with_hint("List them: quaero runs list")
 }

@@ -11,7 +11,7 @@ pub mod settings;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -19,22 +19,23 @@ use std::{
 use quaero_contract::{
     ApiError, AppInfo, DefinitionSummary, DefinitionView, DocumentId, DocumentView, ErrorCode, JobId,
     JobPage, JobProgress, JobQuery, JobStatusChange, LogAppended, LogPage, LogQuery, Origin, Problem,
-    ResultSaved, RunRequest, RunSummary, RunView, SearchRequest, SearchResults, Settings,
+    ResultSaved, RunRequest, RunStatus, RunSummary, RunView, SearchRequest, SearchResults, Settings,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
-    definition::{Checked, check},
+    definition::{BoundStep, Checked, OnError, check},
     work::Registry,
 };
-use quaero_store::{Access, Store};
+use quaero_store::{Access, NewRun, NewStep, Store};
 use quaero_workers::extract::PdfExtractor;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{RwLock, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub use control::{EngineAt, Remote};
 pub use follow::{Follow, Followed};
 use library::Library;
+use render::Rendered;
 use settings::SettingsFile;
 
 /// Documents rendered at the same time. Rendering cannot be interrupted.
@@ -130,7 +131,7 @@ struct Core {
     store: Store,
     clock: Arc<dyn Clock>,
     /// `None` for a reader.
-    engine: Option<Engine>,
+    engine: RwLock<Option<Engine>>,
     library: Library,
     settings: SettingsFile,
     events: broadcast::Sender<AppEvent>,
@@ -138,3 +139,423 @@ struct Core {
     server: Mutex<Option<control::Server>>,
     closing: CancellationToken,
 }
+
+/// What the application takes from the world around it.
+#[derive(Clone)]
+pub struct World {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How PDF files are read.
+    pub pdf: PdfExtractor,
+}
+
+impl Default for World {
+    /// The computer's clock, and this program as a reader of PDF (`__extract-pdf`), so that a
+    /// hostile file ends a child process and not this one.
+    fn default() -> Self {
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("quaero"));
+        let pdf = PdfExtractor::ChildProcess { program, args: vec!["__extract-pdf".to_owned()] };
+        Self { clock: Arc::new(SystemClock), pdf }
+    }
+}
+
+impl App {
+    /// Opens the data folder. As an engine, takes its lock and listens for requests of other
+    /// processes; the folder is created if need be.
+    ///
+    /// # Errors
+    /// `busy` if another process has the engine; `not_found` if a reader finds no data; `corrupt`
+    /// or `storage` if the folder or database cannot be used.
+    pub async fn open(options: AppOptions) -> Result<Self, ApiError> {
+        Self::open_in(World::default(), options).await
+    }
+
+    /// As [`App::open`], in a world of the caller's.
+    ///
+    /// # Errors
+    /// As [`App::open`].
+    pub async fn open_in(world: World, options: AppOptions) -> Result<Self, ApiError> {
+        let AppOptions { data_dir, role } = options;
+        let data_dir = std::path::absolute(&data_dir)
+            .map_err(|e| error::file(&format!("The data folder {}", data_dir.display()), &e))?;
+        let adopt = match role {
+            Role::Engine => Some(Adopt::All),
+            Role::EngineForOwnRuns => Some(Adopt::None),
+            Role::Reader => None,
+        };
+        let access = if adopt.is_some() { Access::Write } else { Access::Read };
+        if access == Access::Read && !data_dir.join("quaero.db").exists() {
+            return Err(ApiError::new(ErrorCode::NotFound, format!("There is no data in {} yet.", data_dir.display()))
+                .with_hint("Run a definition first: quaero definitions list"));
+        }
+        let World { clock, pdf } = world;
+        let store = Store::open(&data_dir, access, clock.now_ms()).await.map_err(error::store)?;
+        let library = Library::new(&data_dir);
+        let (events, _) = broadcast::channel(4096);
+        let engine = match adopt {
+            Some(adopt) => {
+                if let Err(e) = std::fs::create_dir_all(library.folder()) {
+                    tracing::warn!(folder = %library.folder().display(), error = %e, "The folder for definitions cannot be made.");
+                }
+                let options = EngineOptions { adopt, ..EngineOptions::default() };
+                let registry = quaero_workers::registry(pdf);
+                let engine = Engine::start(store.clone(), registry, clock.clone(), options).await;
+                Some(engine.map_err(error::engine)?)
+            }
+            None => None,
+        };
+        if let Some(engine) = &engine {
+            tokio::spawn(forward(engine.events(), events.clone()));
+        }
+        let core = Arc::new(Core {
+            settings: SettingsFile::new(&data_dir),
+            library,
+            store,
+            clock,
+            engine: RwLock::new(engine),
+            events,
+            renderers: Semaphore::new(RENDERERS),
+            server: Mutex::default(),
+            closing: CancellationToken::new(),
+            data_dir,
+        });
+        if access == Access::Write {
+            match control::Server::start(&core, &core.data_dir) {
+                Ok(server) => *core.server() = Some(server),
+                // Everything works without it, except commands beside this process.
+                Err(error) => tracing::warn!(%error, "Requests of other processes cannot be taken."),
+            }
+        }
+        Ok(Self { core })
+    }
+
+    /// What happens from now on. A reader hears nothing.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<AppEvent> {
+        self.core.events.subscribe()
+    }
+
+    /// Every definition that can be run by its id, the user's first.
+    ///
+    /// # Errors
+    /// If the user's folder cannot be listed.
+    pub async fn list_definitions(&self) -> Result<Vec<DefinitionSummary>, ApiError> {
+        self.definitions().await.map(|views| views.into_iter().map(|view| view.summary).collect())
+    }
+
+    /// A definition with its text and problems.
+    ///
+    /// # Errors
+    /// `not_found`, or if the user's folder cannot be listed.
+    pub async fn get_definition(&self, id: &str) -> Result<DefinitionView, ApiError> {
+        let found = self.definitions().await?.into_iter().find(|view| view.summary.id == id);
+        found.ok_or_else(|| error::no_definition(id))
+    }
+
+    async fn definitions(&self) -> Result<Vec<DefinitionView>, ApiError> {
+        let library = self.core.library.clone();
+        blocking(move || library.all(registry()))
+            .await?
+            .map_err(|e| error::file(&format!("The folder {}", self.core.library.folder().display()), &e))
+    }
+
+    /// Checks a definition's text. No side effects; needs no open data folder.
+    #[must_use]
+    pub fn validate(file: &str, text: &[u8]) -> Vec<Problem> {
+        check(file, text, registry()).problems
+    }
+
+    /// Reads a definition's text. No side effects; needs no open data folder.
+    #[must_use]
+    pub fn inspect(file: &str, text: &[u8]) -> DefinitionView {
+        library::view(Origin::User, file.to_owned(), text, registry())
+    }
+
+    /// Accepts a run of a definition of the library. The same request again is the same run.
+    ///
+    /// # Errors
+    /// `not_found`; `invalid` with the first problem of the definition or of the values.
+    pub async fn run_definition(&self, request: RunRequest) -> Result<JobId, ApiError> {
+        let RunRequest { request_id, definition_id, set } = request;
+        let DefinitionView { summary, text, problems } = self.get_definition(&definition_id).await?;
+        if summary.errors > 0 {
+            return Err(error::problems(&summary.file, &problems));
+        }
+        let set = set.into_iter().collect();
+        self.run_text(RunText { file: summary.file, text, set, request_id }).await
+    }
+
+    /// Accepts a run of a definition given as text. The same request again is the same run.
+    ///
+    /// # Errors
+    /// `invalid` with the first problem of the definition or of the values; [`App::validate`] gives
+    /// all of the definition's.
+    pub async fn run_text(&self, request: RunText) -> Result<JobId, ApiError> {
+        let RunText { file, text, set, request_id } = request;
+        if !(1..=64).contains(&request_id.chars().count()) {
+            return Err(ApiError::new(ErrorCode::Invalid, "A request id has 1 to 64 characters."));
+        }
+        let run = blocking(move || new_run(&file, &text, &set, request_id)).await??;
+        let engine = self.core.engine.read().await;
+        engine.as_ref().ok_or_else(error::no_engine)?.submit(run).await.map_err(error::engine)
+    }
+
+    /// Runs, newest first: those older than `before`, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list_runs(&self, before: Option<JobId>, limit: u32) -> Result<Vec<RunSummary>, ApiError> {
+        let live = self.live().await?;
+        let runs = self.core.store.list_runs(before, limit).await.map_err(error::store)?;
+        let now_ms = self.core.clock.now_ms();
+        Ok(runs.iter().map(|run| run.summary(live, now_ms)).collect())
+    }
+
+    /// A run with its steps.
+    ///
+    /// # Errors
+    /// `not_found`, or if the store fails.
+    pub async fn get_run(&self, id: JobId) -> Result<RunView, ApiError> {
+        let live = self.live().await?;
+        let run = self.core.store.get_run(id, live, self.core.clock.now_ms()).await;
+        run.map_err(error::store)?.ok_or_else(|| error::no_run(id))
+    }
+
+    /// A page of a run's jobs. For a run that does not exist it is empty.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn list_jobs(&self, run: JobId, query: JobQuery) -> Result<JobPage, ApiError> {
+        self.core.store.list_jobs(run, &query).await.map_err(error::store)
+    }
+
+    /// Lines of a run's log. For a run that does not exist there are none.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn read_log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
+        self.core.store.logs().read(&query).await.map_err(error::store)
+    }
+
+    /// Cancels a run. Returns when that is recorded; running work stops within 2 s.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
+    pub async fn cancel_run(&self, id: JobId) -> Result<(), ApiError> {
+        let engine = self.core.engine.read().await;
+        engine.as_ref().ok_or_else(error::no_engine)?.cancel(id).await.map_err(error::engine)
+    }
+
+    /// Goes on with an interrupted run. One that is under way here is left alone.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
+    pub async fn resume_run(&self, id: JobId) -> Result<(), ApiError> {
+        let engine = self.core.engine.read().await;
+        engine.as_ref().ok_or_else(error::no_engine)?.resume(id).await.map_err(error::engine)
+    }
+
+    /// Resolves when the run has ended.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` if this process does not work on the run, or stops doing so.
+    pub async fn wait_run(&self, id: JobId) -> Result<RunSummary, ApiError> {
+        let mut events = self.events();
+        loop {
+            let run = self.get_run(id).await?.summary;
+            match run.status {
+                RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => return Ok(run),
+                RunStatus::Interrupted => return Err(follow::stopped(id)),
+                RunStatus::Running if self.core.engine.read().await.is_none() => return Err(error::no_engine()),
+                RunStatus::Running => {}
+            }
+            // After missed events, look again.
+            while let Ok(event) = tokio::select! {
+                event = events.recv() => event,
+                () = self.core.closing.cancelled() => return Err(follow::stopped(id)),
+            } {
+                if matches!(&event, AppEvent::Progress(p) if p.run.id == id && p.run.status.is_terminal()) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Searches the documents. There are no wrong queries.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn search(&self, request: SearchRequest) -> Result<SearchResults, ApiError> {
+        let mut results = self.core.store.search(&request).await.map_err(error::store)?;
+        for hit in &mut results.hits {
+            hit.title = render::visible(&hit.title);
+            for part in &mut hit.snippet {
+                part.text = render::visible(&part.text);
+            }
+        }
+        Ok(results)
+    }
+
+    /// A document, with its content as Markdown and as safe HTML.
+    ///
+    /// # Errors
+    /// `not_found`, or if the store fails.
+    pub async fn get_document(&self, id: DocumentId) -> Result<DocumentView, ApiError> {
+        let view = self.core.store.get_document(id).await.map_err(error::store)?;
+        let mut view = view.ok_or_else(|| error::no_document(id))?;
+        view.title = render::visible(&view.title);
+        let _permit = self.core.renderers.acquire().await.expect("the semaphore is never closed");
+        blocking(move || {
+            let Rendered { html, truncated } = render::render(&view.markdown);
+            DocumentView { html, truncated, ..view }
+        })
+        .await
+    }
+
+    /// The user's settings.
+    ///
+    /// # Errors
+    /// If this part of the program failed; a bad file means the defaults.
+    pub async fn settings(&self) -> Result<Settings, ApiError> {
+        let file = self.core.settings.clone();
+        blocking(move || file.load()).await
+    }
+
+    /// Replaces the user's settings.
+    ///
+    /// # Errors
+    /// `storage` if they cannot be written.
+    pub async fn set_settings(&self, settings: Settings) -> Result<(), ApiError> {
+        let file = self.core.settings.clone();
+        blocking(move || file.save(&settings)).await?.map_err(|e| error::file("The settings cannot be saved", &e))
+    }
+
+    /// Facts for the settings page.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn info(&self) -> Result<AppInfo, ApiError> {
+        let store = &self.core.store;
+        let live_runs = match self.live().await? {
+            Some(epoch) => store.live_runs(epoch).await.map_err(error::store)?,
+            None => 0,
+        };
+        let size = |path: PathBuf| std::fs::metadata(path).map_or(0, |file| file.len());
+        let log = store.database().with_extension("db-wal");
+        Ok(AppInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sqlite_version: Store::sqlite_version().to_owned(),
+            data_dir: self.core.data_dir.to_string_lossy().into_owned(),
+            definitions_dir: self.core.library.folder().to_string_lossy().into_owned(),
+            documents: store.count_documents().await.map_err(error::store)?,
+            database_bytes: size(store.database()) + size(log),
+            live_runs,
+        })
+    }
+
+    /// Resolves when no other process follows a run here any more: until then closing would
+    /// interrupt somebody else's run.
+    pub async fn handed_over_runs_ended(&self) {
+        let followed = self.core.server().as_ref().map(control::Server::followed);
+        if let Some(mut followed) = followed {
+            // A server that is gone has no followers.
+            let _ = followed.wait_for(|count| *count == 0).await;
+        }
+    }
+
+    /// Stops starting work, lets running tasks end or go back to the queue within 10 s, and closes
+    /// the files. Other clones get errors from then on.
+    pub async fn close(self) {
+        self.core.server().take();
+        self.core.closing.cancel();
+        let engine = self.core.engine.write().await.take();
+        if let Some(engine) = engine {
+            engine.stop(CLOSE_TIME).await;
+        }
+        if let Err(error) = self.core.store.close(self.core.clock.now_ms()).await {
+            tracing::warn!(%error, "The store was not closed cleanly. Nothing that was saved is lost.");
+        }
+    }
+
+    async fn live(&self) -> Result<Option<i64>, ApiError> {
+        self.core.store.live_epoch().await.map_err(error::store)
+    }
+}
+
+impl Core {
+    fn server(&self) -> std::sync::MutexGuard<'_, Option<control::Server>> {
+        // Only ever replaced whole.
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The step types, for checking definitions. Nothing is ever run with it.
+pub(crate) fn registry() -> &'static Registry {
+    static REGISTRY: OnceLock<Registry> = OnceLock::new();
+    REGISTRY.get_or_init(|| quaero_workers::registry(PdfExtractor::InProcess))
+}
+
+/// A definition with its values as the engine takes it.
+fn new_run(
+    file: &str,
+    text: &str,
+    set: &BTreeMap<String, String>,
+    request_id: String,
+) -> Result<NewRun, ApiError> {
+    let Checked { definition, problems, .. } = check(file, text.as_bytes(), registry());
+    let definition = definition.ok_or_else(|| error::problems(file, &problems))?;
+    let bound = definition.bind(set, registry()).map_err(|problems| error::problems(file, &problems))?;
+    let step = |step: BoundStep| NewStep {
+        name: step.name,
+        step_type: step.step_type,
+        description: step.description,
+        config: step.config,
+        depends: step.depends,
+        on_error: match step.on_error {
+            OnError::Continue => "continue",
+            OnError::Fail => "fail",
+            OnError::Fatal => "fatal",
+            OnError::Retry => "retry",
+        }
+        .to_owned(),
+        always_run: step.always_run,
+    };
+    Ok(NewRun {
+        request_id,
+        definition_id: bound.id,
+        name: bound.name,
+        definition_text: definition.text().to_owned(),
+        variables: bound.variables,
+        tags: bound.tags,
+        auth_id: bound.authentication,
+        steps: bound.steps.into_iter().map(step).collect(),
+    })
+}
+
+/// Turns the engine's events into the application's until the engine is gone.
+async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<AppEvent>) {
+    loop {
+        let event = match from.recv().await {
+            Ok(Event::Progress(event)) => AppEvent::Progress(event),
+            Ok(Event::Status(event)) => AppEvent::Status(event),
+            Ok(Event::Saved(event)) => AppEvent::Saved(event),
+            Ok(Event::Log(event)) => AppEvent::Log(event),
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        // Without a listener there is nobody to tell.
+        let _ = to.send(event);
+    }
+}
+
+/// Runs what would hold up the async threads on one of its own.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "A part of Quaero failed.");
+        ApiError::new(ErrorCode::Internal, "A part of Quaero failed unexpectedly.")
+            .with_hint("The log in the data folder says more.")
+    })
+}
+
+#[cfg(test)]
+mod tests;

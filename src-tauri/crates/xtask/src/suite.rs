@@ -171,8 +171,9 @@ fn e2e() -> Counts {
                         .env("QUAERO_BIN", program)
                         .env("DISPLAY", display.name())
                         .env_remove("WAYLAND_DISPLAY")
-                        // No service on the test's bus offers accessibility.
+                        // The test's bus offers neither accessibility nor the desktop's own dialogs.
                         .env("NO_AT_BRIDGE", "1")
+                        .env("GTK_USE_PORTAL", "0")
                         .envs(home.variables()),
                 )
             })

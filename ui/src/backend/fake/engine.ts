@@ -91,13 +91,21 @@ export class FakeBackend implements Backend, Host {
   }
 
   /** Adds a past run, made `minutes` ago, that ran for `ticks` ticks. */
-  seedRun(definition: string, value: string, minutes: number, ticks: number, size = this.#options.size): FakeRun {
+  seedRun(
+    definition: string,
+    value: string,
+    minutes: number,
+    ticks: number,
+    size = this.#options.size,
+    then?: (run: FakeRun) => void,
+  ): FakeRun {
     this.#shift = -minutes * 60_000;
     const run = this.#start(definition, [[definition === "crawl-site" ? "start_url" : "folder", value]], size);
     for (let n = 0; n < ticks; n += 1) {
       this.#shift += 430;
       run.tick();
     }
+    then?.(run);
     this.#shift = 0;
     return run;
   }

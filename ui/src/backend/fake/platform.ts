@@ -10,11 +10,9 @@ export function furnish(query: URLSearchParams): FakeBackend {
   if (seed === "filled" || seed === "huge") {
     fake.seedRun("crawl-site", "https://example.org/docs/", 6_000, 200, 18);
     fake.seedRun("index-folder", "/home/you/missing", 2_900, 20);
-    const cancelled = fake.seedRun("crawl-site", "https://example.org/news/", 1_500, 4, 30);
-    cancelled.cancel();
+    fake.seedRun("crawl-site", "https://example.org/news/", 1_500, 4, 30, (run) => run.cancel());
     fake.seedRun("index-folder", "/home/you/Documents/flawed", 190, 200, 40);
-    const cut = fake.seedRun("crawl-site", "https://example.net/handbook/", 42, 3, 24);
-    cut.interrupt();
+    fake.seedRun("crawl-site", "https://example.net/handbook/", 42, 3, 24, (run) => run.interrupt());
     const size = seed === "huge" ? 100_000 : 60;
     fake.seedRun("index-folder", "/home/you/Documents/energy", 0.7, 9, size);
   }

@@ -56,5 +56,7 @@ function outcome(run: RunSummary): string {
 export function Elapsed({ run }: { run: RunSummary }) {
   const live = run.status === "running";
   const now = useNow(live);
-  return <>{live ? clock(now - Date.parse(run.started)) : took(run.duration_ms)}</>;
+  if (live) return <>{clock(now - Date.parse(run.started))}</>;
+  // Of a run that was cut off nobody knows how long it worked.
+  return <>{run.status === "interrupted" ? "–" : took(run.duration_ms)}</>;
 }

@@ -88,7 +88,9 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
         {runs.map((run) => (
           <tr key={run.id} className="relative border-b border-line transition-colors duration-75 hover:bg-bg0">
             <td className={`${cell} pl-4`}>
-              <StatusChip status={run.status} />
+              <div className="flex">
+                <StatusChip status={run.status} />
+              </div>
             </td>
             <td className={cell}>
               <div className="flex items-center gap-2">

@@ -10,8 +10,8 @@ use super::{
     fault::{Fault, Faults, did_you_mean, quote},
     placeholder::{self, Filler, TooLarge, Values},
     schema::{Schemas, Subject, View},
-    shape::TAGS,
     source::{Field, Node, Tree},
+    steps::{TAGS, allow_hosts},
 };
 use crate::work::Registry;
 
@@ -56,7 +56,7 @@ impl Definition {
                 }
             }
         }
-        if !faults.is_empty() {
+        if faults.errors() > 0 {
             return Err(faults.into_problems(&self.text));
         }
         Ok(BoundDefinition {
@@ -181,11 +181,9 @@ impl Definition {
             faults.add(Fault::new(&step.place, "unknown_step_type", message));
             return Ok(None);
         };
-        let before = faults.len();
+        let before = faults.errors();
         let mut config = filler.fill(&step.source, Some(schema.view()))?;
-        if schema.has("allow_hosts") {
-            self.allow_hosts(&mut config);
-        }
+        allow_hosts(schema, self.settings.as_ref(), &mut config);
         let title = format!("Step `{}`", step.name);
         let skip = |text: &str, view: Option<View<'_>>| values.leaves_open(text, view);
         let subject = |node, value| Subject {
@@ -215,7 +213,7 @@ impl Definition {
         placeholder::uses(&step.source, Some(schema.view()), &mut |key, _| {
             open |= values.is_empty(key)
         });
-        if !open && faults.len() == before {
+        if !open && faults.errors() == before {
             for problem in manager.check(&config) {
                 let span = &step.source.follow(&problem.pointer).span;
                 faults.add(Fault::new(span, problem.code, problem.message).maybe_fix(problem.fix));
@@ -234,19 +232,6 @@ impl Definition {
             output_tags,
             config,
         }))
-    }
-
-    /// Hosts named in `[config]` are allowed for every step that can be told of hosts.
-    fn allow_hosts(&self, config: &mut Value) {
-        let Some(common) = self.config.get("allow_hosts").and_then(Value::as_array) else { return };
-        let Some(map) = config.as_object_mut() else { return };
-        let list = map.entry("allow_hosts").or_insert_with(|| Value::Array(Vec::new()));
-        let Some(list) = list.as_array_mut() else { return };
-        for host in common {
-            if !list.contains(host) {
-                list.push(host.clone());
-            }
-        }
     }
 
     /// What the steps' schemas say of the places that each key of `[config]` fills.

@@ -14,6 +14,7 @@ pub(super) type Span = Range<usize>;
 pub(super) struct Fault {
     span: Span,
     code: &'static str,
+    severity: Severity,
     message: String,
     fix: Option<String>,
     step: Option<String>,
@@ -21,7 +22,13 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(span: &Span, code: &'static str, message: impl Into<String>) -> Self {
-        Self { span: span.clone(), code, message: message.into(), fix: None, step: None }
+        Self { span: span.clone(), code, severity: Severity::Error, message: message.into(), fix: None, step: None }
+    }
+
+    /// The same as a warning, which does not keep the definition from running.
+    pub(super) fn warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
     }
 
     pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
@@ -41,6 +48,8 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     list: Vec<Fault>,
+    /// How many errors there were, kept or not.
+    errors: usize,
     /// The step that is looked at.
     step: Option<String>,
     cut: bool,
@@ -48,6 +57,7 @@ pub(super) struct Faults {
 
 impl Faults {
     pub(super) fn add(&mut self, mut fault: Fault) {
+        self.errors += usize::from(fault.severity == Severity::Error);
         if self.full() {
             self.cut = true;
             return;
@@ -66,12 +76,9 @@ impl Faults {
         self.list.len() >= LIMITS.problems
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+    /// How many errors there were so far.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The problems in the order of the text, each said once.
@@ -119,6 +126,13 @@ impl Text {
         self.lines.get(line.saturating_sub(1)).copied().unwrap_or(self.source.len())
     }
 
+    /// The line in which a byte stands, without its end.
+    pub(super) fn line_at(&self, byte: usize) -> &str {
+        let line = self.lines.partition_point(|at| *at <= byte);
+        let end = self.line_start(line + 1);
+        self.source[self.line_start(line)..end].trim_end_matches(['\n', '\r'])
+    }
+
     /// The place of `part` within the string literal at `span`. Exact when the literal has no
     /// escapes before the part; else the whole literal.
     pub(super) fn within(&self, span: &Span, value: &str, part: Range<usize>) -> Span {
@@ -150,7 +164,7 @@ impl Text {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Problem {
             code: fault.code.to_owned(),
-            severity: Severity::Error,
+            severity: fault.severity,
             message: fault.message,
             line: number(line),
             column: number(column),

@@ -122,7 +122,10 @@ fn uri(text: &str) -> Result<(), Misfit> {
         fault
     })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(bad(format!("must start with http:// or https://, not {}:", url.scheme())));
+        return Err(bad(format!(
+            "must start with http:// or https://, not with {}.",
+            url.scheme()
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad("must not contain a user name or password.".to_owned())
@@ -131,13 +134,22 @@ fn uri(text: &str) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// The name or address of a host, with or without a port.
 fn host(text: &str) -> Result<(), Misfit> {
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (text, None),
+    };
+    let plain = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || "/\\@?#%*".contains(c));
+    let port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let bare_ipv6 = text.parse::<std::net::Ipv6Addr>().is_ok();
-    if bare_ipv6 || (!text.is_empty() && !text.contains('*') && Host::parse(text).is_ok()) {
+    if bare_ipv6 || (plain && port && Host::parse(name).is_ok()) {
         return Ok(());
     }
-    let fault =
-        misfit("bad_host", "must be the name or the address of a host, such as `localhost`.");
+    let fault = misfit(
+        "bad_host",
+        "must be the name or the address of a host, such as `localhost` or `127.0.0.1:8080`.",
+    );
     let host = Url::parse(text)
         .or_else(|_| Url::parse(&format!("http://{text}")))
         .ok()

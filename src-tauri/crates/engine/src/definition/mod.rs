@@ -18,6 +18,7 @@ mod placeholder;
 mod schema;
 mod shape;
 mod source;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -277,7 +278,7 @@ pub fn check(file_name: &str, bytes: &[u8], registry: &Registry) -> Checked {
         }
         _ => None,
     };
-    let definition = definition.filter(|_| faults.is_empty());
+    let definition = definition.filter(|_| faults.errors() == 0);
     Checked { definition, problems: faults.into_problems(&source.text), header }
 }
 

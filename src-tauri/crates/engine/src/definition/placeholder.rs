@@ -17,6 +17,7 @@ use super::{
 enum Context {
     Plain,
     Regex,
+    Glob,
     Url,
 }
 
@@ -24,6 +25,7 @@ impl Context {
     fn of(view: Option<View<'_>>) -> Self {
         match view.and_then(View::format) {
             Some("regex") => Self::Regex,
+            Some("glob") => Self::Glob,
             Some("uri") => Self::Url,
             _ => Self::Plain,
         }
@@ -64,7 +66,8 @@ fn pieces(text: &str, context: Context) -> Vec<Piece> {
             }
             b'{' => {
                 let braces = bytes[at..].iter().take_while(|b| **b == b'{').count();
-                if braces > 1 {
+                // `{{a,b},c}` is a file pattern.
+                if braces > 1 && context != Context::Glob {
                     cut(&mut plain, Some(Piece::Double(at..at + braces)), at, at + braces);
                     at += braces;
                 } else if let Some(length) = name_length(&bytes[at + 1..]) {
@@ -358,7 +361,7 @@ impl<'v> Filler<'v> {
             // Before escaping, so that nothing large is made first.
             self.spend(value.len())?;
             let value = match context {
-                Context::Plain => value,
+                Context::Plain | Context::Glob => value,
                 Context::Regex => regex::escape(&value),
                 // At the start it is the address itself, further in it is a part of one.
                 Context::Url if out.is_empty() => value,
@@ -421,6 +424,7 @@ mod tests {
             ("{config.My Key}", Plain, &["{config.My Key}"]),
             ("{} { } {1} {a-b} {A} {\"a\": {\"b\": 1}} ${X} *.{md,txt} }}", Plain, &[]),
             ("{{a}}", Plain, &["{{"]),
+            ("{{a,b},c}/{x}", Context::Glob, &["{x}"]),
             ("{a", Plain, &[]),
             ("{a{b}", Plain, &["{b}"]),
             (r"a{2,3}\p{greek}\x{ff}\b{start}\{a}\{{2}", Regex, &[]),

@@ -1,7 +1,10 @@
 //! Checks a configuration against a JSON Schema, and says what is wrong in plain sentences with
 //! the exact place. Also answers what a schema says of a place: its format, its description.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use jsonschema::{
     JsonType, ValidationError, Validator,
@@ -135,13 +138,31 @@ impl Schema {
 
     /// Checks everything that the schema and the formats say.
     pub(super) fn check(&self, subject: &Subject<'_>, faults: &mut Faults) {
-        for error in self.validator.iter_errors(subject.value) {
-            if faults.full() {
-                return;
+        let skipped = |error: &ValidationError<'_>| {
+            let pointer = error.instance_path().as_str();
+            subject.skips(pointer, self.view().follow(pointer))
+        };
+        let mut errors: Vec<_> = self
+            .validator
+            .iter_errors(subject.value)
+            .filter(|error| !skipped(error))
+            .take(LIMITS.problems + 1)
+            .collect();
+        // Of a value of the wrong type nothing else is said.
+        errors.sort_by_key(|error| !matches!(error.kind(), Kind::Type { .. }));
+        let mut told = HashSet::new();
+        for error in &errors {
+            let about_entries = matches!(
+                error.kind(),
+                Kind::Required { .. }
+                    | Kind::AdditionalProperties { .. }
+                    | Kind::UnevaluatedProperties { .. }
+            );
+            if about_entries || told.insert(error.instance_path().as_str().to_owned()) {
+                self.explain(error, subject, faults);
             }
-            self.explain(&error, subject, faults);
         }
-        let mut formats = Formats { subject, faults, patterns: 0 };
+        let mut formats = Formats { subject, faults, told, patterns: 0 };
         formats.walk(self.view(), subject.value, &mut String::new());
     }
 
@@ -340,6 +361,8 @@ fn show(value: &Value) -> String {
 struct Formats<'a, 'f> {
     subject: &'a Subject<'a>,
     faults: &'f mut Faults,
+    /// Places of which something was said already.
+    told: HashSet<String>,
     /// How many patterns were compiled.
     patterns: usize,
 }
@@ -372,7 +395,10 @@ impl Formats<'_, '_> {
 
     fn leaf(&mut self, view: View<'_>, value: &Value, pointer: &str) {
         let Some(name) = view.format() else { return };
-        if self.faults.full() || self.subject.skips(pointer, Some(view)) {
+        if self.faults.full()
+            || self.told.contains(pointer)
+            || self.subject.skips(pointer, Some(view))
+        {
             return;
         }
         if matches!(name, "regex" | "glob") {

@@ -175,11 +175,18 @@ pub(super) fn definition(
         faults.add(Fault::new(&root.span, "wrong_type", "A definition must be an object."));
         return None;
     }
-    let list_of_steps = take(&mut root, "steps");
+    let mut list_of_steps = take(&mut root, "steps");
+    if root.get("step").is_some_and(|node| matches!(node.tree, Tree::List(_))) {
+        list_of_steps = take(&mut root, "step");
+    }
     if let Some(field) = &list_of_steps {
         faults.add(
-            Fault::new(&field.key_span, "unknown_field", "Steps are not a list.")
-                .fix("Name each step: write `[step.NAME]` in place of `[[steps]]`."),
+            Fault::new(
+                &field.key_span,
+                "steps_are_a_list",
+                "Steps are not a list; each has a name.",
+            )
+            .fix(format!("Write `[step.NAME]` in place of `[[{}]]`.", field.key)),
         );
     }
     let value = root.to_value();
@@ -308,7 +315,8 @@ impl StepReader<'_> {
         }
         if named.is_empty() {
             let place = root.field("step").map_or(0..0, |field| field.key_span.clone());
-            if !told_of_list {
+            let table = root.get("step").is_none_or(|node| matches!(node.tree, Tree::Table(_)));
+            if table && !told_of_list {
                 self.faults.add(
                     Fault::new(&place, "no_steps", "The definition has no steps.")
                         .fix("Add `[step.NAME]` with a `type`."),

@@ -204,37 +204,65 @@ fn decode(bytes: &[u8], faults: &mut Faults) -> Result<Text, Text> {
     Ok(Text::new(source.to_owned(), skipped))
 }
 
+/// How many syntax errors are told; after a few they are mostly about each other.
+const SYNTAX_ERRORS: usize = 10;
+
 fn read_toml(text: &Text, faults: &mut Faults) -> (Node, bool) {
     let (table, errors) = DeTable::parse_recoverable(&text.source);
-    for error in &errors {
-        if faults.full() {
-            break;
-        }
-        faults.add(toml_fault(&error.span().unwrap_or(0..0), error.message()));
-    }
     let complete = errors.iter().all(|error| is_duplicate(error.message()));
-    (Converter { text, faults }.toml_table(table.span(), table.get_ref(), 0), complete)
+    let convert = |faults| Converter { text, faults }.toml_table(table.span(), table.get_ref(), 0);
+    if !complete {
+        syntax_errors(text, &errors, faults);
+        // The tree has gaps; it is only good for the header.
+        return (convert(&mut Faults::default()), false);
+    }
+    let mut header: Option<Span> = None;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        // In a table that is there twice every key may be, too; that is one mistake.
+        let same_table = header.as_ref().is_some_and(|header| {
+            text.source.get(header.end..span.start).is_some_and(|between| !between.contains("\n["))
+        });
+        if same_table {
+            continue;
+        }
+        let key = text.source.get(span.clone()).map(quote).unwrap_or_default();
+        header = text.line_at(span.start).starts_with('[').then(|| span.clone());
+        faults.add(
+            Fault::new(&span, "duplicate_key", format!("`{key}` is defined twice."))
+                .fix("Keep one of the two."),
+        );
+    }
+    (convert(faults), true)
 }
 
 fn is_duplicate(message: &str) -> bool {
     message.contains("duplicate key")
 }
 
-fn toml_fault(span: &Span, message: &str) -> Fault {
-    if is_duplicate(message) {
-        return Fault::new(span, "duplicate_key", "This is defined twice.")
-            .fix("Keep one of the two.");
+/// Tells of the first syntax error of each line.
+fn syntax_errors(text: &Text, errors: &[toml::de::Error], faults: &mut Faults) {
+    let place = |error: &toml::de::Error| error.span().unwrap_or(0..0);
+    if let Some(error) = errors.iter().find(|error| error.message().contains("recurs")) {
+        faults.add(too_deep(&place(error)));
+        return;
     }
-    if message.contains("recurs") {
-        return too_deep(span);
+    let mut told = HashSet::new();
+    for error in errors {
+        let span = place(error);
+        let line = text.line_at(span.start);
+        if told.len() >= SYNTAX_ERRORS || !told.insert(line.as_ptr()) {
+            continue;
+        }
+        let message = format!("This is not valid TOML: {}.", error.message());
+        let mut fault = Fault::new(&span, "syntax", message);
+        if line.contains('"') && line.contains('\\') {
+            fault = fault.fix(
+                "In double quotes a backslash starts an escape. Put a Windows path between single quotes.",
+            );
+        }
+        faults.add(fault);
     }
-    let fault = Fault::new(span, "syntax", format!("This is not valid TOML: {message}."));
-    if message.contains("escape") {
-        return fault.fix(
-            "In double quotes a backslash starts an escape. Put a Windows path between single quotes.",
-        );
-    }
-    fault
 }
 
 fn too_deep(span: &Span) -> Fault {

@@ -153,6 +153,9 @@ impl Row {
         let start = Instant::now();
         let checked = check(file, &bytes, registry);
         let took = start.elapsed();
+        if took.as_millis() > 10 {
+            eprintln!("SLOW {} {took:?}", self.name);
+        }
         let mut failures = Vec::new();
         let problems = match (&checked.definition, &self.set) {
             (Some(definition), Some(set)) => {
@@ -430,6 +433,28 @@ fn a_broken_file_still_has_a_header() {
     assert_eq!((checked.header.id.as_str(), checked.header.name.as_str()), ("good", "Good"));
     assert_eq!(checked.header.step_types, ["crawl"]);
     assert_eq!(check("dir/x.toml", b"\xff", &registry()).header.id, "x.toml");
+}
+
+#[test]
+fn at_most_200_steps_are_taken() {
+    let text = |count: usize| {
+        let steps = (0..count).map(|n| format!("[step.s{n}]\ntype = 'local_dir'\npath = '/x'\n"));
+        format!("id = 'a'\nname = 'A'\n{}", steps.collect::<String>())
+    };
+    assert_eq!(definition(&text(200)).steps.len(), 200);
+    for count in [201, 5_000] {
+        let problems = check("a.toml", text(count).as_bytes(), &registry()).problems;
+        let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
+        assert_eq!(codes, ["too_many"], "{}", show(&problems));
+    }
+}
+
+#[test]
+fn a_file_full_of_mistakes_tells_of_some_and_says_so() {
+    let text: String = (0..9_000).map(|n| format!("field_number_{n} = {n}\n")).collect();
+    let problems = check("a.toml", text.as_bytes(), &registry()).problems;
+    assert_eq!(problems.len(), LIMITS.problems + 1);
+    assert_eq!(problems.last().map(|problem| problem.code.as_str()), Some("too_many_problems"));
 }
 
 #[test]

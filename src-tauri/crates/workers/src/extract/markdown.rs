@@ -1,14 +1,12 @@
 //! HTML of a page's content to Markdown.
 
-use std::borrow::Cow;
-
 use html_to_markdown_rs::{
     CodeBlockStyle, ConversionOptions, HeadingStyle, HiddenContent, InlineDataMedia,
     PreprocessingOptions,
 };
 use url::Url;
 
-use super::{PageOptions, clean};
+use super::{PageOptions, clean, definitions};
 
 /// Markdown of `html`, whose relative addresses belong to `base`. None if the converter gave up.
 pub(super) fn from_html(html: &str, base: &Url, options: &PageOptions) -> Option<String> {
@@ -32,33 +30,8 @@ pub(super) fn from_html(html: &str, base: &Url, options: &PageOptions) -> Option
         strip_tags: if options.keep_links { Vec::new() } else { vec!["a".to_owned()] },
         ..ConversionOptions::default()
     };
-    let converted = html_to_markdown_rs::convert(&emphasise_terms(html), settings).ok()?.content?;
+    let converted = html_to_markdown_rs::convert(&definitions::to_lists(html), settings).ok()?.content?;
     Some(tidy(&converted))
-}
-
-/// Terms of definition lists stand out: Markdown has no such lists.
-fn emphasise_terms(html: &str) -> Cow<'_, str> {
-    if !html.contains("<dt") {
-        return Cow::Borrowed(html);
-    }
-    let mut out = String::with_capacity(html.len() + 1024);
-    let mut rest = html;
-    while let Some(at) = rest.find("<dt").into_iter().chain(rest.find("</dt>")).min() {
-        let end = rest[at..].find('>').map_or(rest.len(), |length| at + length + 1);
-        let (before, tag) = (&rest[..at], &rest[at..end]);
-        out.push_str(before);
-        match tag {
-            "</dt>" => out.push_str("</strong></dt>"),
-            tag if tag.starts_with("<dt>") || tag.starts_with("<dt ") => {
-                out.push_str(tag);
-                out.push_str("<strong>");
-            }
-            tag => out.push_str(tag),
-        }
-        rest = &rest[end..];
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
 }
 
 /// Without invisible characters, trailing space, runs of empty lines and escapes that nothing
@@ -68,6 +41,7 @@ pub(super) fn tidy(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len());
     let mut fence: Option<&str> = None;
     let mut gap = false;
+    let mut hard_break = false;
     for line in markdown.lines() {
         // A block may stand in a quotation or begin a list item.
         let quote = line.trim_start_matches([' ', '>']);
@@ -87,6 +61,10 @@ pub(super) fn tidy(markdown: &str) -> String {
             continue;
         }
         let opens = ticks >= 3;
+        if hard_break && !gap && !opens {
+            out.push_str("  ");
+        }
+        hard_break = false;
         if !out.is_empty() {
             // A code block needs no empty line around it, but people do.
             out.push_str(if gap || opens && line.trim_start().starts_with('`') {
@@ -100,11 +78,8 @@ pub(super) fn tidy(markdown: &str) -> String {
             fence = Some(&trimmed[..ticks]);
             out.push_str(line.trim_end());
         } else {
-            let hard_break = line.ends_with("  ");
             unescape(&mut out, line.trim_end());
-            if hard_break {
-                out.push_str("  ");
-            }
+            hard_break = line.ends_with("  ");
         }
     }
     if !out.is_empty() {
@@ -159,16 +134,19 @@ fn unescape(out: &mut String, line: &str) {
 fn needs_escape(line: &str, at: usize) -> bool {
     let before = &line[..at];
     let after = &line[at + 2..];
-    let first = before.trim_start_matches([' ', '>', '-']).is_empty();
+    let mark = line.as_bytes()[at + 1];
+    let start = before.trim_start_matches([' ', '>', '-']);
+    let first = start.is_empty();
+    let ends_mark = after.is_empty() || after.starts_with(' ');
+    let rule = || line.bytes().all(|b| b == mark || matches!(b, b' ' | b'\\' | b'>'));
     let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    match line.as_bytes()[at + 1] {
-        b'-' | b'+' | b'>' | b'~' => first || after.starts_with('~') || before.ends_with('~'),
-        b'#' => first || after.trim_matches('#').is_empty(),
-        b'=' => first,
-        b'.' | b')' => {
-            let digits = before.trim_start_matches([' ', '>', '-']);
-            !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-        }
+    match mark {
+        b'-' | b'+' => first && (ends_mark || rule()),
+        b'=' => first && rule(),
+        b'>' => first,
+        b'~' => after.starts_with(['~', '\\']) || before.ends_with('~') || first,
+        b'#' => first || after.trim_matches(['#', '\\']).is_empty(),
+        b'.' | b')' => ends_mark && !first && start.bytes().all(|b| b.is_ascii_digit()),
         b'_' => !(word(before.chars().next_back()) && word(after.chars().next())),
         b'!' => after.starts_with('['),
         b'&' => after.chars().take(32).any(|c| c == ';'),

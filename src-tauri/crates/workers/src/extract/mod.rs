@@ -7,6 +7,7 @@
 //! Invariant: nothing here touches the network, the store or the clock.
 
 mod clean;
+mod definitions;
 mod markdown;
 mod pdf;
 mod scan;

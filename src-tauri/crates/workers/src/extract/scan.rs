@@ -81,6 +81,7 @@ impl Scan {
             language: None,
             main: None,
             in_code: false,
+            note: false,
         };
         pass.out.html.push_str("<!DOCTYPE html>");
         pass.run();
@@ -170,6 +171,8 @@ struct Pass<'a> {
     main: Option<(usize, usize)>,
     /// Inside `<pre>`.
     in_code: bool,
+    /// Inside the title of a note, a warning and the like.
+    note: bool,
 }
 
 const VOID: &[&str] = &[
@@ -363,6 +366,9 @@ impl<'a> Pass<'a> {
                 self.skip = Some(Skip { name, depth: 0, until_block: true });
                 return tag.end;
             }
+            // A heading that leads to itself or to the table of contents.
+            "a" if self.in_heading() && tag.raw("href").is_some_and(|href| href.starts_with('#')) => return tag.end,
+            "span" if let Some(end) = self.blank_span(tag.end) => return end,
             "meta" => self.meta(&tag),
             "html" => {
                 self.out.language =
@@ -416,6 +422,9 @@ impl<'a> Pass<'a> {
         if name == "pre" {
             self.open_code(tag);
             self.in_code = true;
+        } else if name == "p" && tag.has_token("class", &["admonition-title"]) {
+            self.out.html.push_str("<strong>");
+            self.note = true;
         }
     }
 
@@ -459,6 +468,22 @@ impl<'a> Pass<'a> {
         if tag.copy_end < tag.end {
             self.out.html.push('>');
         }
+    }
+
+    fn in_heading(&self) -> bool {
+        self.open.iter().rev().take(4).any(|name| matches!(*name, "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "dt"))
+    }
+
+    /// A span that holds only white space is that white space; the finders would drop it. Returns
+    /// where to go on.
+    fn blank_span(&mut self, from: usize) -> Option<usize> {
+        let rest = &self.html[from..];
+        let text = &rest[..rest.find('<')?];
+        if text.is_empty() || !text.trim().is_empty() || !self.lower[from + text.len()..].starts_with("</span>") {
+            return None;
+        }
+        self.space();
+        Some(from + text.len() + "</span>".len())
     }
 
     fn close_implied(&mut self, name: &str) {
@@ -536,9 +561,6 @@ impl<'a> Pass<'a> {
         {
             self.out.heading = heading;
         }
-        if (VOID.contains(&name) && name != "br") || name == "noscript" {
-            return end;
-        }
         if let Some(count) = self.formatting.get_mut(name) {
             *count = count.saturating_sub(1);
         }
@@ -553,8 +575,12 @@ impl<'a> Pass<'a> {
         if let Some(position) = self.open.iter().rposition(|open| *open == name) {
             self.beyond.clear();
             self.open.truncate(position);
-        } else if !self.beyond.is_empty() {
+        } else {
+            // Void elements, and ends of what was never opened or was not written.
             return end;
+        }
+        if name == "p" && std::mem::take(&mut self.note) {
+            self.out.html.push_str("</strong>");
         }
         self.out.html.push_str("</");
         self.out.html.push_str(name);

@@ -21,6 +21,7 @@ const CHUNK: u32 = 500;
 /// Which documents are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum Scope {
     /// Those that this run has written or seen.
     #[default]
@@ -32,6 +33,7 @@ enum Scope {
 /// How much of a page is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum Mode {
     /// The main content, without navigation and the like.
     #[default]
@@ -78,6 +80,7 @@ struct TransformConfig {
 /// Where documents come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum SourceType {
     /// Pages of web sites.
     Web,

@@ -1,0 +1,128 @@
+//! Every state that a killed process can leave behind is a good one.
+//!
+//! Between checkpoints the write-ahead log only grows, so every such state is a prefix of it: whole
+//! transactions, perhaps with a torn last frame. The test records a run, cuts the log at every
+//! commit and inside the frame behind it, and opens each.
+
+use std::{fs, path::Path};
+
+use quaero_contract::{JobError, JobId, JobStatus};
+use quaero_store::{Access, Lease, Result, Store, Tx};
+use sqlx::Connection;
+use tempfile::tempdir;
+
+use crate::{
+    assert_consistent, claim, document,
+    folder::{connect, settled},
+    open, row, started,
+};
+
+const HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+
+#[tokio::test]
+async fn every_commit_boundary_is_a_consistent_state() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    // From here on the log only grows.
+    let mut conn = connect(folder.path()).await;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut conn).await.unwrap();
+    work(&store).await;
+    let (database, log) = (folder.path().join("quaero.db"), folder.path().join("quaero.db-wal"));
+    let (database, log) = (fs::read(database).unwrap(), fs::read(log).unwrap());
+    conn.close().await.unwrap();
+    drop(store);
+    settled(folder.path()).await;
+
+    let page = u32::from_be_bytes(log[8..12].try_into().unwrap()) as usize;
+    let frame = FRAME_HEADER + page;
+    let commits: Vec<usize> = (HEADER..log.len().saturating_sub(frame) + 1)
+        .step_by(frame)
+        .filter(|at| log[at + 4..at + 8] != [0; 4])
+        .map(|at| at + frame)
+        .collect();
+    assert!(commits.len() > 20, "{} commits are too few to prove anything", commits.len());
+    for (n, end) in commits.iter().enumerate() {
+        for torn in [0, frame / 2] {
+            let state = tempdir().unwrap();
+            fs::write(state.path().join("quaero.db"), &database).unwrap();
+            fs::write(state.path().join("quaero.db-wal"), &log[..(end + torn).min(log.len())])
+                .unwrap();
+            fs::write(state.path().join("initialised"), "").unwrap();
+            check(state.path(), n).await;
+        }
+    }
+}
+
+async fn check(folder: &Path, n: usize) {
+    let store = Store::open(folder, Access::Write, 9_000)
+        .await
+        .unwrap_or_else(|e| panic!("commit {n}: {e}"));
+    assert!(store.was_unclean(), "commit {n}");
+    assert_consistent(&store).await;
+    store.write(|tx| Box::pin(tx.void_dead_leases(9_000))).await.unwrap();
+    let running =
+        store.list_runs(None, 10).await.unwrap().iter().map(|run| run.jobs.running).sum::<u32>();
+    assert_eq!(running, 0, "commit {n}: a lease of a dead process was left");
+    assert_consistent(&store).await;
+    store.close(9_000).await.unwrap();
+}
+
+/// Claims, saves, spawns, fails, tries again, and cancels a second run half-way.
+async fn work(store: &Store) {
+    let place = started(store, &["a", "b", "c"]).await;
+    let doomed = started(store, &["x", "y", "z"]).await;
+    for round in 0..12 {
+        for run in [place.run, doomed.run] {
+            let claimed = store.write(move |tx| Box::pin(claim(tx, run, 2))).await.unwrap();
+            for task in claimed {
+                end(store, task.lease, task.name, round).await;
+            }
+        }
+        if round == 3 {
+            store
+                .write(move |tx| {
+                    Box::pin(async move {
+                        tx.request_cancel(doomed.run).await?;
+                        let drained = tx.cancel_tasks(doomed.run, None, 3_000).await?;
+                        end_steps(tx, drained, JobStatus::Cancelled).await
+                    })
+                })
+                .await
+                .unwrap();
+        }
+    }
+}
+
+async fn end(store: &Store, lease: Lease, name: String, round: u32) {
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                let Some(task) = tx.leased(lease).await? else { return Ok(()) };
+                let error = JobError { code: "test".to_owned(), message: "on purpose".to_owned() };
+                if name.ends_with('b') && task.attempts_left > 0 {
+                    return tx.requeue(&task, Some(&error), 0, 3_000).await;
+                }
+                let id = format!("https://example.org/{name}");
+                tx.save_document(task.below, &document(&id, &name, "text"), 3_000).await?;
+                if round < 2 && !task.cancel_requested {
+                    let children = [row(&format!("{name}a")), row(&format!("{name}b"))];
+                    tx.insert_tasks(task.below, &children, None, 3_000).await?;
+                }
+                let drained = tx.end_task(lease.job, name.ends_with('b').then_some(&error), 3_000).await?;
+                end_steps(tx, drained, JobStatus::Completed).await
+            })
+        })
+        .await
+        .unwrap();
+}
+
+/// What the coordinator does for a run of one step.
+async fn end_steps(tx: &mut Tx, steps: impl IntoIterator<Item = JobId>, status: JobStatus) -> Result<()> {
+    for step in steps {
+        let run = tx.run_of(step).await?;
+        tx.move_job(step, status, None, 3_000).await?;
+        tx.move_job(run, status, None, 3_000).await?;
+    }
+    Ok(())
+}

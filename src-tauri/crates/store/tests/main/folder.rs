@@ -1,0 +1,147 @@
+//! Opening a folder never makes things worse.
+
+use std::{fs, path::Path};
+
+use quaero_store::{Access, Lock, Store, StoreError};
+use sqlx::{Connection, SqliteConnection};
+use tempfile::tempdir;
+
+use crate::{open, started};
+
+#[tokio::test]
+async fn one_process_writes_and_others_read_beside_it() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    started(&store, &["a"]).await;
+    match Store::open(folder.path(), Access::Write, 0).await {
+        Err(StoreError::Locked { pid, .. }) => assert_eq!(pid, std::process::id()),
+        other => panic!("a second writer was let in: {other:?}"),
+    }
+    let reader = Store::open(folder.path(), Access::Read, 0).await.unwrap();
+    assert_eq!(reader.list_runs(None, 10).await.unwrap().len(), 1);
+    assert!(reader.live_epoch().await.unwrap().is_some());
+    assert!(matches!(reader.changes(), Err(StoreError::ReadOnly)));
+    store.close(2_000).await.unwrap();
+    assert_eq!(Lock::holder(folder.path()).unwrap(), None);
+    assert_eq!(reader.live_epoch().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_linked_sqlite_has_no_wal_reset_race() {
+    let folder = tempdir().unwrap();
+    drop(open(&folder).await);
+    let version: Vec<u32> =
+        Store::sqlite_version().split('.').map(|n| n.parse().unwrap()).collect();
+    assert!(version >= vec![3, 51, 3], "{version:?}");
+    let mut conn = connect(folder.path()).await;
+    let running: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut conn).await.unwrap();
+    assert_eq!(running, Store::sqlite_version());
+}
+
+#[tokio::test]
+async fn an_unclean_stop_is_noticed() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    assert!(!store.was_unclean());
+    drop(store);
+    settled(folder.path()).await;
+    let store = open(&folder).await;
+    assert!(store.was_unclean(), "the store was dropped, not closed");
+    store.close(0).await.unwrap();
+    assert!(!open(&folder).await.was_unclean());
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_told_apart_from_a_new_one() {
+    check_refused("it is missing", |database| fs::remove_file(database).unwrap()).await;
+    check_refused("it is empty", |database| fs::write(database, b"").unwrap()).await;
+    check_refused("its header is garbage", |database| {
+        let mut bytes = fs::read(database).unwrap();
+        bytes[..100].fill(0xAA);
+        fs::write(database, bytes).unwrap();
+    })
+    .await;
+    check_refused("it is another program's", |database| {
+        let mut bytes = fs::read(database).unwrap();
+        bytes[68..72].copy_from_slice(b"Else");
+        fs::write(database, bytes).unwrap();
+    })
+    .await;
+    check_refused("it is cut in half", |database| {
+        let bytes = fs::read(database).unwrap();
+        fs::write(database, &bytes[..bytes.len() / 2]).unwrap();
+    })
+    .await;
+}
+
+async fn check_refused(what: &str, damage: impl FnOnce(&Path)) {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    started(&store, &["a", "b"]).await;
+    // An unclean stop, so that the start looks closely.
+    drop(store);
+    settled(folder.path()).await;
+    let mut conn = connect(folder.path()).await;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    let database = folder.path().join("quaero.db");
+    damage(&database);
+    let before = fs::read(&database).ok();
+    let opened = Store::open(folder.path(), Access::Write, 0).await;
+    assert!(matches!(opened, Err(StoreError::Corrupt { .. })), "{what}: {opened:?}");
+    assert_eq!(fs::read(&database).ok(), before, "{what}: the file was changed");
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused_without_changing_a_byte() {
+    let folder = tempdir().unwrap();
+    open(&folder).await.close(0).await.unwrap();
+    let database = folder.path().join("quaero.db");
+    let mut conn = connect(folder.path()).await;
+    sqlx::query("PRAGMA user_version = 999").execute(&mut conn).await.unwrap();
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
+    let before = fs::read(&database).unwrap();
+    let opened = Store::open(folder.path(), Access::Write, 0).await;
+    assert!(matches!(opened, Err(StoreError::Newer { found: 999, .. })), "{opened:?}");
+    assert_eq!(fs::read(&database).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_is_named() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    let Err(error) = Store::open(&file, Access::Write, 0).await else {
+        panic!("a file is no folder")
+    };
+    assert!(error.to_string().contains("file"), "{error}");
+    let odd = folder.path().join("with spaces and ünïcödé 🦀");
+    Store::open(&odd, Access::Write, 0).await.unwrap().close(0).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_log_does_not_keep_the_store_from_opening() {
+    let folder = tempdir().unwrap();
+    open(&folder).await.close(0).await.unwrap();
+    fs::write(
+        folder.path().join("logs.db"),
+        b"this is not a database, and long enough to be looked at",
+    )
+    .unwrap();
+    open(&folder).await.close(0).await.unwrap();
+    assert!(folder.path().join("logs.db.damaged").exists(), "the damaged log is kept");
+}
+
+pub(crate) async fn connect(folder: &Path) -> SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("quaero.db"));
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+/// Waits until a dropped store has let go of its lock.
+pub(crate) async fn settled(folder: &Path) {
+    while Lock::holder(folder).unwrap().is_some() {
+        tokio::task::yield_now().await;
+    }
+}

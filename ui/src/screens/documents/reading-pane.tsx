@@ -1,0 +1,219 @@
+// One document, to be read: where it comes from, its text, and its outline.
+
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useLayoutEffect, useRef, useState } from "react";
+import { backend } from "../../backend";
+import type { DocumentView } from "../../backend/types";
+import { documentQuery } from "../../data/queries";
+import { exactTime, when } from "../../format";
+import { notify, notifyError } from "../../frame/notices";
+import { Button, IconButton } from "../../parts/button";
+import { Icon } from "../../parts/icon";
+import { Fact, Facts } from "../../parts/page";
+import { SanitizedHtml } from "../../parts/sanitized-html";
+import { CopyButton, Failed, SkeletonText } from "../../parts/states";
+import { text } from "../../text";
+
+type Props = { id: string; onBack: () => void; onOpen: (id: string) => void; onTag: (tag: string) => void };
+
+export function ReadingPane({ id, onBack, onOpen, onTag }: Props) {
+  const { data, error, isPending, refetch } = useQuery(documentQuery(id));
+  return (
+    <section
+      aria-label={text.reader.label}
+      data-testid="reading-pane"
+      className="@container/pane flex min-w-0 flex-1 flex-col"
+      onKeyDown={(event) => event.key === "Escape" && onBack()}
+    >
+      {isPending ? (
+        <div className="p-8">
+          <SkeletonText lines={12} />
+        </div>
+      ) : error ? (
+        <Failed error={error} retry={() => void refetch()}>
+          <Button onClick={onBack}>{text.documents.back}</Button>
+        </Failed>
+      ) : (
+        <Reader document={data} onBack={onBack} onOpen={onOpen} onTag={onTag} />
+      )}
+    </section>
+  );
+}
+
+type Heading = { text: string; level: number; element: HTMLElement };
+
+function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { document: DocumentView }) {
+  const body = useRef<HTMLDivElement>(null);
+  const headings = useHeadings(body, document);
+  const onLink = useLinks(body, document, onOpen);
+  return (
+    <>
+      <header className="flex shrink-0 items-center gap-1.5 border-b border-line py-1.5 pr-3 pl-6">
+        <IconButton label={text.documents.back} onClick={onBack} className="-ml-3 hidden @max-[40rem]/main:grid">
+          <Icon name="right" className="size-4 rotate-180" />
+        </IconButton>
+        <span className="min-w-0 flex-1 truncate text-meta text-faint" title={document.source_id}>
+          {document.source_id}
+        </span>
+        <CopyButton label={text.reader.copy} value={() => document.markdown} />
+        <Button onClick={() => backend.openSource(document.id).catch(notifyError)}>
+          <Icon name={document.source_type === "web" ? "out" : "openFolder"} className="size-3.5" />
+          {document.source_type === "web" ? text.reader.openWeb : text.reader.openFile}
+        </Button>
+      </header>
+      <div className="flex min-h-0 flex-1">
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it */}
+        <article tabIndex={0} aria-label={document.title} className="min-w-0 flex-1 overflow-y-auto outline-offset-[-2px]">
+          <div className="mx-auto max-w-[46rem] px-6 pt-6 pb-16">
+            <h2 className="text-[1.625rem] leading-8 font-semibold tracking-[-0.01em] text-balance [overflow-wrap:anywhere]">
+              {document.title}
+            </h2>
+            <Origin document={document} onTag={onTag} />
+            {document.truncated && (
+              <p className="tinted mb-4 rounded-m border px-3 py-2 text-warn">
+                <span className="text-text">{text.reader.truncated}</span>
+              </p>
+            )}
+            {document.html.trim() === "" ? (
+              <p className="text-muted">{text.reader.empty}</p>
+            ) : (
+              <SanitizedHtml ref={body} html={document.html} onLink={onLink} className="prose" />
+            )}
+          </div>
+        </article>
+        {headings.length > 1 && (
+          <nav
+            aria-label={text.reader.outline}
+            className="w-48 shrink-0 overflow-y-auto border-l border-line py-5 pr-3 pl-2 @max-[50rem]/pane:hidden"
+          >
+            <h3 className="mb-1 px-2 text-label font-medium text-faint">{text.reader.outline}</h3>
+            <ul>
+              {headings.map(({ text: name, level, element }, at) => (
+                // biome-ignore lint/suspicious/noArrayIndexKey: headings are known by their place
+                <li key={at}>
+                  <button
+                    type="button"
+                    onClick={() => element.scrollIntoView({ block: "start" })}
+                    style={{ paddingLeft: `${0.5 + (level - 2) * 0.625}rem` }}
+                    className="min-h-6 w-full rounded-s py-0.5 pr-2 text-left text-meta text-muted hover:bg-bg2 hover:text-text"
+                  >
+                    {name}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </nav>
+        )}
+      </div>
+    </>
+  );
+}
+
+function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: string) => void }) {
+  const facts = Object.entries((document.metadata ?? {}) as Record<string, unknown>).filter(([, value]) => value !== null && value !== "");
+  return (
+    <div className="mt-2 mb-5 grid gap-2 border-b border-line pb-4">
+      <div className="flex flex-wrap items-center gap-1.5">
+        {document.tags.map((tag) => (
+          <button
+            key={tag}
+            type="button"
+            onClick={() => onTag(tag)}
+            title={`tag:${tag}`}
+            className="inline-flex h-6 items-center rounded-l border border-line px-2 text-label text-muted hover:border-edge hover:text-text"
+          >
+            {tag}
+          </button>
+        ))}
+      </div>
+      <details className="text-meta">
+        <summary className="flex min-h-6 w-fit items-center gap-1 rounded-s text-faint hover:text-text">
+          {text.reader.fetched} {when(document.fetched)} <Icon name="down" className="size-3" />
+        </summary>
+        <div className="pt-2">
+          <Facts>
+            <Fact name={text.reader.fetched}>{exactTime(document.fetched)}</Fact>
+            <Fact name={text.reader.seen}>{exactTime(document.last_synced)}</Fact>
+            <Fact name={text.reader.run}>
+              <Link to="/runs/$id" params={{ id: document.run_id }} className="text-accent underline underline-offset-2">
+                {document.run_id}
+              </Link>
+            </Fact>
+            {facts.map(([name, value]) => (
+              <Fact key={name} name={name.replaceAll("_", " ")}>
+                {typeof value === "object" ? JSON.stringify(value) : String(value)}
+              </Fact>
+            ))}
+          </Facts>
+        </div>
+      </details>
+    </div>
+  );
+}
+
+/** Readies the text after it has been drawn, and reads its outline from it. */
+function useHeadings(body: React.RefObject<HTMLDivElement | null>, document: DocumentView): Heading[] {
+  const [headings, setHeadings] = useState<Heading[]>([]);
+  useLayoutEffect(() => {
+    const root = body.current;
+    if (!root) return;
+    const all = [...root.querySelectorAll<HTMLElement>("h1, h2, h3")].map((element) => ({
+      element,
+      text: element.textContent?.trim() ?? "",
+      level: Math.max(2, Number(element.tagName.slice(1))),
+    }));
+    const [first, ...rest] = all;
+    const repeatsTitle = first?.element.tagName === "H1" && first.text === document.title.trim();
+    if (first && repeatsTitle) first.element.hidden = true;
+    setHeadings((repeatsTitle ? rest : all).filter((heading) => heading.text !== ""));
+    // What scrolls sideways must be reachable by keyboard.
+    for (const wide of root.querySelectorAll<HTMLElement>("pre, table")) {
+      if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
+    }
+  }, [body, document]);
+  return headings;
+}
+
+/** A link goes to its place in this document, to another collected document, or nowhere by itself. */
+function useLinks(body: React.RefObject<HTMLDivElement | null>, from: DocumentView, open: (id: string) => void) {
+  const latest = useRef({ from, open });
+  latest.current = { from, open };
+  const [onLink] = useState(() => async (href: string) => {
+    const { from, open } = latest.current;
+    if (href.startsWith("#")) {
+      const slug = decodeURIComponent(href.slice(1)).toLowerCase();
+      const target = [...(body.current?.querySelectorAll("h1, h2, h3, h4, h5, h6") ?? [])].find(
+        (heading) => heading.id === slug || slugOf(heading.textContent ?? "") === slug,
+      );
+      target?.scrollIntoView({ block: "start" });
+      return;
+    }
+    if (!URL.canParse(href, from.url ?? undefined)) return;
+    const address = new URL(href, from.url ?? undefined);
+    const bare = address.href.replace(/#.*$/, "");
+    try {
+      const found = await backend.searchDocuments({
+        query: `site:${address.hostname}`,
+        tags: [],
+        source_types: [],
+        run: null,
+        offset: 0,
+        limit: 200,
+      });
+      const hit = found.hits.find((one) => one.url === bare);
+      if (hit) open(hit.id);
+      else notify({ title: text.reader.outside, about: address.href, copy: { label: text.reader.copyAddress, value: address.href } });
+    } catch (error) {
+      notifyError(error);
+    }
+  });
+  return onLink;
+}
+
+const slugOf = (heading: string) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s-]/gu, "")
+    .trim()
+    .replace(/\s+/g, "-");
