@@ -1,3 +1,6 @@
 //! Emulators and fixtures shared by the tests.
 
+pub mod data;
+pub mod folders;
+pub mod program;
 pub mod site;

@@ -53,9 +53,9 @@ export function setZoom(next: number): void {
 
 /** One size up (1), down (-1) or back to normal (0). */
 export function stepZoom(step: 1 | -1 | 0): void {
-  if (step === 0) return setZoom(1);
   const at = ZOOMS.findIndex((size) => size >= zoom);
-  setZoom(ZOOMS[Math.max(0, Math.min(ZOOMS.length - 1, at + step))] ?? 1);
+  const next = ZOOMS[Math.max(0, Math.min(ZOOMS.length - 1, at + step))] ?? 1;
+  setZoom(step === 0 ? 1 : next);
 }
 
 export function setSingleKeys(on: boolean): void {

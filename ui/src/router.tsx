@@ -1,7 +1,13 @@
 // The places of the window and their addresses. They live in the fragment, so that a reload works
 // under any protocol.
 
-import { createHashHistory, createRootRoute, createRoute, createRouter, type RouterHistory } from "@tanstack/react-router";
+import {
+  createHashHistory,
+  createRootRoute,
+  createRoute,
+  createRouter,
+  type RouterHistory,
+} from "@tanstack/react-router";
 import { Frame } from "./frame/frame";
 import { Failed } from "./parts/states";
 import { Documents } from "./screens/documents/documents";
@@ -14,15 +20,21 @@ import { SettingsPage } from "./screens/settings";
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound });
 
-const words = (value: unknown): string[] => (Array.isArray(value) ? value.filter((one) => typeof one === "string") : []);
+const words = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
 const word = (value: unknown): string | undefined => {
   if (typeof value === "number") return String(value);
   return typeof value === "string" && value !== "" ? value : undefined;
 };
-const oneOf = <T extends string>(value: unknown, of: readonly T[]): T | undefined => of.find((one) => one === value);
+const oneOf = <T extends string>(value: unknown, of: readonly T[]): T | undefined =>
+  of.find((one) => one === value);
 /** Leaves out what is not set, so that addresses stay short. */
 const set = <T extends object>(values: T) =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0))) as {
+  Object.fromEntries(
+    Object.entries(values).filter(
+      ([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0),
+    ),
+  ) as {
     [K in keyof T]?: Exclude<T[K], undefined>;
   };
 
@@ -31,7 +43,11 @@ export const homeRoute = createRoute({ getParentRoute: () => root, path: "/", co
 const jobSearch = (search: Record<string, unknown>) =>
   set({ run: search.run === true ? true : undefined, from: word(search.from) });
 
-export const jobsRoute = createRoute({ getParentRoute: () => root, path: "/jobs", component: () => <Jobs id={null} run={false} from={null} /> });
+export const jobsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/jobs",
+  component: () => <Jobs id={null} run={false} from={null} />,
+});
 
 export const jobRoute = createRoute({
   getParentRoute: () => root,
@@ -79,9 +95,21 @@ export const documentsRoute = createRoute({
   },
 });
 
-export const settingsRoute = createRoute({ getParentRoute: () => root, path: "/settings", component: SettingsPage });
+export const settingsRoute = createRoute({
+  getParentRoute: () => root,
+  path: "/settings",
+  component: SettingsPage,
+});
 
-const tree = root.addChildren([homeRoute, jobsRoute, jobRoute, runsRoute, runRoute, documentsRoute, settingsRoute]);
+const tree = root.addChildren([
+  homeRoute,
+  jobsRoute,
+  jobRoute,
+  runsRoute,
+  runRoute,
+  documentsRoute,
+  settingsRoute,
+]);
 
 export function newRouter(history: RouterHistory = createHashHistory()) {
   return createRouter({

@@ -8,11 +8,18 @@ const count = (n: number, one: string, many = `${one}s`) => `${number(n)} ${n ==
 
 export const text = {
   app: "Quaero",
-  nav: { home: "Home", jobs: "Jobs", runs: "Runs", documents: "Documents", settings: "Settings", search: "Search" },
+  nav: {
+    home: "Home",
+    jobs: "Jobs",
+    runs: "Runs",
+    documents: "Documents",
+    settings: "Settings",
+    search: "Search",
+  },
   navLabel: "Main",
   skip: "Skip to content",
   liveBadge: (n: number) => `${number(n)} live`,
-  live: (n: number) => count(n, "run") + " under way",
+  live: (n: number) => `${count(n, "run")} under way`,
   home: {
     title: "Research you can check",
     intro:
@@ -39,12 +46,13 @@ export const text = {
     all: "All runs",
     quick: "Search what you have collected",
     quickSubmit: "Search",
-    noStarters: "The job definitions that come with Quaero could not be found. Reinstall it to get them back.",
+    noStarters:
+      "The job definitions that come with Quaero could not be found. Reinstall it to get them back.",
   },
   jobs: {
     title: "Jobs",
     run: "Run…",
-    runNamed: (name: string) => `Run ${name}`,
+    runNamed: (name: string) => `Run “${name}”`,
     start: "Run",
     cancel: "Close",
     none: "No job definitions yet",
@@ -78,7 +86,14 @@ export const text = {
     filter: "Status",
     all: "All",
     more: "Load older runs",
-    columns: { status: "Status", name: "Job", tasks: "Tasks", documents: "Documents", started: "Started", took: "Took" },
+    columns: {
+      status: "Status",
+      name: "Job",
+      tasks: "Tasks",
+      documents: "Documents",
+      started: "Started",
+      took: "Took",
+    },
   },
   run: {
     cancel: "Cancel run",
@@ -86,7 +101,13 @@ export const text = {
     resume: "Resume run",
     resuming: "Resuming…",
     again: "Run again…",
-    tabs: { tasks: "Tasks", log: "Log", documents: "Documents", warnings: "Warnings", definition: "Definition" },
+    tabs: {
+      tasks: "Tasks",
+      log: "Log",
+      documents: "Documents",
+      warnings: "Warnings",
+      definition: "Definition",
+    },
     tasks: (done: number, total: number) => ({ done: number(done), rest: ` of ${count(total, "task")}` }),
     preparing: "Preparing",
     progress: "Progress",
@@ -160,11 +181,14 @@ export const text = {
     lines: (n: number) => count(n, "line"),
     copy: "Copy lines",
   },
-  levels: { debug: "Debug", info: "Info", warn: "Warnings", error: "Errors" } satisfies Record<LogLevel, string>,
+  levels: { debug: "Debug", info: "Info", warn: "Warnings", error: "Errors" } satisfies Record<
+    LogLevel,
+    string
+  >,
   documents: {
     title: "Documents",
     search: "Search documents",
-    placeholder: "Words, \"a phrase\", tag:, site:, -not",
+    placeholder: 'Words, "a phrase", tag:, site:, -not',
     clear: "Clear search",
     help: "Query language",
     results: (n: number) => count(n, "result"),
@@ -259,10 +283,17 @@ export const text = {
     placeholder: "Type a command, or what to search for",
     none: "No command matches",
     searchFor: (query: string) => `Search documents for “${query}”`,
-    groups: { go: "Go to", here: "On this page", run: "Run a job", recent: "Recent runs", window: "Window", search: "Search" },
+    groups: {
+      go: "Go to",
+      here: "On this page",
+      run: "Run a job",
+      recent: "Recent runs",
+      window: "Window",
+      search: "Search",
+    },
     results: (n: number) => count(n, "command"),
   },
-  keys: { title: "Keyboard shortcuts", close: "Close", then: "then" },
+  keys: { title: "Keyboard shortcuts", close: "Close", next: "then" },
   actions: {
     palette: "Open the command palette",
     shortcuts: "Show keyboard shortcuts",
@@ -329,7 +360,6 @@ export const text = {
   documentsCount: (n: number) => count(n, "document"),
   tasksCount: (n: number) => count(n, "task"),
 } as const;
-
 
 /** What to do about a failed job, by the code of its error; nothing where the message says it all. */
 export const remedies: Record<string, string> = {

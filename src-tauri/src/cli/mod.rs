@@ -1,8 +1,117 @@
-//! The command line.
+//! The command line: the same program without a window, for schedules, servers and tests.
+//!
+//! With `--json` the output is a contract for scripts: fields may be added, not changed. Exit
+//! codes: 0 done or completed, 1 failed, 2 invalid input or usage, 3 cancelled, 130 interrupted by
+//! a signal.
 
-use std::{ffi::OsString, process::ExitCode};
+mod args;
+mod follow;
+mod json;
+mod output;
+mod problems;
+mod read;
+mod run;
+
+use std::{ffi::OsString, iter, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use quaero_contract::{ApiError, ErrorCode};
+
+use args::{Cli, Command, Docs, Runs};
+use output::Output;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// It did what was asked; a run has completed.
+    Done,
+    /// It could not; a run has failed.
+    Failed,
+    /// What was asked makes no sense.
+    Invalid,
+    /// The run was cancelled.
+    Cancelled,
+    /// A signal ended the command; the run can be resumed.
+    Interrupted,
+}
+
+impl Exit {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Invalid => 2,
+            Self::Cancelled => 3,
+            // 128 + SIGINT, as shells have it.
+            Self::Interrupted => 130,
+        }
+    }
+
+    const fn of(error: &ApiError) -> Self {
+        match error.code {
+            ErrorCode::NotFound | ErrorCode::Invalid => Self::Invalid,
+            ErrorCode::Conflict
+            | ErrorCode::Busy
+            | ErrorCode::Storage
+            | ErrorCode::Corrupt
+            | ErrorCode::Internal => Self::Failed,
+        }
+    }
+}
 
 /// Runs one command and returns its exit code. `args` are those after the program's name.
-pub(crate) fn run(_args: Vec<OsString>) -> ExitCode {
-    ExitCode::from(2)
+pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(iter::once(OsString::from("quaero")).chain(args)) {
+        Ok(cli) => cli,
+        Err(wrong) => {
+            // Help and version are such errors too. If nobody reads them, nothing is lost.
+            let _ = wrong.print();
+            return ExitCode::from(u8::try_from(wrong.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut output = Output::new();
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ApiError::new(ErrorCode::Internal, format!("Quaero cannot start: {error}.")))
+        .and_then(|runtime| runtime.block_on(command(cli, &mut output)));
+    let exit = result.unwrap_or_else(|error| {
+        output.error(&error);
+        Exit::of(&error)
+    });
+    ExitCode::from(exit.code())
 }
+
+async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
+    let data_dir = || crate::data_dir::resolve(cli.data_dir.clone());
+    match cli.command {
+        Command::Validate { files, json } => Ok(problems::validate(&files, json, output)),
+        Command::Run { definition, set, json } => {
+            run::definition(&data_dir()?, &definition, set, json, output).await
+        }
+        Command::Runs(Runs::Resume { id, json }) => run::resume(&data_dir()?, id, json, output).await,
+        Command::Runs(Runs::Cancel { id }) => run::cancel(&data_dir()?, id, output).await,
+        Command::Runs(Runs::List { limit, json }) => read::runs(data_dir()?, limit, json, output).await,
+        Command::Runs(Runs::Show { id, json }) => read::run(data_dir()?, id, json, output).await,
+        Command::Docs(Docs::List { filter, json }) => {
+            read::documents(data_dir()?, String::new(), filter, json, output).await
+        }
+        Command::Docs(Docs::Search { query, filter, json }) => {
+            read::documents(data_dir()?, query.join(" "), filter, json, output).await
+        }
+        Command::Docs(Docs::Show { id, json }) => read::document(data_dir()?, id, json, output).await,
+        Command::Definitions(args::Definitions::List { json }) => {
+            read::definitions(&data_dir()?, json, output)
+        }
+        Command::Doctor { json } => Ok(read::doctor(data_dir()?, json, output).await),
+    }
+}
+
+/// A reader of a data folder.
+async fn reader(data_dir: PathBuf) -> Result<quaero_app::App, ApiError> {
+    let role = quaero_app::Role::Reader;
+    quaero_app::App::open(quaero_app::AppOptions { data_dir, role }).await
+}
+
+#[cfg(test)]
+mod tests;

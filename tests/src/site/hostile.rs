@@ -113,18 +113,47 @@ async fn serve(mut stream: Stream, log: Arc<Log>, robots: RobotsFile) -> io::Res
     Ok(())
 }
 
-async fn answer_robots(stream: &mut Stream, request: &Request, robots: &RobotsFile, before: usize) -> io::Result<()> {
+async fn answer_robots(
+    stream: &mut Stream,
+    request: &Request,
+    robots: &RobotsFile,
+    before: usize,
+) -> io::Result<()> {
     let text = "Content-Type: text/plain\r\n";
     match robots {
-        RobotsFile::Private => respond(stream, request, "200 OK", text, b"User-agent: *\nDisallow: /private/\n").await,
+        RobotsFile::Private => {
+            respond(stream, request, "200 OK", text, b"User-agent: *\nDisallow: /private/\n").await
+        }
         RobotsFile::Text(rules) => respond(stream, request, "200 OK", text, rules.as_bytes()).await,
-        RobotsFile::Status(status) => respond(stream, request, &format!("{status} Status"), text, b"").await,
-        RobotsFile::StatusOnce(status) if before == 0 => respond(stream, request, &format!("{status} Status"), text, b"").await,
-        RobotsFile::Missing | RobotsFile::StatusOnce(_) => respond(stream, request, "404 Not Found", text, b"").await,
-        RobotsFile::Redirect(target) => respond(stream, request, "302 Found", &format!("Location: {target}\r\n"), b"").await,
-        RobotsFile::Html => respond(stream, request, "200 OK", HTML, b"<html><p>User-agent: *\nDisallow: /\n</html>").await,
+        RobotsFile::Status(status) => {
+            respond(stream, request, &format!("{status} Status"), text, b"").await
+        }
+        RobotsFile::StatusOnce(status) if before == 0 => {
+            respond(stream, request, &format!("{status} Status"), text, b"").await
+        }
+        RobotsFile::Missing | RobotsFile::StatusOnce(_) => {
+            respond(stream, request, "404 Not Found", text, b"").await
+        }
+        RobotsFile::Redirect(target) => {
+            respond(stream, request, "302 Found", &format!("Location: {target}\r\n"), b"").await
+        }
+        RobotsFile::Html => {
+            respond(
+                stream,
+                request,
+                "200 OK",
+                HTML,
+                b"<html><p>User-agent: *\nDisallow: /\n</html>",
+            )
+            .await
+        }
         RobotsFile::Endless => {
-            stream.write_all(format!("HTTP/1.1 200 OK\r\n{text}\r\nUser-agent: *\nDisallow: /private/\n").as_bytes()).await?;
+            stream
+                .write_all(
+                    format!("HTTP/1.1 200 OK\r\n{text}\r\nUser-agent: *\nDisallow: /private/\n")
+                        .as_bytes(),
+                )
+                .await?;
             loop {
                 stream.write_all("Disallow: /*/a*b*c$\n".repeat(500).as_bytes()).await?;
             }
@@ -143,29 +172,45 @@ async fn answer(stream: &mut Stream, request: &Request, before: usize) -> io::Re
             let text = query.strip_prefix("text=").unwrap_or("A small page.");
             html(stream, request, &page(rest, &format!("<p>{text}</p>"))).await
         }
-        "busy" if before == 0 => status(stream, request, "429 Too Many Requests", "Retry-After: 1\r\n").await,
+        "busy" if before == 0 => {
+            status(stream, request, "429 Too Many Requests", "Retry-After: 1\r\n").await
+        }
         "flaky" if before == 0 => status(stream, request, "500 Internal Server Error", "").await,
         "flaky" if before == 1 => status(stream, request, "503 Service Unavailable", "").await,
         "busy" | "flaky" => html(stream, request, &page(first, "<p>At last.</p>")).await,
         "busy-for-ever" => status(stream, request, "429 Too Many Requests", "").await,
-        "busy-until-far" => status(stream, request, "503 Service Unavailable", "Retry-After: 1000000000000\r\n").await,
+        "busy-until-far" => {
+            status(stream, request, "503 Service Unavailable", "Retry-After: 1000000000000\r\n")
+                .await
+        }
         "down" => status(stream, request, "503 Service Unavailable", "").await,
         "gone" => status(stream, request, "410 Gone", "").await,
         "closed" => status(stream, request, "403 Forbidden", "").await,
         "teapot" => status(stream, request, "418 I'm a teapot", "").await,
         "empty" => html(stream, request, "").await,
-        "loop" if rest.is_empty() => status(stream, request, "302 Found", &redirect("/loop/back")).await,
+        "loop" if rest.is_empty() => {
+            status(stream, request, "302 Found", &redirect("/loop/back")).await
+        }
         "loop" => status(stream, request, "302 Found", &redirect("/loop")).await,
         "hops" => match rest.parse::<u32>() {
-            Ok(left) if left > 0 => status(stream, request, "302 Found", &redirect(&format!("/hops/{}", left - 1))).await,
+            Ok(left) if left > 0 => {
+                status(stream, request, "302 Found", &redirect(&format!("/hops/{}", left - 1)))
+                    .await
+            }
             _ => html(stream, request, &page("hops", "<p>Arrived.</p>")).await,
         },
         "to" => status(stream, request, "302 Found", &redirect(query)).await,
         "to-nowhere" => status(stream, request, "302 Found", "").await,
-        "to-far" => status(stream, request, "302 Found", &redirect(&format!("/{}", "far".repeat(34_000)))).await,
-        "growing" => status(stream, request, "302 Found", &redirect(&format!("/growing?n={query}1"))).await,
+        "to-far" => {
+            status(stream, request, "302 Found", &redirect(&format!("/{}", "far".repeat(34_000))))
+                .await
+        }
+        "growing" => {
+            status(stream, request, "302 Found", &redirect(&format!("/growing?n={query}1"))).await
+        }
         "calendar" => {
-            let month: i64 = query.strip_prefix("month=").and_then(|month| month.parse().ok()).unwrap_or(0);
+            let month: i64 =
+                query.strip_prefix("month=").and_then(|month| month.parse().ok()).unwrap_or(0);
             let body = format!(
                 "<p>Month {month}: nothing happens.</p><a href='?month={}'>next</a> <a href='?month={}'>previous</a>",
                 month + 1,
@@ -181,7 +226,9 @@ async fn answer(stream: &mut Stream, request: &Request, before: usize) -> io::Re
             );
             html(stream, request, &page(rest, &body)).await
         }
-        "deeper" => html(stream, request, &page("deeper", "<p>Deep.</p><a href='deeper/'>deeper</a>")).await,
+        "deeper" => {
+            html(stream, request, &page("deeper", "<p>Deep.</p><a href='deeper/'>deeper</a>")).await
+        }
         "charset" => charset(stream, request, rest).await,
         "lies" => lies(stream, request, rest).await,
         "nested" => {
@@ -190,7 +237,9 @@ async fn answer(stream: &mut Stream, request: &Request, before: usize) -> io::Re
         }
         "links" => {
             let count: usize = rest.parse().unwrap_or(0);
-            let links: String = (0..count).map(|number| format!("<a href='/page/{number}'>{number}</a>\n")).collect();
+            let links: String = (0..count)
+                .map(|number| format!("<a href='/page/{number}'>{number}</a>\n"))
+                .collect();
             html(stream, request, &page("links", &links)).await
         }
         "noindex" => {
@@ -203,11 +252,20 @@ async fn answer(stream: &mut Stream, request: &Request, before: usize) -> io::Re
         }
         "header-noindex" => {
             let body = page("t", "<p>Not kept.</p>");
-            respond(stream, request, "200 OK", &format!("{HTML}X-Robots-Tag: noindex\r\n"), body.as_bytes()).await?;
+            respond(
+                stream,
+                request,
+                "200 OK",
+                &format!("{HTML}X-Robots-Tag: noindex\r\n"),
+                body.as_bytes(),
+            )
+            .await?;
             Ok(true)
         }
         "canonical" => {
-            let body = format!("<title>t</title><link rel=canonical href='{query}'><p>It says it is elsewhere.</p>");
+            let body = format!(
+                "<title>t</title><link rel=canonical href='{query}'><p>It says it is elsewhere.</p>"
+            );
             html(stream, request, &body).await
         }
         "bad-links" => html(stream, request, &page("bad-links", BAD_LINKS)).await,
@@ -240,14 +298,42 @@ async fn broken(stream: &mut Stream, request: &Request, name: &str) -> io::Resul
             let _ = read_request(stream).await;
         }
         "reset" => {
-            stream.write_all(format!("{}<p>The beginning.", head("Content-Length: 1000\r\n")).as_bytes()).await?;
+            stream
+                .write_all(
+                    format!("{}<p>The beginning.", head("Content-Length: 1000\r\n")).as_bytes(),
+                )
+                .await?;
             stream.flush().await?;
             stream.get_ref().set_zero_linger()?;
         }
-        "short" => stream.write_all(format!("{}<p>The beginning.", head("Content-Length: 1000\r\n")).as_bytes()).await?,
-        "long" => stream.write_all(format!("{}<p>1234567890", head("Content-Length: 8\r\n")).as_bytes()).await?,
-        "two-lengths" => stream.write_all(format!("{}<p>12345", head("Content-Length: 8\r\nContent-Length: 3\r\n")).as_bytes()).await?,
-        "bad-chunk" => stream.write_all(format!("{}5\r\n<p>ab\r\nzz\r\n", head("Transfer-Encoding: chunked\r\n")).as_bytes()).await?,
+        "short" => {
+            stream
+                .write_all(
+                    format!("{}<p>The beginning.", head("Content-Length: 1000\r\n")).as_bytes(),
+                )
+                .await?
+        }
+        "long" => {
+            stream
+                .write_all(format!("{}<p>1234567890", head("Content-Length: 8\r\n")).as_bytes())
+                .await?
+        }
+        "two-lengths" => {
+            stream
+                .write_all(
+                    format!("{}<p>12345", head("Content-Length: 8\r\nContent-Length: 3\r\n"))
+                        .as_bytes(),
+                )
+                .await?
+        }
+        "bad-chunk" => {
+            stream
+                .write_all(
+                    format!("{}5\r\n<p>ab\r\nzz\r\n", head("Transfer-Encoding: chunked\r\n"))
+                        .as_bytes(),
+                )
+                .await?
+        }
         "endless" => {
             stream.write_all(head("Transfer-Encoding: chunked\r\n").as_bytes()).await?;
             loop {
@@ -256,7 +342,9 @@ async fn broken(stream: &mut Stream, request: &Request, name: &str) -> io::Resul
                 stream.write_all(b"\r\n").await?;
             }
         }
-        "announced" => stream.write_all(head("Content-Length: 100000000000\r\n").as_bytes()).await?,
+        "announced" => {
+            stream.write_all(head("Content-Length: 100000000000\r\n").as_bytes()).await?
+        }
         "bomb" => return packed(stream, request, &gzip(&vec![b' '; 64 << 20])?).await,
         "wrapped" => {
             let body = gzip(&gzip(page("wrapped", "<p>Twice.</p>").as_bytes())?)?;
@@ -265,11 +353,18 @@ async fn broken(stream: &mut Stream, request: &Request, name: &str) -> io::Resul
             return Ok(true);
         }
         "cut-gzip" => {
-            let body = gzip(page("cut", &"<p>Some text that is long enough.</p>".repeat(50)).as_bytes())?;
+            let body =
+                gzip(page("cut", &"<p>Some text that is long enough.</p>".repeat(50)).as_bytes())?;
             return packed(stream, request, &body[..body.len() / 2]).await;
         }
-        "huge-header" => stream.write_all(head(&format!("X-Huge: {}\r\n", "x".repeat(100_000))).as_bytes()).await?,
-        "many-headers" => stream.write_all(head(&"X-Many: 1234567890\r\n".repeat(5_000)).as_bytes()).await?,
+        "huge-header" => {
+            stream
+                .write_all(head(&format!("X-Huge: {}\r\n", "x".repeat(100_000))).as_bytes())
+                .await?
+        }
+        "many-headers" => {
+            stream.write_all(head(&"X-Many: 1234567890\r\n".repeat(5_000)).as_bytes()).await?
+        }
         _ => return status(stream, request, "404 Not Found", "").await,
     }
     stream.flush().await?;
@@ -297,7 +392,8 @@ async fn charset(stream: &mut Stream, request: &Request, name: &str) -> io::Resu
         let text = format!("\u{feff}<!doctype html><title>charset</title><p>{RUSSIAN}");
         body = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     }
-    respond(stream, request, "200 OK", &format!("Content-Type: text/html{header}\r\n"), &body).await?;
+    respond(stream, request, "200 OK", &format!("Content-Type: text/html{header}\r\n"), &body)
+        .await?;
     Ok(true)
 }
 
@@ -306,7 +402,10 @@ async fn lies(stream: &mut Stream, request: &Request, name: &str) -> io::Result<
         "png" => ("text/html", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01"),
         "elf" => ("text/plain", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0"),
         "pdf" => ("text/html", b"%PDF-1.4\nthis is not one"),
-        "html" => ("application/octet-stream", b"<!doctype html><title>lies</title><p>A page after all.</p>"),
+        "html" => (
+            "application/octet-stream",
+            b"<!doctype html><title>lies</title><p>A page after all.</p>",
+        ),
         "zip" => ("application/zip", b"PK\x03\x04"),
         _ => ("text/html", b"<!doctype html><title>lies</title><p>No lie.</p>"),
     };
@@ -324,7 +423,12 @@ async fn packed(stream: &mut Stream, request: &Request, body: &[u8]) -> io::Resu
     Ok(true)
 }
 
-async fn status(stream: &mut Stream, request: &Request, line: &str, headers: &str) -> io::Result<bool> {
+async fn status(
+    stream: &mut Stream,
+    request: &Request,
+    line: &str,
+    headers: &str,
+) -> io::Result<bool> {
     respond(stream, request, line, &format!("{HTML}{headers}"), b"<p>Not the page.</p>").await?;
     Ok(true)
 }
@@ -336,14 +440,30 @@ fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn page(title: &str, body: &str) -> String {
-    format!("<!doctype html><html lang=en><head><title>{title}</title></head><body><main><h1>{title}</h1>\n{body}</main></body></html>")
+    format!(
+        "<!doctype html><html lang=en><head><title>{title}</title></head><body><main><h1>{title}</h1>\n{body}</main></body></html>"
+    )
 }
 
 fn index() -> String {
     let good = [
-        "/page/one", "/page/two", "/busy", "/flaky", "/hops/3", "/charset/wrong", "/charset/missing", "/charset/meta",
-        "/charset/utf16", "/session/a", "/lies/html", "/nested", "/noindex", "/nofollow", "/to?/page/one",
+        "/page/one",
+        "/page/two",
+        "/busy",
+        "/flaky",
+        "/hops/3",
+        "/charset/wrong",
+        "/charset/missing",
+        "/charset/meta",
+        "/charset/utf16",
+        "/session/a",
+        "/lies/html",
+        "/nested",
+        "/noindex",
+        "/nofollow",
+        "/to?/page/one",
     ];
-    let links: String = good.iter().map(|path| format!("<li><a href='{path}'>{path}</a></li>")).collect();
+    let links: String =
+        good.iter().map(|path| format!("<li><a href='{path}'>{path}</a></li>")).collect();
     page("Everything that ends well", &format!("<p>What can be read here.</p><ul>{links}</ul>"))
 }

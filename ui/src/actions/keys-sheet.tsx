@@ -8,7 +8,13 @@ const ORDER: Group[] = ["here", "go", "window"];
 export function KeysSheet({ open, onClose }: { open: boolean; onClose: () => void }) {
   const actions = useAllActions().filter((action) => action.keys);
   return (
-    <Dialog open={open} onClose={onClose} title={text.keys.title} closeLabel={text.keys.close} className="w-[30rem]">
+    <Dialog
+      open={open}
+      onClose={onClose}
+      title={text.keys.title}
+      closeLabel={text.keys.close}
+      className="w-[30rem]"
+    >
       <div className="grid gap-4 overflow-y-auto p-4">
         {ORDER.map((group) => {
           const members = actions.filter((action) => action.group === group);
@@ -39,7 +45,7 @@ export function Keys({ keys }: { keys: string }) {
     <span className="flex shrink-0 items-center gap-1">
       {caps(keys).map((cap, at) => (
         <span key={`${at}-${cap}`} className="flex items-center gap-1">
-          {at > 0 && <span className="text-label text-faint">{text.keys.then}</span>}
+          {at > 0 && <span className="text-label text-faint">{text.keys.next}</span>}
           <kbd>{cap}</kbd>
         </span>
       ))}

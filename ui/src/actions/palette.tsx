@@ -24,7 +24,14 @@ const ORDER: Entry["group"][] = ["here", "go", "run", "recent", "window", "searc
 
 export function Palette({ open, onClose }: { open: boolean; onClose: () => void }) {
   return (
-    <Dialog open={open} onClose={onClose} title={text.palette.title} hideTitle closeLabel={text.keys.close} className="w-[36rem]">
+    <Dialog
+      open={open}
+      onClose={onClose}
+      title={text.palette.title}
+      hideTitle
+      closeLabel={text.keys.close}
+      className="w-[36rem]"
+    >
       <Commands onClose={onClose} />
     </Dialog>
   );
@@ -85,7 +92,13 @@ function Commands({ onClose }: { onClose: () => void }) {
         />
         <kbd>Esc</kbd>
       </div>
-      <div ref={list} id={`${id}-list`} role="listbox" aria-label={text.palette.title} className="min-h-0 flex-1 overflow-y-auto p-1.5">
+      <div
+        ref={list}
+        id={`${id}-list`}
+        role="listbox"
+        aria-label={text.palette.title}
+        className="min-h-0 flex-1 overflow-y-auto p-1.5"
+      >
         {entries.length === 0 && <p className="px-3 py-6 text-center text-muted">{text.palette.none}</p>}
         {ORDER.map((group) => {
           const members = entries.filter((entry) => entry.group === group);

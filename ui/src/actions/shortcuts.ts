@@ -34,7 +34,8 @@ export function listenForShortcuts(): () => void {
 }
 
 /** The later action wins, so that a screen can take a key over from the frame. */
-const find = (keys: string): Action | undefined => currentActions().findLast((action) => action.keys === keys);
+const find = (keys: string): Action | undefined =>
+  currentActions().findLast((action) => action.keys === keys);
 
 const begins = (key: string) => currentActions().some((action) => action.keys?.startsWith(`${key} `));
 
@@ -47,8 +48,15 @@ function name(event: KeyboardEvent): string | null {
 
 function takesText(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement) return true;
-  return target instanceof HTMLInputElement && !["checkbox", "radio", "button", "submit"].includes(target.type);
+  if (
+    target.isContentEditable ||
+    target instanceof HTMLTextAreaElement ||
+    target instanceof HTMLSelectElement
+  )
+    return true;
+  return (
+    target instanceof HTMLInputElement && !["checkbox", "radio", "button", "submit"].includes(target.type)
+  );
 }
 
 const inDialog = () => document.querySelector("[role=dialog][data-open]") !== null;

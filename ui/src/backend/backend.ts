@@ -75,5 +75,11 @@ export function asApiError(thrown: unknown): ApiError {
 }
 
 function isApiError(thrown: unknown): thrown is ApiError {
-  return typeof thrown === "object" && thrown !== null && "code" in thrown && "message" in thrown && !(thrown instanceof Error);
+  return (
+    typeof thrown === "object" &&
+    thrown !== null &&
+    "code" in thrown &&
+    "message" in thrown &&
+    !(thrown instanceof Error)
+  );
 }

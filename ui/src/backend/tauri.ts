@@ -8,7 +8,10 @@ type Answer<T> = { status: "ok"; data: T } | { status: "error"; error: ApiError 
 
 async function ask<T>(answer: Promise<Answer<T>>): Promise<T> {
   // A rejection is a fault of the bridge itself, such as a command that is not allowed.
-  const settled = await answer.catch((thrown: unknown) => ({ status: "error" as const, error: asApiError(thrown) }));
+  const settled = await answer.catch((thrown: unknown) => ({
+    status: "error" as const,
+    error: asApiError(thrown),
+  }));
   if (settled.status === "ok") return settled.data;
   throw asApiError(settled.error);
 }
@@ -44,7 +47,9 @@ export const backend: Backend = {
     };
     const listening = Promise.all([
       events.jobStatusChange.listen(({ payload }) => each(payload, (change) => ({ kind: "status", change }))),
-      events.jobProgress.listen(({ payload }) => each(payload, (progress) => ({ kind: "progress", progress }))),
+      events.jobProgress.listen(({ payload }) =>
+        each(payload, (progress) => ({ kind: "progress", progress })),
+      ),
       events.resultSaved.listen(({ payload }) => each(payload, (saved) => ({ kind: "saved", saved }))),
       events.logAppended.listen(({ payload }) => each(payload, (appended) => ({ kind: "log", appended }))),
       events.eventsMissed.listen(() => listener({ kind: "missed" })),

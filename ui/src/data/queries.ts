@@ -2,10 +2,10 @@
 
 import {
   focusManager,
+  type InfiniteData,
   infiniteQueryOptions,
   QueryClient,
   queryOptions,
-  type InfiniteData,
 } from "@tanstack/react-query";
 import { backend } from "../backend";
 import type { RunSummary, SearchRequest, SearchResults } from "../backend/types";
@@ -46,7 +46,8 @@ export const runsQuery = infiniteQueryOptions({
   getNextPageParam: (last) => (last.length === RUNS_PAGE ? last.at(-1)?.id : undefined),
 });
 
-export const runQuery = (id: string) => queryOptions({ queryKey: ["run", id], queryFn: () => backend.getRun(id) });
+export const runQuery = (id: string) =>
+  queryOptions({ queryKey: ["run", id], queryFn: () => backend.getRun(id) });
 
 export const definitionsQuery = queryOptions({
   queryKey: ["definitions"],

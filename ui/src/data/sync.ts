@@ -4,7 +4,7 @@
 import type { QueryClient } from "@tanstack/react-query";
 import type { Backend } from "../backend/backend";
 import type { AppInfo, JobProgress, JobStatusChange, RunStatus, RunSummary, RunView } from "../backend/types";
-import { type HitPages, type RunPages, infoQuery, runQuery, runsQuery } from "./queries";
+import { type HitPages, infoQuery, type RunPages, runQuery, runsQuery } from "./queries";
 
 const ENDED: readonly string[] = ["completed", "failed", "cancelled"] satisfies RunStatus[];
 
@@ -13,14 +13,19 @@ export function isEnded(status: RunStatus): boolean {
 }
 
 /** Keeps `client` in step with `backend`; calls `ended` once for each run that ends. */
-export function keepInStep(backend: Backend, client: QueryClient, ended: (change: JobStatusChange) => void): () => void {
+export function keepInStep(
+  backend: Backend,
+  client: QueryClient,
+  ended: (change: JobStatusChange) => void,
+): () => void {
   return backend.subscribe((happening) => {
     switch (happening.kind) {
       case "progress":
         return applyProgress(client, happening.progress);
       case "status":
         applyStatus(client, happening.change);
-        if (happening.change.kind === "parent" && ENDED.includes(happening.change.status)) ended(happening.change);
+        if (happening.change.kind === "parent" && ENDED.includes(happening.change.status))
+          ended(happening.change);
         return;
       case "saved":
         return applySaved(client);
@@ -36,7 +41,10 @@ function applyProgress(client: QueryClient, { run, steps }: JobProgress): void {
   const before = client.getQueryData<RunView>(runQuery(run.id).queryKey)?.summary ?? known(client, run.id);
   if (before && isEnded(before.status) && !isEnded(run.status)) return;
 
-  client.setQueryData<RunPages>(runsQuery.queryKey, (old) => old && { ...old, pages: patchRuns(old.pages, run) });
+  client.setQueryData<RunPages>(
+    runsQuery.queryKey,
+    (old) => old && { ...old, pages: patchRuns(old.pages, run) },
+  );
   client.setQueryData<RunView>(runQuery(run.id).queryKey, (old) => {
     if (!old) return old;
     const merged = old.steps.map((step) => ({ ...step, ...steps.find((one) => one.id === step.id) }));
@@ -44,7 +52,10 @@ function applyProgress(client: QueryClient, { run, steps }: JobProgress): void {
   });
 
   const created = run.documents.created - (before?.documents.created ?? 0);
-  client.setQueryData<AppInfo>(infoQuery.queryKey, (old) => old && { ...old, documents: old.documents + Math.max(0, created) });
+  client.setQueryData<AppInfo>(
+    infoQuery.queryKey,
+    (old) => old && { ...old, documents: old.documents + Math.max(0, created) },
+  );
 }
 
 function applyStatus(client: QueryClient, change: JobStatusChange): void {
@@ -77,7 +88,10 @@ function applySaved(client: QueryClient): void {
 }
 
 function known(client: QueryClient, id: string): RunSummary | undefined {
-  return client.getQueryData<RunPages>(runsQuery.queryKey)?.pages.flat().find((run) => run.id === id);
+  return client
+    .getQueryData<RunPages>(runsQuery.queryKey)
+    ?.pages.flat()
+    .find((run) => run.id === id);
 }
 
 function patchRuns(pages: RunSummary[][], run: RunSummary): RunSummary[][] {

@@ -45,18 +45,20 @@ export function Frame() {
   }
   return (
     <div className="flex h-full">
-      <a
-        href="#main"
-        onClick={(event) => {
-          event.preventDefault();
-          main.current?.focus();
-        }}
+      <button
+        type="button"
+        onClick={() => main.current?.focus()}
         className="absolute top-2 left-2 z-30 -translate-y-20 rounded-m bg-accent px-3 py-1.5 text-on-accent focus:translate-y-0"
       >
         {text.skip}
-      </a>
+      </button>
       <Sidebar onPalette={() => setOpen("palette")} />
-      <main ref={main} id="main" tabIndex={-1} className="@container/main flex min-w-0 flex-1 flex-col bg-bg1 outline-none">
+      <main
+        ref={main}
+        id="main"
+        tabIndex={-1}
+        className="@container/main flex min-w-0 flex-1 flex-col bg-bg1 outline-none"
+      >
         <Outlet />
       </main>
       <Palette open={open === "palette"} onClose={close} />
@@ -77,21 +79,81 @@ function useGlobalActions(setOpen: (open: Open) => void): void {
       backend.setSettings({ theme: next }).catch(notifyError);
     };
     return [
-      { id: "home", title: text.actions.home, group: "go", keys: "g h", run: () => void navigate({ to: "/" }) },
-      { id: "jobs", title: text.actions.jobs, group: "go", keys: "g j", run: () => void navigate({ to: "/jobs" }) },
-      { id: "runs", title: text.actions.runs, group: "go", keys: "g r", run: () => void navigate({ to: "/runs" }) },
-      { id: "documents", title: text.actions.documents, group: "go", keys: "g d", run: () => void navigate({ to: "/documents" }) },
-      { id: "settings", title: text.actions.settings, group: "go", keys: "mod+,", run: () => void navigate({ to: "/settings" }) },
-      { id: "search", title: text.actions.focusSearch, group: "go", keys: "/", run: () => void navigate({ to: "/documents", search: { focus: true } }) },
-      { id: "palette", title: text.actions.palette, group: "window", keys: "mod+k", keyOnly: true, run: () => setOpen("palette") },
+      {
+        id: "home",
+        title: text.actions.home,
+        group: "go",
+        keys: "g h",
+        run: () => void navigate({ to: "/" }),
+      },
+      {
+        id: "jobs",
+        title: text.actions.jobs,
+        group: "go",
+        keys: "g j",
+        run: () => void navigate({ to: "/jobs" }),
+      },
+      {
+        id: "runs",
+        title: text.actions.runs,
+        group: "go",
+        keys: "g r",
+        run: () => void navigate({ to: "/runs" }),
+      },
+      {
+        id: "documents",
+        title: text.actions.documents,
+        group: "go",
+        keys: "g d",
+        run: () => void navigate({ to: "/documents" }),
+      },
+      {
+        id: "settings",
+        title: text.actions.settings,
+        group: "go",
+        keys: "mod+,",
+        run: () => void navigate({ to: "/settings" }),
+      },
+      {
+        id: "search",
+        title: text.actions.focusSearch,
+        group: "go",
+        keys: "/",
+        run: () => void navigate({ to: "/documents", search: { focus: true } }),
+      },
+      {
+        id: "palette",
+        title: text.actions.palette,
+        group: "window",
+        keys: "mod+k",
+        keyOnly: true,
+        run: () => setOpen("palette"),
+      },
       { id: "keys", title: text.actions.shortcuts, group: "window", keys: "?", run: () => setOpen("keys") },
       { id: "light", title: text.actions.light, group: "window", run: () => theme("light") },
       { id: "dark", title: text.actions.dark, group: "window", run: () => theme("dark") },
       { id: "system", title: text.actions.system, group: "window", run: () => theme("system") },
       { id: "zoom-in", title: text.actions.zoomIn, group: "window", keys: "mod+=", run: () => stepZoom(1) },
-      { id: "zoom-out", title: text.actions.zoomOut, group: "window", keys: "mod+-", run: () => stepZoom(-1) },
-      { id: "zoom-reset", title: text.actions.zoomReset, group: "window", keys: "mod+0", run: () => stepZoom(0) },
-      { id: "data", title: text.actions.dataDir, group: "window", run: () => void backend.openDataDir().catch(notifyError) },
+      {
+        id: "zoom-out",
+        title: text.actions.zoomOut,
+        group: "window",
+        keys: "mod+-",
+        run: () => stepZoom(-1),
+      },
+      {
+        id: "zoom-reset",
+        title: text.actions.zoomReset,
+        group: "window",
+        keys: "mod+0",
+        run: () => stepZoom(0),
+      },
+      {
+        id: "data",
+        title: text.actions.dataDir,
+        group: "window",
+        run: () => void backend.openDataDir().catch(notifyError),
+      },
     ];
   }, [navigate, client, setOpen]);
   useActions(actions);

@@ -4,9 +4,9 @@
 import { useSyncExternalStore } from "react";
 import { asApiError } from "../backend/backend";
 import type { ApiError } from "../backend/types";
-import { CopyButton, details } from "../parts/states";
 import { IconButton } from "../parts/button";
 import { Icon } from "../parts/icon";
+import { CopyButton, details } from "../parts/states";
 import { text } from "../text";
 
 type Notice = { title: string; about: string; copy: { label: string; value: string } };
@@ -32,7 +32,11 @@ export function notify(next: Notice | null): void {
 export function notifyError(thrown: unknown): void {
   const error: ApiError = asApiError(thrown);
   const about = `${error.message} ${error.hint ?? text.failed.hint[error.code]}`;
-  notify({ title: text.failed.title[error.code], about, copy: { label: text.failed.copy, value: details(error) } });
+  notify({
+    title: text.failed.title[error.code],
+    about,
+    copy: { label: text.failed.copy, value: details(error) },
+  });
 }
 
 /** Said politely by screen readers. */

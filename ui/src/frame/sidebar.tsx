@@ -31,9 +31,24 @@ export function Sidebar({ onPalette }: { onPalette: () => void }) {
       </div>
       <ul className="grid gap-px">
         <Place to="/" icon="home" name={text.nav.home} />
-        <Place to="/jobs" icon="jobs" name={text.nav.jobs} badge={definitions && number(definitions.length)} />
-        <Place to="/runs" icon="runs" name={text.nav.runs} badge={live.length > 0 && text.liveBadge(live.length)} />
-        <Place to="/documents" icon="documents" name={text.nav.documents} badge={info && info.documents > 0 && number(info.documents)} />
+        <Place
+          to="/jobs"
+          icon="jobs"
+          name={text.nav.jobs}
+          badge={definitions && number(definitions.length)}
+        />
+        <Place
+          to="/runs"
+          icon="runs"
+          name={text.nav.runs}
+          badge={live.length > 0 && text.liveBadge(live.length)}
+        />
+        <Place
+          to="/documents"
+          icon="documents"
+          name={text.nav.documents}
+          badge={info && info.documents > 0 && number(info.documents)}
+        />
       </ul>
       <button type="button" onClick={onPalette} className={`${item} mt-2.5`}>
         <Icon name="search" />
@@ -50,14 +65,27 @@ export function Sidebar({ onPalette }: { onPalette: () => void }) {
   );
 }
 
-function Place({ to, icon, name, badge }: { to: LinkProps["to"]; icon: IconName; name: string; badge?: string | false | undefined }) {
+function Place({
+  to,
+  icon,
+  name,
+  badge,
+}: {
+  to: LinkProps["to"];
+  icon: IconName;
+  name: string;
+  badge?: string | false | undefined;
+}) {
   return (
     <li>
       <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className={item}>
         <Icon name={icon} />
         <span className={wide}>{name}</span>
         {badge && (
-          <span aria-hidden="true" className="num ml-auto text-label font-normal text-faint @max-[50rem]/app:hidden">
+          <span
+            aria-hidden="true"
+            className="num ml-auto text-label font-normal text-faint @max-[50rem]/app:hidden"
+          >
             {badge}
           </span>
         )}
@@ -80,14 +108,22 @@ function RunsNow({ live, last }: { live: RunSummary[]; last: RunSummary | undefi
   }
   const shown = live.length > 0 ? live : last ? [last] : [];
   return shown.map((run) => (
-    <Link key={run.id} to="/runs/$id" params={{ id: run.id }} className={line} title={`${run.name}: ${text.status[shownStatus(run)]}`}>
+    <Link
+      key={run.id}
+      to="/runs/$id"
+      params={{ id: run.id }}
+      className={line}
+      title={`${run.name}: ${text.status[shownStatus(run)]}`}
+    >
       <StatusShape status={shownStatus(run)} />
       <span className={`min-w-0 flex-1 truncate ${wide}`}>
         {run.name}
         <span className="sr-only">, {text.status[shownStatus(run)]}</span>
       </span>
       <span className="num text-faint @max-[50rem]/app:hidden">
-        {run.status === "running" ? percent(doneTasks(run.jobs), run.jobs.total) : when(run.finished ?? run.started)}
+        {run.status === "running"
+          ? percent(doneTasks(run.jobs), run.jobs.total)
+          : when(run.finished ?? run.started)}
       </span>
     </Link>
   ));

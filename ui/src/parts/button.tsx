@@ -17,7 +17,14 @@ export function buttonClass(look: Look = "plain", extra = ""): string {
 type ButtonProps = ComponentProps<"button"> & { look?: Look; busy?: boolean };
 
 /** `busy` keeps it focusable and in place but makes another press do nothing. */
-export function Button({ look = "plain", busy = false, className = "", onClick, type = "button", ...rest }: ButtonProps) {
+export function Button({
+  look = "plain",
+  busy = false,
+  className = "",
+  onClick,
+  type = "button",
+  ...rest
+}: ButtonProps) {
   return (
     <button
       {...rest}
@@ -41,7 +48,12 @@ export function IconButton({ label, className = "", ...rest }: ComponentProps<"b
   );
 }
 
-export function LinkButton({ look, className, children, ...rest }: LinkProps & { look?: Look; className?: string; children: ReactNode }) {
+export function LinkButton({
+  look,
+  className,
+  children,
+  ...rest
+}: LinkProps & { look?: Look; className?: string; children: ReactNode }) {
   return (
     <Link {...(rest as LinkProps)} className={buttonClass(look, className)}>
       {children}

@@ -1,5 +1,5 @@
 import { Dialog as Base } from "@base-ui/react/dialog";
-import type { ReactNode } from "react";
+import { type ReactNode, useRef } from "react";
 import { IconButton } from "./button";
 import { Icon } from "./icon";
 
@@ -14,12 +14,24 @@ type Props = {
   children: ReactNode;
 };
 
-export function Dialog({ open, onClose, title, hideTitle, closeLabel, className = "w-[28rem]", children }: Props) {
+export function Dialog({
+  open,
+  onClose,
+  title,
+  hideTitle,
+  closeLabel,
+  className = "w-[28rem]",
+  children,
+}: Props) {
+  const popup = useRef<HTMLDivElement>(null);
   return (
     <Base.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Base.Portal>
         <Base.Backdrop className="fixed inset-0 bg-scrim" />
         <Base.Popup
+          ref={popup}
+          // The first field, not the button that closes.
+          initialFocus={() => popup.current?.querySelector<HTMLElement>("input, form button") ?? true}
           className={`fixed top-[12vh] left-1/2 flex max-h-[76vh] max-w-[calc(100vw-2rem)] -translate-x-1/2 flex-col overflow-hidden rounded-l border border-line bg-bg1 shadow-pop outline-none ${className}`}
         >
           {hideTitle ? (

@@ -16,6 +16,7 @@ import {
   Globe,
   House,
   ListFilter,
+  ListTree,
   type LucideIcon,
   Minus,
   Play,
@@ -55,6 +56,7 @@ const icons = {
   close: X,
   toEnd: ArrowDown,
   read: BookOpen,
+  outline: ListTree,
 } satisfies Record<string, LucideIcon>;
 
 export type IconName = keyof typeof icons;

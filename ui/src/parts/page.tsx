@@ -2,13 +2,24 @@ import { type ReactNode, useEffect } from "react";
 import { text } from "../text";
 
 /** A screen: a bar with its name, what belongs to it, and its actions; below, its content. */
-export function Page({ title, heading, actions, children }: { title: string; heading?: ReactNode; actions?: ReactNode; children: ReactNode }) {
+export function Page({
+  title,
+  heading,
+  actions,
+  children,
+}: {
+  title: string;
+  heading?: ReactNode;
+  actions?: ReactNode;
+  children: ReactNode;
+}) {
   useTitle(title);
   return (
     <>
       <header className="flex h-12 shrink-0 items-center gap-2.5 border-b border-line px-4">
-        {heading ?? <PageTitle>{title}</PageTitle>}
-        <div className="flex-1" />
+        <div className="flex min-w-0 flex-1 items-center gap-2.5">
+          {heading ?? <PageTitle>{title}</PageTitle>}
+        </div>
         {actions}
       </header>
       {children}

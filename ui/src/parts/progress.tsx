@@ -7,7 +7,15 @@ export function doneTasks(jobs: JobCounts): number {
 }
 
 /** How far the tasks are, by state: done, failed, left out, under way. */
-export function ProgressBar({ jobs, label, className = "h-1.5" }: { jobs: JobCounts; label: string; className?: string }) {
+export function ProgressBar({
+  jobs,
+  label,
+  className = "h-1.5",
+}: {
+  jobs: JobCounts;
+  label: string;
+  className?: string;
+}) {
   const done = doneTasks(jobs);
   const parts = [
     { key: "ok", n: jobs.completed + jobs.waiting, colour: "bg-ok" },

@@ -2,7 +2,7 @@
 // own allow-list of elements, no scripts, no styles, no remote images); the content policy forbids the
 // rest. Links never navigate.
 
-import { memo, type MouseEvent, type Ref } from "react";
+import { type MouseEvent, memo, type Ref } from "react";
 
 type Props = { html: string; onLink: (href: string) => void; className?: string; ref?: Ref<HTMLDivElement> };
 

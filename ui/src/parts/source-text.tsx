@@ -20,13 +20,24 @@ function toChars(source: string): (byte: number) => number {
   return (byte) => starts.get(byte) ?? source.length;
 }
 
-export function SourceText({ source, problems = [], label }: { source: string; problems?: Problem[]; label: string }) {
+export function SourceText({
+  source,
+  problems = [],
+  label,
+}: {
+  source: string;
+  problems?: Problem[];
+  label: string;
+}) {
   const char = toChars(source);
   const lines = source.replace(/\n$/, "").split("\n");
   let start = 0;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
-    <pre tabIndex={0} aria-label={label} className="code min-w-0 overflow-auto py-3 outline-offset-[-2px]">
+    <section
+      tabIndex={0}
+      aria-label={label}
+      className="code min-w-0 overflow-auto py-3 outline-offset-[-2px]"
+    >
       {lines.map((line, at) => {
         const from = start;
         start += line.length + 1;
@@ -38,11 +49,17 @@ export function SourceText({ source, problems = [], label }: { source: string; p
                 {at + 1}
               </span>
               <code className="pr-4 whitespace-pre">
-                <Line line={line} marks={here.map((problem) => [char(problem.start) - from, char(problem.end) - from])} />
+                <Line
+                  line={line}
+                  marks={here.map((problem) => [char(problem.start) - from, char(problem.end) - from])}
+                />
               </code>
             </div>
             {here.map((problem) => (
-              <div key={problem.code + problem.column} className={`flex ${marked([problem])} pb-1 pl-11 font-sans text-meta whitespace-normal`}>
+              <div
+                key={problem.code + problem.column}
+                className={`flex ${marked([problem])} pb-1 pl-11 font-sans text-meta whitespace-normal`}
+              >
                 <span className={problem.severity === "error" ? "text-error" : "text-warn"}>
                   <span className="sr-only">{text.severity[problem.severity]}: </span>
                   {problem.severity === "error" ? "✕" : "△"} {problem.message} {problem.fix}
@@ -52,7 +69,7 @@ export function SourceText({ source, problems = [], label }: { source: string; p
           </Fragment>
         );
       })}
-    </pre>
+    </section>
   );
 }
 
@@ -71,7 +88,9 @@ function Line({ line, marks }: { line: string; marks: [number, number][] }) {
     return (
       <>
         {line.slice(0, from)}
-        <span className="underline decoration-error decoration-wavy underline-offset-3">{line.slice(from, to)}</span>
+        <span className="underline decoration-error decoration-wavy underline-offset-3">
+          {line.slice(from, to)}
+        </span>
         {line.slice(to)}
       </>
     );

@@ -7,7 +7,17 @@ import { text } from "../text";
 import { Button } from "./button";
 import { Icon, type IconName } from "./icon";
 
-export function Empty({ icon, title, about, children }: { icon: IconName; title: string; about?: ReactNode; children?: ReactNode }) {
+export function Empty({
+  icon,
+  title,
+  about,
+  children,
+}: {
+  icon: IconName;
+  title: string;
+  about?: ReactNode;
+  children?: ReactNode;
+}) {
   return (
     <div className="grid justify-items-center gap-1.5 px-6 py-12 text-center">
       <div className="mb-1 text-faint">
@@ -21,7 +31,15 @@ export function Empty({ icon, title, about, children }: { icon: IconName; title:
 }
 
 /** What happened, why, and what to do, with the button that does it. */
-export function Failed({ error: thrown, retry, children }: { error: unknown; retry?: () => void; children?: ReactNode }) {
+export function Failed({
+  error: thrown,
+  retry,
+  children,
+}: {
+  error: unknown;
+  retry?: () => void;
+  children?: ReactNode;
+}) {
   const error = asApiError(thrown);
   return (
     <div role="alert" className="grid justify-items-start gap-1.5 px-6 py-10 mx-auto max-w-[34rem]">
@@ -47,7 +65,11 @@ export function Failed({ error: thrown, retry, children }: { error: unknown; ret
 /** The same in a few lines, for a place inside a page. */
 export function InlineError({ error, id }: { error: ApiError; id?: string }) {
   return (
-    <p id={id} role="alert" className="flex items-start gap-1.5 text-meta text-error [overflow-wrap:anywhere]">
+    <p
+      id={id}
+      role="alert"
+      className="flex items-start gap-1.5 text-meta text-error [overflow-wrap:anywhere]"
+    >
       <Icon name="warn" className="mt-px size-3.5" />
       <span>
         {error.message}
@@ -83,7 +105,10 @@ export function SkeletonRows({ rows = 6, className = "h-8" }: { rows?: number; c
   return (
     <div role="status" aria-label={text.loading} className="w-full">
       {Array.from({ length: rows }, (_, row) => (
-        <div key={row} className={`flex items-center gap-3 border-b border-line px-3 last:border-0 ${className}`}>
+        <div
+          key={row}
+          className={`flex items-center gap-3 border-b border-line px-3 last:border-0 ${className}`}
+        >
           <div className="size-3.5 shrink-0 rounded-full bg-bg2" />
           <div className="h-2.5 rounded-s bg-bg2" style={{ width: `${34 + ((row * 29) % 40)}%` }} />
         </div>
@@ -97,7 +122,11 @@ export function SkeletonText({ lines = 8 }: { lines?: number }) {
     <div role="status" aria-label={text.loading} className="grid max-w-[72ch] gap-2.5">
       <div className="mb-2 h-5 w-1/2 rounded-s bg-bg2" />
       {Array.from({ length: lines }, (_, line) => (
-        <div key={line} className="h-2.5 rounded-s bg-bg2" style={{ width: `${line % 4 === 3 ? 52 : 92 - ((line * 7) % 11)}%` }} />
+        <div
+          key={line}
+          className="h-2.5 rounded-s bg-bg2"
+          style={{ width: `${line % 4 === 3 ? 52 : 92 - ((line * 7) % 11)}%` }}
+        />
       ))}
     </div>
   );

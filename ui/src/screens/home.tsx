@@ -1,8 +1,8 @@
 // The first screen: what Quaero is, the two first things to do with it, and what was done last.
 
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useMemo, useRef, useState } from "react";
-import { useQuery } from "@tanstack/react-query";
 import { useActions } from "../actions/registry";
 import { backend } from "../backend";
 import type { DefinitionSummary, InputField } from "../backend/types";
@@ -69,15 +69,17 @@ function QuickSearch() {
     void navigate({ to: "/documents", search: { q: query.trim() } });
   };
   return (
-    <form role="search" onSubmit={submit} className="flex gap-2">
-      <SearchInput
-        label={text.home.quick}
-        value={query}
-        onChange={(event) => setQuery(event.target.value)}
-        className="flex-1"
-      />
-      <Button type="submit">{text.home.quickSubmit}</Button>
-    </form>
+    <search>
+      <form onSubmit={submit} className="flex gap-2">
+        <SearchInput
+          label={text.home.quick}
+          value={query}
+          onChange={(event) => setQuery(event.target.value)}
+          className="flex-1"
+        />
+        <Button type="submit">{text.home.quickSubmit}</Button>
+      </form>
+    </search>
   );
 }
 
@@ -90,8 +92,18 @@ function Starters() {
   useActions(
     useMemo(
       () => [
-        { id: "folder", title: text.actions.folder, group: "here" as const, run: () => folderInput.current?.focus() },
-        { id: "site", title: text.actions.site, group: "here" as const, run: () => siteInput.current?.focus() },
+        {
+          id: "folder",
+          title: text.actions.folder,
+          group: "here" as const,
+          run: () => folderInput.current?.focus(),
+        },
+        {
+          id: "site",
+          title: text.actions.site,
+          group: "here" as const,
+          run: () => siteInput.current?.focus(),
+        },
       ],
       [],
     ),
@@ -133,7 +145,14 @@ function checkAddress(value: string): string | null {
 
 type StarterProps = {
   icon: IconName;
-  words: { title: string; about: string; label: string; placeholder: string; submit: string; choose?: string };
+  words: {
+    title: string;
+    about: string;
+    label: string;
+    placeholder: string;
+    submit: string;
+    choose?: string;
+  };
   /** `null` while the definitions are read. */
   starter: { definition: DefinitionSummary; input: InputField } | null;
   inputRef: React.RefObject<HTMLInputElement | null>;
@@ -144,7 +163,16 @@ type StarterProps = {
   choose?: boolean;
 };
 
-function Starter({ icon, words, starter, inputRef, check, complete = (value) => value, primary, choose }: StarterProps) {
+function Starter({
+  icon,
+  words,
+  starter,
+  inputRef,
+  check,
+  complete = (value) => value,
+  primary,
+  choose,
+}: StarterProps) {
   const navigate = useNavigate();
   const [value, setValue] = useState("");
   const [problem, setProblem] = useState<string | null>(null);

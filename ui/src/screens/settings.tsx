@@ -68,7 +68,12 @@ function ZoomLine() {
       <IconButton label={text.settings.zoomOut} onClick={() => stepZoom(-1)} disabled={zoom <= 0.8}>
         <Icon name="minus" />
       </IconButton>
-      <Button look="ghost" aria-label={text.settings.zoomReset} onClick={() => stepZoom(0)} className="num w-16">
+      <Button
+        look="ghost"
+        aria-label={text.settings.zoomReset}
+        onClick={() => stepZoom(0)}
+        className="num w-16"
+      >
         {share(zoom)}
       </Button>
       <IconButton label={text.settings.zoomIn} onClick={() => stepZoom(1)} disabled={zoom >= 2}>
@@ -82,7 +87,14 @@ function KeysLine() {
   const on = useSingleKeys();
   return (
     <Line name={text.settings.keys} about={text.settings.keysAbout}>
-      <Button look="ghost" onClick={() => currentActions().find((action) => action.id === "keys")?.run()}>
+      <Button
+        look="ghost"
+        onClick={() =>
+          currentActions()
+            .find((action) => action.id === "keys")
+            ?.run()
+        }
+      >
         {text.settings.allKeys}
       </Button>
       <Toggle label={text.settings.keys} checked={on} onChange={setSingleKeys} />
@@ -90,7 +102,17 @@ function KeysLine() {
   );
 }
 
-export function Toggle({ label, id, checked, onChange }: { label?: string; id?: string; checked: boolean; onChange: (on: boolean) => void }) {
+export function Toggle({
+  label,
+  id,
+  checked,
+  onChange,
+}: {
+  label?: string;
+  id?: string;
+  checked: boolean;
+  onChange: (on: boolean) => void;
+}) {
   return (
     <Switch.Root
       id={id}
@@ -106,7 +128,9 @@ export function Toggle({ label, id, checked, onChange }: { label?: string; id?: 
 
 function Facts({ info }: { info: AppInfo | undefined }) {
   const details = () =>
-    info ? `Quaero ${info.version}\nSQLite ${info.sqlite_version}\n${number(info.documents)} documents, ${bytes(info.database_bytes)}` : "";
+    info
+      ? `Quaero ${info.version}\nSQLite ${info.sqlite_version}\n${number(info.documents)} documents, ${bytes(info.database_bytes)}`
+      : "";
   return (
     <>
       <Section title={text.settings.data}>
@@ -146,12 +170,28 @@ function Section({ title, children }: { title: string; children: ReactNode }) {
   );
 }
 
-function Line({ name, about, mono, children }: { name: string; about?: string; mono?: boolean; children?: ReactNode }) {
+function Line({
+  name,
+  about,
+  mono,
+  children,
+}: {
+  name: string;
+  about?: string;
+  mono?: boolean;
+  children?: ReactNode;
+}) {
   return (
     <div className="flex min-h-11 flex-wrap items-center gap-x-2 gap-y-1 border-b border-line px-3.5 py-1.5 last:border-0">
       <div className="min-w-0 flex-1 basis-48">
         <div>{name}</div>
-        {about && <div className={`text-muted [overflow-wrap:anywhere] ${mono ? "font-mono text-label leading-4.5" : "text-meta"}`}>{about}</div>}
+        {about && (
+          <div
+            className={`text-muted [overflow-wrap:anywhere] ${mono ? "font-mono text-label leading-4.5" : "text-meta"}`}
+          >
+            {about}
+          </div>
+        )}
       </div>
       {children}
     </div>

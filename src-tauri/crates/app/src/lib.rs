@@ -11,7 +11,7 @@ pub mod settings;
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -252,11 +252,18 @@ impl App {
         found.ok_or_else(|| error::no_definition(id))
     }
 
+    /// The definitions of a data folder that need not be open or even exist.
+    ///
+    /// # Errors
+    /// If the user's folder cannot be listed.
+    pub fn definitions_in(data_dir: &Path) -> Result<Vec<DefinitionView>, ApiError> {
+        let library = Library::new(data_dir);
+        library.all(registry()).map_err(|e| error::file(&format!("The folder {}", library.folder().display()), &e))
+    }
+
     async fn definitions(&self) -> Result<Vec<DefinitionView>, ApiError> {
-        let library = self.core.library.clone();
-        blocking(move || library.all(registry()))
-            .await?
-            .map_err(|e| error::file(&format!("The folder {}", self.core.library.folder().display()), &e))
+        let data_dir = self.core.data_dir.clone();
+        blocking(move || Self::definitions_in(&data_dir)).await?
     }
 
     /// Checks a definition's text. No side effects; needs no open data folder.

@@ -108,11 +108,7 @@ fn user_file(path: &Path, registry: &Registry, ids: &mut HashSet<String>) -> Def
         Ok(bytes) => bytes,
         Err(error) => {
             let mut view = view(Origin::User, file, b"", registry);
-            view.problems = vec![problem(
-                "unreadable",
-                format!("{} cannot be read: {error}.", path.display()),
-                "Check the file's permissions.",
-            )];
+            view.problems = vec![unreadable(path, &error)];
             return counted(view);
         }
     };
@@ -126,8 +122,19 @@ fn user_file(path: &Path, registry: &Registry, ids: &mut HashSet<String>) -> Def
     counted(view)
 }
 
-/// At most one byte more than a definition may have: enough for the check to refuse it.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The problem of a file that cannot be read.
+#[must_use]
+pub fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    let message = format!("{} cannot be read: {error}.", path.display());
+    problem("unreadable", message, "Check that the file exists and that you may read it.")
+}
+
+/// A definition's file, of which at most one byte more than a definition may have: enough for the
+/// check to refuse it.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(LIMITS.bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

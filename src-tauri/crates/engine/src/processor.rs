@@ -228,10 +228,22 @@ impl Processor {
                     if status.is_terminal() =>
                 {
                     self.runs.remove(run);
+                    self.forget_idle_lanes();
                 }
                 Change::Status { .. } | Change::Saved { .. } | Change::Progress(_) => {}
             }
         }
+    }
+
+    /// A lane is remembered while it still holds something back.
+    fn forget_idle_lanes(&mut self) {
+        let now_ms = self.clock.now_ms();
+        self.lanes.retain(|_, lane| {
+            let delay = lane.rule.map_or(0, |(_, delay)| i64::from(delay));
+            lane.running > 0
+                || lane.paused_until_ms > now_ms
+                || lane.last_start_ms.saturating_add(delay) > now_ms
+        });
     }
 
     fn finished(&mut self, finished: Option<Finished>) {
@@ -346,10 +358,11 @@ impl Processor {
                             state.last_start_ms = now_ms;
                         }
                         let full = count == ask && ask > 0;
-                        let next_ms = if full {
-                            Some(now_ms)
-                        } else {
-                            tx.next_start(run, &lane, *state, now_ms).await?
+                        let next_ms = match (full, ask) {
+                            (true, _) => Some(now_ms),
+                            // The lane is full: a task of it that ends is the sign to look again.
+                            (false, 0) => None,
+                            (false, _) => tx.next_start(run, &lane, *state, now_ms).await?,
                         };
                         served.push(Served { run, lane, claimed, next_ms, full });
                     }

@@ -6,8 +6,26 @@ use crate::policy::AddressPolicy;
 
 /// Query parameters that tell who came from where, never what the page is.
 const TRACKING: [&str; 20] = [
-    "_ga", "_gl", "_hsenc", "_hsmi", "dclid", "fbclid", "gbraid", "gclid", "gclsrc", "igshid", "mc_cid", "mc_eid",
-    "mkt_tok", "msclkid", "oly_anon_id", "oly_enc_id", "vero_id", "wbraid", "wickedid", "yclid",
+    "_ga",
+    "_gl",
+    "_hsenc",
+    "_hsmi",
+    "dclid",
+    "fbclid",
+    "gbraid",
+    "gclid",
+    "gclsrc",
+    "igshid",
+    "mc_cid",
+    "mc_eid",
+    "mkt_tok",
+    "msclkid",
+    "oly_anon_id",
+    "oly_enc_id",
+    "vero_id",
+    "wbraid",
+    "wickedid",
+    "yclid",
 ];
 /// Query parameters that number the visitor.
 const SESSION: [&str; 4] = ["cfid", "cftoken", "jsessionid", "phpsessid"];
@@ -34,7 +52,8 @@ pub fn normalise(url: &Url) -> Url {
     let path = without_session(&plain_percent(plain.path()));
     plain.set_path(&path);
     let query = plain.query().map(plain_percent).unwrap_or_default();
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !is_noise(pair)).collect();
+    let kept: Vec<&str> =
+        query.split('&').filter(|pair| !pair.is_empty() && !is_noise(pair)).collect();
     plain.set_query((!kept.is_empty()).then(|| kept.join("&")).as_deref());
     plain
 }
@@ -45,7 +64,8 @@ pub(crate) fn plain_percent(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(hex_pair);
+        let code =
+            (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(hex_pair);
         match code {
             Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(byte),
             Some(_) => out.extend(bytes[at..at + 3].iter().map(u8::to_ascii_uppercase)),
@@ -146,7 +166,8 @@ mod tests {
     fn a_site_is_a_registrable_domain_or_one_host_and_port() {
         let policy = AddressPolicy::new(&["wiki.example.org:8080"]).expect("a host");
         let same = |a: &str, b: &str| {
-            let site = |text: &str| Site::of(&Url::parse(text).expect("the test's own address"), &policy);
+            let site =
+                |text: &str| Site::of(&Url::parse(text).expect("the test's own address"), &policy);
             site(a) == site(b)
         };
         for (a, b) in [

@@ -84,7 +84,10 @@ impl Decoder {
     ///
     /// # Errors
     /// Says what is wrong with the encoding.
-    pub(crate) fn new<'a>(encodings: impl Iterator<Item = &'a str>, limit: usize) -> Result<Self, String> {
+    pub(crate) fn new<'a>(
+        encodings: impl Iterator<Item = &'a str>,
+        limit: usize,
+    ) -> Result<Self, String> {
         let sink = Sink { bytes: Vec::new(), limit, received: 0, stopped: None };
         let named: Vec<String> = encodings
             .flat_map(|header| header.split(','))
@@ -93,9 +96,18 @@ impl Decoder {
             .collect();
         let format = match named.as_slice() {
             [] => Format::Plain(sink),
-            [one] if one == "gzip" || one == "x-gzip" => Format::Gzip(Box::new(MultiGzDecoder::new(sink))),
-            [one] if one == "br" => Format::Brotli(Box::new(DecompressorWriter::new(sink, 8 << 10))),
-            [one] => return Err(format!("it is sent as `{}`, which was not asked for", one.chars().take(40).collect::<String>())),
+            [one] if one == "gzip" || one == "x-gzip" => {
+                Format::Gzip(Box::new(MultiGzDecoder::new(sink)))
+            }
+            [one] if one == "br" => {
+                Format::Brotli(Box::new(DecompressorWriter::new(sink, 8 << 10)))
+            }
+            [one] => {
+                return Err(format!(
+                    "it is sent as `{}`, which was not asked for",
+                    one.chars().take(40).collect::<String>()
+                ));
+            }
             _ => return Err("it is compressed more than once".to_owned()),
         };
         Ok(Self { format, empty: true })
@@ -120,7 +132,9 @@ impl Decoder {
         };
         match written {
             Ok(()) => Ok(()),
-            Err(error) => Err(self.sink().stopped.clone().unwrap_or_else(|| Stop::Corrupt(error.to_string()))),
+            Err(error) => {
+                Err(self.sink().stopped.clone().unwrap_or_else(|| Stop::Corrupt(error.to_string())))
+            }
         }
     }
 
@@ -145,7 +159,8 @@ impl Decoder {
                 }
             }
             Format::Brotli(decoder) => {
-                let sink = decoder.into_inner().map_err(|sink| sink.stopped.unwrap_or(Stop::CutOff))?;
+                let sink =
+                    decoder.into_inner().map_err(|sink| sink.stopped.unwrap_or(Stop::CutOff))?;
                 return Ok(sink.bytes);
             }
         }

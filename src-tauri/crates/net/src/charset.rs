@@ -16,7 +16,10 @@ const DETECT_BYTES: usize = 64 << 10;
 #[must_use]
 pub fn decode(bytes: &[u8], content_type: Option<&str>) -> (String, &'static str) {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return (encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(), encoding.name());
+        return (
+            encoding.decode_without_bom_handling(&bytes[mark..]).0.into_owned(),
+            encoding.name(),
+        );
     }
     let declared = content_type.and_then(of_content_type).or_else(|| of_page(bytes));
     let encoding = declared.unwrap_or_else(|| guess(bytes));
@@ -58,7 +61,8 @@ fn of_content_type(header: &str) -> Option<&'static Encoding> {
 /// What `<meta charset>`, `<meta http-equiv content>` or an XML declaration says. As the text could
 /// be read up to there as ASCII, it cannot be UTF-16.
 fn of_page(bytes: &[u8]) -> Option<&'static Encoding> {
-    let head: String = bytes[..bytes.len().min(PRESCAN_BYTES)].iter().map(|byte| char::from(*byte)).collect();
+    let head: String =
+        bytes[..bytes.len().min(PRESCAN_BYTES)].iter().map(|byte| char::from(*byte)).collect();
     let head = head.to_ascii_lowercase();
     let declaration = head.trim_start().strip_prefix("<?xml").and_then(|rest| {
         let declaration = &rest[..rest.find("?>")?];
@@ -97,21 +101,52 @@ mod tests {
             (b"\xe9t\xe9", Some("text/html; charset=nonsense"), "windows-1252", "été"),
             (b"a+AG8-", Some("text/html; charset=utf-7"), "UTF-8", "a+AG8-"),
             (legacy, None, "windows-1251", "<meta charset=windows-1251><p>Привет"),
-            (legacy, Some("text/html; charset=utf-8"), "windows-1251", "<meta charset=windows-1251><p>Привет"),
-            (b"<?xml version='1.0' encoding='ISO-8859-2'?>\xb1", None, "ISO-8859-2", "<?xml version='1.0' encoding='ISO-8859-2'?>ą"),
-            (b"<meta http-equiv=x content='text/html; charset=koi8-r'>\xd0", None, "KOI8-R", "<meta http-equiv=x content='text/html; charset=koi8-r'>п"),
+            (
+                legacy,
+                Some("text/html; charset=utf-8"),
+                "windows-1251",
+                "<meta charset=windows-1251><p>Привет",
+            ),
+            (
+                b"<?xml version='1.0' encoding='ISO-8859-2'?>\xb1",
+                None,
+                "ISO-8859-2",
+                "<?xml version='1.0' encoding='ISO-8859-2'?>ą",
+            ),
+            (
+                b"<meta http-equiv=x content='text/html; charset=koi8-r'>\xd0",
+                None,
+                "KOI8-R",
+                "<meta http-equiv=x content='text/html; charset=koi8-r'>п",
+            ),
             (b"<meta charset=utf-16>a", None, "UTF-8", "<meta charset=utf-16>a"),
-            (b"one bad \xff byte", Some("text/html; charset=utf-8"), "windows-1252", "one bad ÿ byte"),
-            ("é é é \u{1F600}".as_bytes(), Some("text/html; charset=utf-8"), "UTF-8", "é é é \u{1F600}"),
+            (
+                b"one bad \xff byte",
+                Some("text/html; charset=utf-8"),
+                "windows-1252",
+                "one bad ÿ byte",
+            ),
+            (
+                "é é é \u{1F600}".as_bytes(),
+                Some("text/html; charset=utf-8"),
+                "UTF-8",
+                "é é é \u{1F600}",
+            ),
         ];
         for (bytes, content_type, charset, text) in rows {
-            assert_eq!(decode(bytes, content_type), (text.to_owned(), charset), "{:?}", String::from_utf8_lossy(bytes));
+            assert_eq!(
+                decode(bytes, content_type),
+                (text.to_owned(), charset),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
         }
     }
 
     #[test]
     fn a_few_bad_bytes_do_not_spoil_a_page() {
-        let (text, charset) = decode(b"\xc3\xa9\xc3\xa9\xc3\xa9\xff", Some("text/html; charset=utf-8"));
+        let (text, charset) =
+            decode(b"\xc3\xa9\xc3\xa9\xc3\xa9\xff", Some("text/html; charset=utf-8"));
         assert_eq!((text.as_str(), charset), ("ééé\u{fffd}", "UTF-8"));
     }
 }

@@ -9,10 +9,12 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use jiff::Timestamp;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
-    header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER},
+    header::{
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LOCATION,
+        RETRY_AFTER,
+    },
     redirect,
 };
 use tokio::time::{Instant, timeout_at};
@@ -80,7 +82,8 @@ impl Default for GetOptions {
 }
 
 /// Turns a host's name into its addresses.
-pub(crate) type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+pub(crate) type Lookup =
+    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
 struct Shared {
     policy: AddressPolicy,
@@ -113,12 +116,18 @@ impl Client {
         Self::with_lookup(policy, limits, &lookup)
     }
 
-    pub(crate) fn with_lookup(policy: AddressPolicy, limits: Limits, lookup: &Lookup) -> Result<Self, NetError> {
+    pub(crate) fn with_lookup(
+        policy: AddressPolicy,
+        limits: Limits,
+        lookup: &Lookup,
+    ) -> Result<Self, NetError> {
         // Someone else in the process may have installed the same one before; that is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let public = build(&limits, Trust::Public, lookup)?;
         let named = build(&limits, Trust::Named, lookup)?;
-        Ok(Self { shared: Arc::new(Shared { policy, limits, public, named, robots: Robots::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { policy, limits, public, named, robots: Robots::default() }),
+        })
     }
 
     /// Whom this client may ask.
@@ -148,7 +157,14 @@ impl Client {
         let mut url = url.clone();
         url.set_fragment(None);
         let deadline = Instant::now() + options.total.unwrap_or(self.shared.limits.total);
-        Trail { shared: self.shared.clone(), options, deadline, redirects: Vec::new(), seen: HashSet::from([url.clone()]), url }
+        Trail {
+            shared: self.shared.clone(),
+            options,
+            deadline,
+            redirects: Vec::new(),
+            seen: HashSet::from([url.clone()]),
+            url,
+        }
     }
 
     /// What the robots.txt of the address's host allows. Known files are not asked for again for
@@ -161,6 +177,7 @@ impl Client {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "this is the one place that makes the client")]
 fn build(limits: &Limits, trust: Trust, lookup: &Lookup) -> Result<reqwest::Client, NetError> {
     let builder = || {
         reqwest::Client::builder()
@@ -179,7 +196,8 @@ fn build(limits: &Limits, trust: Trust, lookup: &Lookup) -> Result<reqwest::Clie
         tracing::warn!(%error, "no trusted certificates were found; https addresses cannot be fetched");
         builder().tls_certs_only(Vec::new()).build()
     });
-    built.map_err(|error| NetError::Tls { url: "any address".to_owned(), reason: error.to_string() })
+    built
+        .map_err(|error| NetError::Tls { url: "any address".to_owned(), reason: error.to_string() })
 }
 
 /// Checks every address behind a name, and connects to none but those. As the connection uses what
@@ -228,23 +246,33 @@ impl Trail {
     /// If there is no answer that can be used, or the redirect leads nowhere.
     pub async fn follow(&mut self) -> Result<Option<Reply>, NetError> {
         let Shared { policy, limits, .. } = &*self.shared;
-        let http = match policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))? {
-            Trust::Public => &self.shared.public,
-            Trust::Named => &self.shared.named,
-        };
+        let http =
+            match policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))? {
+                Trust::Public => &self.shared.public,
+                Trust::Named => &self.shared.named,
+            };
         let first_byte = Instant::now() + limits.connect + limits.first_byte;
         let request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)
             .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING);
         let answer = match timeout_at(first_byte.min(self.deadline), request.send()).await {
-            Err(_) if self.deadline < first_byte => return Err(NetError::timeout(&self.url, Phase::Total)),
+            Err(_) if self.deadline < first_byte => {
+                return Err(NetError::timeout(&self.url, Phase::Total));
+            }
             Err(_) => return Err(NetError::timeout(&self.url, Phase::FirstByte)),
             Ok(answer) => answer.map_err(|error| NetError::from_http(&self.url, &error))?,
         };
-        let header_bytes: usize = answer.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let header_bytes: usize = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
         if header_bytes > limits.header_bytes {
-            return Err(NetError::HeadersTooLarge { url: shown(&self.url), limit: limits.header_bytes });
+            return Err(NetError::HeadersTooLarge {
+                url: shown(&self.url),
+                limit: limits.header_bytes,
+            });
         }
         if matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             self.turn(answer.headers())?;
@@ -268,13 +296,18 @@ impl Trail {
         if self.redirects.len() == limit {
             return Err(NetError::TooManyRedirects { url: shown(first), limit });
         }
-        let bad = |reason: &str| NetError::BadRedirect { url: shown(&self.url), reason: reason.to_owned() };
+        let bad = |reason: &str| NetError::BadRedirect {
+            url: shown(&self.url),
+            reason: reason.to_owned(),
+        };
         let location = headers.get(LOCATION).ok_or_else(|| bad("does not say where to"))?;
         if location.len() > MAX_URL_BYTES {
             return Err(bad("its target is an overlong address"));
         }
-        let location = std::str::from_utf8(location.as_bytes()).map_err(|_| bad("its target is not text"))?;
-        let mut target = self.url.join(location).map_err(|_| bad("its target is not an address"))?;
+        let location =
+            std::str::from_utf8(location.as_bytes()).map_err(|_| bad("its target is not text"))?;
+        let mut target =
+            self.url.join(location).map_err(|_| bad("its target is not an address"))?;
         target.set_fragment(None);
         self.shared.policy.check(&target).map_err(|reason| NetError::refused(&target, reason))?;
         if !self.seen.insert(target.clone()) {
@@ -318,8 +351,8 @@ impl Reply {
     /// How long the server wants to be left alone, between one second and fifteen minutes.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        // The server's own clock is what its date is told in.
-        let now = self.header(DATE.as_str()).and_then(retry_after::parse_date).unwrap_or_else(Timestamp::now);
+        // A date is told by the server's own clock, which may differ from ours.
+        let now = self.header(DATE.as_str()).and_then(retry_after::parse_date);
         retry_after::parse(self.header(RETRY_AFTER.as_str())?, now)
     }
 
@@ -334,20 +367,26 @@ impl Reply {
             .map_err(|reason| NetError::Encoding { url: shown(&self.url), reason })?;
         let too_large = || NetError::TooLarge { url: shown(&self.url), limit: self.body_bytes };
         let announced = self.answer.content_length().filter(|_| decoder.is_plain());
-        if self.overflow == Overflow::Fail && announced.is_some_and(|length| length > self.body_bytes as u64) {
+        if self.overflow == Overflow::Fail
+            && announced.is_some_and(|length| length > self.body_bytes as u64)
+        {
             return Err(too_large());
         }
         let stop = loop {
             let idle = Instant::now() + self.idle;
             let part = match timeout_at(idle.min(self.deadline), self.answer.chunk()).await {
-                Err(_) if self.deadline < idle => return Err(NetError::timeout(&self.url, Phase::Total)),
+                Err(_) if self.deadline < idle => {
+                    return Err(NetError::timeout(&self.url, Phase::Total));
+                }
                 Err(_) => return Err(NetError::timeout(&self.url, Phase::Body)),
                 Ok(Err(error)) => return Err(NetError::from_http(&self.url, &error)),
                 Ok(Ok(part)) => part,
             };
             match part.map(|part| decoder.push(&part)) {
                 Some(Ok(())) => {}
-                Some(Err(Stop::Full)) if self.overflow == Overflow::Cut => break Ok((decoder.take(), true)),
+                Some(Err(Stop::Full)) if self.overflow == Overflow::Cut => {
+                    break Ok((decoder.take(), true));
+                }
                 Some(Err(stop)) => break Err(stop),
                 None => break decoder.finish().map(|body| (body, false)),
             }

@@ -155,7 +155,9 @@ impl NetError {
         let url = shown(url);
         match () {
             () if error.is_dns() => Self::Dns { url, reason },
-            () if error.is_connect() && error.is_timeout() => Self::Timeout { url, phase: Phase::Connect },
+            () if error.is_connect() && error.is_timeout() => {
+                Self::Timeout { url, phase: Phase::Connect }
+            }
             () if error.is_connect() => Self::Connect { url, reason },
             () if error.is_timeout() => Self::Timeout { url, phase: Phase::FirstByte },
             () => Self::Interrupted { url, reason },

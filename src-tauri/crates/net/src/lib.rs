@@ -29,6 +29,7 @@ pub use retry_after::{LONGEST_WAIT, SHORTEST_WAIT};
 pub use robots::{LONGEST_CRAWL_DELAY, RobotRules};
 
 /// What Quaero calls itself when it asks for a page.
-pub const USER_AGENT: &str = concat!("Quaero/", env!("CARGO_PKG_VERSION"), " (desktop research application)");
+pub const USER_AGENT: &str =
+    concat!("Quaero/", env!("CARGO_PKG_VERSION"), " (desktop research application)");
 /// The name that robots.txt files know it by.
 pub const ROBOT_NAME: &str = "quaero";

@@ -30,7 +30,9 @@ pub enum Refusal {
     #[error("port {0} does not belong to the web; if it is meant, name the host in `allow_hosts`")]
     Port(u16),
     /// A name inside the user's own network.
-    #[error("`{0}` is a name of this computer or its network; if it is meant, name it in `allow_hosts`")]
+    #[error(
+        "`{0}` is a name of this computer or its network; if it is meant, name it in `allow_hosts`"
+    )]
     LocalName(String),
     /// An address that is not a public one, written in the URL or behind a name.
     #[error("{ip} is a {class} address; if it is meant, name the host in `allow_hosts`")]
@@ -44,7 +46,9 @@ pub enum Refusal {
 
 /// An entry of `allow_hosts` that is not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a host; write `intranet.example`, `192.168.1.5:8080` or `[fd00::1]`, without `http://` and path")]
+#[error(
+    "`{0}` is not a host; write `intranet.example`, `192.168.1.5:8080` or `[fd00::1]`, without `http://` and path"
+)]
 pub struct InvalidHost(pub String);
 
 /// Who vouches for an address that passed.
@@ -76,7 +80,10 @@ impl AddressPolicy {
     /// # Errors
     /// Names the first entry that is not a host.
     pub fn new<S: AsRef<str>>(allow_hosts: &[S]) -> Result<Self, InvalidHost> {
-        let named = allow_hosts.iter().map(|entry| parse_entry(entry.as_ref())).collect::<Result<_, _>>()?;
+        let named = allow_hosts
+            .iter()
+            .map(|entry| parse_entry(entry.as_ref()))
+            .collect::<Result<_, _>>()?;
         Ok(Self { named })
     }
 
@@ -94,7 +101,9 @@ impl AddressPolicy {
         let Some(host) = url.host() else { return false };
         let host = without_final_dot(host);
         let port = url.port_or_known_default();
-        self.named.iter().any(|named| named.host == host && (named.port.is_none() || named.port == port))
+        self.named
+            .iter()
+            .any(|named| named.host == host && (named.port.is_none() || named.port == port))
     }
 
     pub(crate) fn trust(&self, url: &Url) -> Result<Trust, Refusal> {
@@ -165,9 +174,13 @@ fn without_final_dot(host: Host<&str>) -> Host<String> {
 
 /// Refuses names that only mean something inside a network: no dot, or a reserved ending.
 fn check_name(name: &str) -> Result<(), Refusal> {
-    const LOCAL_ENDINGS: [&str; 5] = [".localhost", ".local", ".localdomain", ".internal", ".home.arpa"];
+    const LOCAL_ENDINGS: [&str; 5] =
+        [".localhost", ".local", ".localdomain", ".internal", ".home.arpa"];
     let bare = name.trim_end_matches('.').to_ascii_lowercase();
-    if !bare.contains('.') || bare == "home.arpa" || LOCAL_ENDINGS.iter().any(|ending| bare.ends_with(ending)) {
+    if !bare.contains('.')
+        || bare == "home.arpa"
+        || LOCAL_ENDINGS.iter().any(|ending| bare.ends_with(ending))
+    {
         return Err(Refusal::LocalName(name.to_owned()));
     }
     Ok(())
@@ -263,8 +276,16 @@ mod tests {
 
     #[test]
     fn a_named_host_passes_with_its_port_only() {
-        let policy = AddressPolicy::new(&["127.0.0.1:8080", "Intranet.", "[::1]", "fd00::1", "files.local:21"]).expect("hosts");
-        let verdict = |text: &str| policy.check(&Url::parse(text).expect("the test's own address")).is_ok();
+        let policy = AddressPolicy::new(&[
+            "127.0.0.1:8080",
+            "Intranet.",
+            "[::1]",
+            "fd00::1",
+            "files.local:21",
+        ])
+        .expect("hosts");
+        let verdict =
+            |text: &str| policy.check(&Url::parse(text).expect("the test's own address")).is_ok();
         for text in [
             "http://127.0.0.1:8080/",
             "http://127.1:8080/",
@@ -290,7 +311,18 @@ mod tests {
 
     #[test]
     fn entries_that_are_not_hosts_are_refused() {
-        for entry in ["", "http://intranet", "a/b", "a:0", "a:99999", "*.corp", "u@host", "a b", ":80", "[::1"] {
+        for entry in [
+            "",
+            "http://intranet",
+            "a/b",
+            "a:0",
+            "a:99999",
+            "*.corp",
+            "u@host",
+            "a b",
+            ":80",
+            "[::1",
+        ] {
             assert_eq!(AddressPolicy::new(&[entry]), Err(InvalidHost(entry.to_owned())), "{entry}");
         }
     }
@@ -319,12 +351,15 @@ mod tests {
         let [a, b, c, d] = ip.octets();
         let whole = u32::from(ip);
         let (low24, low16) = (whole & 0xff_ffff, whole & 0xffff);
-        let hex = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])].map(|part| format!("{part:x}"));
+        let hex = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]
+            .map(|part| format!("{part:x}"));
         let percent: String = ip.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
         let wide: String = ip
             .to_string()
             .chars()
-            .map(|ch| char::from_u32(u32::from(ch) + 0xfee0).expect("full-width forms follow ASCII"))
+            .map(|ch| {
+                char::from_u32(u32::from(ch) + 0xfee0).expect("full-width forms follow ASCII")
+            })
             .collect();
         vec![
             ip.to_string(),

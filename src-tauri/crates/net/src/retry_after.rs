@@ -10,15 +10,16 @@ pub const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// The wait that a header's value asks for, as seconds or as a date, within
-/// [`SHORTEST_WAIT`] and [`LONGEST_WAIT`]. None if it is neither.
-pub(crate) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
+/// [`SHORTEST_WAIT`] and [`LONGEST_WAIT`]. None if it is neither, or a date from a server that does
+/// not say what time it has.
+pub(crate) fn parse(value: &str, now: Option<Timestamp>) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit are a very long time, not an error.
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
         let until = parse_date(value)?;
-        Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
+        Duration::try_from(until.duration_since(now?)).unwrap_or(Duration::ZERO)
     };
     Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
 }
@@ -51,7 +52,8 @@ mod tests {
             ("", None),
         ];
         for (value, seconds) in rows {
-            assert_eq!(parse(value, now), seconds.map(Duration::from_secs), "{value}");
+            assert_eq!(parse(value, Some(now)), seconds.map(Duration::from_secs), "{value}");
         }
+        assert_eq!(parse("Sun, 06 Nov 1994 08:50:07 GMT", None), None, "whose time is it?");
     }
 }

@@ -10,7 +10,9 @@ use texting_robots::Robot;
 use tokio::{sync::OnceCell, time::Instant};
 use url::Url;
 
-use crate::{Client, GetOptions, NetError, Overflow, ROBOT_NAME, address::plain_percent, error::shown};
+use crate::{
+    Client, GetOptions, NetError, Overflow, ROBOT_NAME, address::plain_percent, error::shown,
+};
 
 /// The longest pause between two requests that a robots.txt can ask for.
 pub const LONGEST_CRAWL_DELAY: Duration = Duration::from_secs(30);
@@ -59,7 +61,11 @@ impl RobotRules {
         if seconds.is_nan() || seconds <= 0.0 {
             return None;
         }
-        Some(Duration::try_from_secs_f32(seconds).unwrap_or(LONGEST_CRAWL_DELAY).min(LONGEST_CRAWL_DELAY))
+        Some(
+            Duration::try_from_secs_f32(seconds)
+                .unwrap_or(LONGEST_CRAWL_DELAY)
+                .min(LONGEST_CRAWL_DELAY),
+        )
     }
 }
 
@@ -104,7 +110,11 @@ pub(crate) struct Robots {
 }
 
 impl Robots {
-    pub(crate) async fn rules(&self, client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> {
+    pub(crate) async fn rules(
+        &self,
+        client: &Client,
+        url: &Url,
+    ) -> Result<Arc<RobotRules>, NetError> {
         let origin = url.origin().ascii_serialization();
         // Everyone who asks for the same host meanwhile waits for the one who fetches.
         self.entry(&origin).get_or_init(|| fetch(client, url)).await.clone()
@@ -166,7 +176,10 @@ async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> 
             });
             Ok(Arc::new(parsed.await.unwrap_or_default()))
         }
-        429 | 500..=599 => unavailable(format!("the server answers with status {}.", response.status), response.retry_after),
+        429 | 500..=599 => unavailable(
+            format!("the server answers with status {}.", response.status),
+            response.retry_after,
+        ),
         _ => everything(),
     }
 }
@@ -176,7 +189,9 @@ mod tests {
     use super::*;
 
     fn allowed(file: &str, path: &str) -> bool {
-        let url = Url::parse("http://example.org").and_then(|base| base.join(path)).expect("the test's own path");
+        let url = Url::parse("http://example.org")
+            .and_then(|base| base.join(path))
+            .expect("the test's own path");
         RobotRules::parse(Some("text/plain"), file.as_bytes()).allow(&url)
     }
 
@@ -211,7 +226,14 @@ mod tests {
 
     #[test]
     fn a_delay_is_kept_within_reason() {
-        let rows = [("2", Some(2000)), ("0.5", Some(500)), ("1e9", Some(30_000)), ("0", None), ("-1", None), ("x", None)];
+        let rows = [
+            ("2", Some(2000)),
+            ("0.5", Some(500)),
+            ("1e9", Some(30_000)),
+            ("0", None),
+            ("-1", None),
+            ("x", None),
+        ];
         for (value, ms) in rows {
             let file = format!("User-agent: *\nCrawl-delay: {value}\nDisallow: /a");
             let delay = RobotRules::parse(None, file.as_bytes()).crawl_delay();

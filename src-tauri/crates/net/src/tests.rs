@@ -21,7 +21,10 @@ use tokio::{
 };
 use url::Url;
 
-use crate::{AddressPolicy, Client, GetOptions, Limits, NetError, Overflow, Refusal, Response, client::Lookup};
+use crate::{
+    AddressPolicy, Client, GetOptions, Limits, NetError, Overflow, Refusal, Response,
+    client::Lookup,
+};
 
 /// What a server does with a request.
 #[derive(Clone)]
@@ -52,7 +55,12 @@ impl Server {
     }
 
     fn hits(&self, target: &str) -> usize {
-        self.targets.lock().expect("no panic before").iter().filter(|known| *known == target).count()
+        self.targets
+            .lock()
+            .expect("no panic before")
+            .iter()
+            .filter(|known| *known == target)
+            .count()
     }
 }
 
@@ -119,7 +127,10 @@ fn ok(headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn redirect(target: &str) -> Vec<u8> {
-    format!("HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n").into_bytes()
+    format!(
+        "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -144,7 +155,8 @@ fn bad_addresses(port: u16) -> Vec<Row> {
     struct File {
         row: Vec<Row>,
     }
-    let file: File = toml::from_str(include_str!("../../../../tests/attacks/net.toml")).expect("the rows");
+    let file: File =
+        toml::from_str(include_str!("../../../../tests/attacks/net.toml")).expect("the rows");
     let fill = |row: Row| Row {
         url: row.url.replace("{port}", &port.to_string()).replace("{long}", &"x".repeat(2048)),
         ..row
@@ -175,23 +187,32 @@ async fn no_way_leads_to_an_address_that_is_refused() {
         async { Err(ErrorKind::NotFound.into()) }.boxed()
     });
     let rows = bad_addresses(port);
-    let targets: HashMap<String, String> = rows.iter().enumerate().map(|(at, row)| (format!("/{at}"), row.url.clone())).collect();
-    let site = server(move |path| Act::Say(redirect(targets.get(path).map_or("/", String::as_str)))).await;
+    let targets: HashMap<String, String> =
+        rows.iter().enumerate().map(|(at, row)| (format!("/{at}"), row.url.clone())).collect();
+    let site =
+        server(move |path| Act::Say(redirect(targets.get(path).map_or("/", String::as_str)))).await;
     let policy = AddressPolicy::new(&[site.address.to_string()]).expect("a host");
     let client = Client::with_lookup(policy, small(), &lookup).expect("a client");
     let options = GetOptions::default();
     for (at, row) in rows.iter().enumerate() {
         let refused = |result: Result<Response, NetError>, way: &str| match result {
-            Err(NetError::Refused { reason, .. }) => assert_eq!(kind(&reason), row.why, "{} as {way}", row.name),
+            Err(NetError::Refused { reason, .. }) => {
+                assert_eq!(kind(&reason), row.why, "{} as {way}", row.name)
+            }
             other => panic!("{} as {way}: {other:?}", row.name),
         };
         match Url::parse(&row.url) {
             Ok(url) => {
                 assert_ne!(row.why, "text", "{}: {url}", row.name);
                 refused(client.get(&url, &options).await, "an address");
-                assert!(client.robots(&url).await.is_ok_and(|rules| rules.allow(&url)), "{} as a site", row.name);
+                assert!(
+                    client.robots(&url).await.is_ok_and(|rules| rules.allow(&url)),
+                    "{} as a site",
+                    row.name
+                );
                 // A line break cannot be part of a header; the server would have sent two.
-                if !row.url.contains('\n') && row.why != "length" && !row.url.starts_with("http:1") {
+                if !row.url.contains('\n') && row.why != "length" && !row.url.starts_with("http:1")
+                {
                     refused(client.get(&site.url(&format!("/{at}")), &options).await, "a redirect");
                 }
             }
@@ -204,17 +225,28 @@ async fn no_way_leads_to_an_address_that_is_refused() {
 
 #[tokio::test]
 async fn a_name_that_leads_inside_is_refused_whatever_else_it_leads_to() {
-    let rows: [&[&str]; 5] = [&["127.0.0.1"], &["8.8.8.8", "10.0.0.1"], &["::ffff:127.0.0.1"], &["2606:4700::1111", "::1"], &["64:ff9b::a00:1"]];
+    let rows: [&[&str]; 5] = [
+        &["127.0.0.1"],
+        &["8.8.8.8", "10.0.0.1"],
+        &["::ffff:127.0.0.1"],
+        &["2606:4700::1111", "::1"],
+        &["64:ff9b::a00:1"],
+    ];
     for addresses in rows {
-        let found: Vec<IpAddr> = addresses.iter().map(|ip| ip.parse().expect("an address")).collect();
+        let found: Vec<IpAddr> =
+            addresses.iter().map(|ip| ip.parse().expect("an address")).collect();
         let lookup: Lookup = Arc::new(move |_| {
             let found = found.clone();
             async move { Ok(found) }.boxed()
         });
-        let client = Client::with_lookup(AddressPolicy::default(), small(), &lookup).expect("a client");
+        let client =
+            Client::with_lookup(AddressPolicy::default(), small(), &lookup).expect("a client");
         let url = Url::parse("http://rebind.example.org/").expect("an address");
         let result = client.get(&url, &GetOptions::default()).await;
-        assert!(matches!(result, Err(NetError::Refused { reason: Refusal::LocalAddress { .. }, .. })), "{addresses:?}: {result:?}");
+        assert!(
+            matches!(result, Err(NetError::Refused { reason: Refusal::LocalAddress { .. }, .. })),
+            "{addresses:?}: {result:?}"
+        );
     }
 }
 
@@ -224,7 +256,8 @@ async fn a_named_host_may_lead_inside() {
     let lookup: Lookup = Arc::new(|_| async { Ok(vec![IpAddr::from([127, 0, 0, 1])]) }.boxed());
     let policy = AddressPolicy::new(&["intranet.example"]).expect("a host");
     let client = Client::with_lookup(policy, small(), &lookup).expect("a client");
-    let url = Url::parse(&format!("http://intranet.example:{}/", server.address.port())).expect("an address");
+    let url = Url::parse(&format!("http://intranet.example:{}/", server.address.port()))
+        .expect("an address");
     assert_eq!(client.get(&url, &GetOptions::default()).await.expect("an answer").body, b"inside");
 }
 
@@ -234,11 +267,18 @@ async fn a_misbehaving_server_costs_no_more_than_the_limits() {
     let say = |headers: &str, body: &[u8]| Act::Say(ok(headers, body));
     let packed = "Content-Encoding: gzip\r\n";
     let bomb = gzip(&vec![0; 64 << 20]);
-    let half = { let whole = gzip(&(0..9999_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>()); whole[..whole.len() / 2].to_vec() };
+    let half = {
+        let whole = gzip(&(0..9999_u32).flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+        whole[..whole.len() / 2].to_vec()
+    };
     let rows = [
         ("silence", Act::Hold(vec![]), "timeout"),
         ("half a head", Act::Hold(b"HTTP/1.1 200 OK\r\nX: ".to_vec()), "timeout"),
-        ("head by drops", Act::Repeat(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X".to_vec(), SECOND), "timeout"),
+        (
+            "head by drops",
+            Act::Repeat(b"HTTP/1.1 200 OK\r\n".to_vec(), b"X".to_vec(), SECOND),
+            "timeout",
+        ),
         ("body that stops", Act::Hold(ok("Content-Length: 10\r\n", b"abc")), "timeout"),
         ("body by drops", Act::Repeat(ok("", b""), b"x".to_vec(), SECOND), "timeout"),
         ("reset before the head", Act::Reset(vec![]), "interrupted"),
@@ -248,26 +288,54 @@ async fn a_misbehaving_server_costs_no_more_than_the_limits() {
         ("negative length", say("Content-Length: -1\r\n", b"abc"), "interrupted"),
         ("two lengths", say("Content-Length: 3\r\nContent-Length: 2\r\n", b"abc"), "interrupted"),
         ("chunk that is none", say("Transfer-Encoding: chunked\r\n", b"zz\r\nabc"), "interrupted"),
-        ("huge chunk", say("Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\nabc"), "interrupted"),
+        (
+            "huge chunk",
+            say("Transfer-Encoding: chunked\r\n", b"ffffffffffffffffff\r\nabc"),
+            "interrupted",
+        ),
         ("not HTTP", Act::Say(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), "interrupted"),
         ("100 GB announced", Act::Hold(ok("Content-Length: 100000000000\r\n", b"")), "too_large"),
-        ("body without end", Act::Repeat(ok("", b""), vec![b'x'; 64 << 10], Duration::ZERO), "too_large"),
-        ("headers of 100 KB", say(&format!("X: {}\r\n", "x".repeat(100_000)), b""), "headers_too_large"),
+        (
+            "body without end",
+            Act::Repeat(ok("", b""), vec![b'x'; 64 << 10], Duration::ZERO),
+            "too_large",
+        ),
+        (
+            "headers of 100 KB",
+            say(&format!("X: {}\r\n", "x".repeat(100_000)), b""),
+            "headers_too_large",
+        ),
         ("5,000 headers", say(&"X: 123456\r\n".repeat(5000), b""), "interrupted"),
         ("header with NUL", say("X: a\0b\r\n", b""), "interrupted"),
         ("gzip bomb", say(packed, &bomb), "decompression_bomb"),
-        ("gzip in gzip", say("Content-Encoding: gzip, gzip\r\n", &gzip(&gzip(b"x"))), "bad_encoding"),
-        ("two encodings", say("Content-Encoding: gzip\r\nContent-Encoding: br\r\n", b"x"), "bad_encoding"),
+        (
+            "gzip in gzip",
+            say("Content-Encoding: gzip, gzip\r\n", &gzip(&gzip(b"x"))),
+            "bad_encoding",
+        ),
+        (
+            "two encodings",
+            say("Content-Encoding: gzip\r\nContent-Encoding: br\r\n", b"x"),
+            "bad_encoding",
+        ),
         ("an encoding nobody asked for", say("Content-Encoding: zstd\r\n", b"x"), "bad_encoding"),
-        ("gzip that is none", say(packed, b"<p>plain text that claims to be packed"), "bad_encoding"),
+        (
+            "gzip that is none",
+            say(packed, b"<p>plain text that claims to be packed"),
+            "bad_encoding",
+        ),
         ("brotli that is none", say("Content-Encoding: br\r\n", &[0xff; 64]), "bad_encoding"),
         ("half a gzip", say(packed, &half), "interrupted"),
     ];
-    let results = futures::future::join_all(rows.into_iter().map(|(name, act, code)| async move { (name, get(act).await, code) }));
+    let results = futures::future::join_all(
+        rows.into_iter().map(|(name, act, code)| async move { (name, get(act).await, code) }),
+    );
     for (name, result, code) in results.await {
         match result {
             Err(error) => assert_eq!(error.code(), code, "{name}: {error}"),
-            Ok(response) => panic!("{name}: {} bytes with status {}", response.body.len(), response.status),
+            Ok(response) => {
+                panic!("{name}: {} bytes with status {}", response.body.len(), response.status)
+            }
         }
     }
 }
@@ -278,27 +346,53 @@ async fn odd_but_whole_answers_are_taken() {
         ("plain", ok("Content-Type: text/html\r\nContent-Length: 3\r\n", b"abc"), 200, "abc"),
         ("without a length", ok("", b"abc"), 200, "abc"),
         ("more than announced", ok("Content-Length: 2\r\n", b"abc"), 200, "ab"),
-        ("chunks", ok("Transfer-Encoding: chunked\r\n", b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"), 200, "abc"),
+        (
+            "chunks",
+            ok("Transfer-Encoding: chunked\r\n", b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+            200,
+            "abc",
+        ),
         ("gzip", ok("Content-Encoding: GZIP\r\n", &gzip(b"abc")), 200, "abc"),
-        ("gzip in two parts", ok("Content-Encoding: gzip\r\n", &[gzip(b"ab"), gzip(b"c")].concat()), 200, "abc"),
+        (
+            "gzip in two parts",
+            ok("Content-Encoding: gzip\r\n", &[gzip(b"ab"), gzip(b"c")].concat()),
+            200,
+            "abc",
+        ),
         ("brotli", ok("Content-Encoding: br\r\n", b"\x0b\x02\x80hello\x03"), 200, "hello"),
         ("nothing, packed", ok("Content-Encoding: gzip\r\nContent-Length: 0\r\n", b""), 200, ""),
         ("identity", ok("Content-Encoding: identity\r\n", b"abc"), 200, "abc"),
-        ("hints first", [b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec(), ok("", b"abc")].concat(), 200, "abc"),
-        ("error page", b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc".to_vec(), 404, "abc"),
+        (
+            "hints first",
+            [b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec(), ok("", b"abc")].concat(),
+            200,
+            "abc",
+        ),
+        (
+            "error page",
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc".to_vec(),
+            404,
+            "abc",
+        ),
         ("status 999", b"HTTP/1.1 999 No\r\nContent-Length: 0\r\n\r\n".to_vec(), 999, ""),
         ("header that is not ASCII", ok("X: \u{e9}\r\n", b"abc"), 200, "abc"),
     ];
     for (name, answer, status, body) in rows {
-        let response = get(Act::Say(answer)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!((response.status, String::from_utf8_lossy(&response.body).as_ref()), (status, body), "{name}");
+        let response =
+            get(Act::Say(answer)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            (response.status, String::from_utf8_lossy(&response.body).as_ref()),
+            (status, body),
+            "{name}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_body_can_be_cut_at_the_limit() {
     let server = server(|_| Act::Repeat(ok("", b""), b"0123456789".to_vec(), Duration::ZERO)).await;
-    let options = GetOptions { body_bytes: Some(15), overflow: Overflow::Cut, ..GetOptions::default() };
+    let options =
+        GetOptions { body_bytes: Some(15), overflow: Overflow::Cut, ..GetOptions::default() };
     let response = server.client().get(&server.url("/"), &options).await.expect("an answer");
     assert_eq!((response.body.as_slice(), response.cut), (b"012345678901234".as_slice(), true));
 }
@@ -317,6 +411,7 @@ async fn redirects_are_followed_within_limits() {
             "/growing" => redirect(&format!("/growing?{query}1")),
             "/nowhere" => b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
             "/far" => redirect(&far),
+            "/overlong" => redirect(&far[..3000]),
             "/odd" => redirect("http://[::1"),
             _ => ok("", b""),
         })
@@ -331,12 +426,14 @@ async fn redirects_are_followed_within_limits() {
         ("/growing", Err("too_many_redirects")),
         ("/nowhere", Err("bad_redirect")),
         ("/far", Err("headers_too_large")),
+        ("/overlong", Err("bad_redirect")),
         ("/odd", Err("bad_redirect")),
     ];
     let client = server.client();
     for (path, expected) in rows {
         let result = client.get(&server.url(path), &GetOptions::default()).await;
-        let outcome = result.as_ref().map(|response| response.redirects.len()).map_err(NetError::code);
+        let outcome =
+            result.as_ref().map(|response| response.redirects.len()).map_err(NetError::code);
         assert_eq!(outcome, expected, "{path}: {result:?}");
     }
 }
@@ -344,11 +441,20 @@ async fn redirects_are_followed_within_limits() {
 #[tokio::test]
 async fn robots_files_are_read_as_the_standard_says() {
     let rules = "User-agent: *\nDisallow: /private\n";
-    let status = |line: &str| Act::Say(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n").into_bytes());
-    let endless = Act::Repeat(ok("", rules.as_bytes()), "Disallow: /a*b$\n".repeat(1000).into_bytes(), Duration::ZERO);
+    let status =
+        |line: &str| Act::Say(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n").into_bytes());
+    let endless = Act::Repeat(
+        ok("", rules.as_bytes()),
+        "Disallow: /a*b$\n".repeat(1000).into_bytes(),
+        Duration::ZERO,
+    );
     // Whether `/private` and `/public` may be fetched, or that nobody knows for now.
     let rows = [
-        ("rules", Act::Say(ok("Content-Type: text/plain\r\n", rules.as_bytes())), Some((false, true))),
+        (
+            "rules",
+            Act::Say(ok("Content-Type: text/plain\r\n", rules.as_bytes())),
+            Some((false, true)),
+        ),
         ("none", status("404 Not Found"), Some((true, true))),
         ("forbidden", status("403 Forbidden"), Some((true, true))),
         ("too many requests", status("429 Too Many Requests"), None),
@@ -357,7 +463,11 @@ async fn robots_files_are_read_as_the_standard_says() {
         ("cut off", Act::Reset(ok("Content-Length: 900\r\n", rules.as_bytes())), None),
         ("without end", endless, Some((false, true))),
         ("HTML", Act::Say(ok("Content-Type: text/html\r\n", rules.as_bytes())), Some((true, true))),
-        ("leads inside", Act::Say(redirect("http://169.254.169.254/robots.txt")), Some((true, true))),
+        (
+            "leads inside",
+            Act::Say(redirect("http://169.254.169.254/robots.txt")),
+            Some((true, true)),
+        ),
         ("leads in a circle", Act::Say(redirect("/robots.txt")), Some((true, true))),
     ];
     for (name, act, expected) in rows {
@@ -367,15 +477,30 @@ async fn robots_files_are_read_as_the_standard_says() {
         let both = futures::future::join(client.robots(&private), client.robots(&public)).await;
         let found = both.0.as_ref().ok().map(|rules| (rules.allow(&private), rules.allow(&public)));
         assert_eq!(found, expected, "{name}: {both:?}");
-        assert!(found.is_some() || both.1.as_ref().is_err_and(|error| error.code() == "robots_unavailable" && error.is_transient()));
+        assert!(
+            found.is_some()
+                || both.1.as_ref().is_err_and(
+                    |error| error.code() == "robots_unavailable" && error.is_transient()
+                )
+        );
         assert_eq!(server.hits("/robots.txt"), 1, "{name}: asked once for everyone");
     }
 }
 
 #[tokio::test]
 async fn a_page_is_fetched() {
-    let server = server(|_| Act::Say(ok("Content-Type: text/html\r\nX-Robots-Tag: noindex\r\nRetry-After: 7\r\n", b"page"))).await;
-    let response = server.client().get(&server.url("/page#part"), &GetOptions::default()).await.expect("an answer");
+    let server = server(|_| {
+        Act::Say(ok(
+            "Content-Type: text/html\r\nX-Robots-Tag: noindex\r\nRetry-After: 7\r\n",
+            b"page",
+        ))
+    })
+    .await;
+    let response = server
+        .client()
+        .get(&server.url("/page#part"), &GetOptions::default())
+        .await
+        .expect("an answer");
     assert_eq!(
         response,
         Response {
@@ -397,8 +522,12 @@ fn a_proxy_in_the_environment_is_not_used() {
     trap.set_nonblocking(true).expect("a socket");
     let proxy = format!("http://{}", trap.local_addr().expect("bound"));
     let mut child = std::process::Command::new(std::env::current_exe().expect("this test"));
-    child.args(["--exact", "tests::a_page_is_fetched"]).env_remove("NO_PROXY").env_remove("no_proxy");
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    child
+        .args(["--exact", "tests::a_page_is_fetched"])
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy");
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+    {
         child.env(name, &proxy);
     }
     let output = child.output().expect("this test again");

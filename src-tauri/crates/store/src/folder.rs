@@ -206,7 +206,8 @@ pub(crate) async fn open_writer(folder: &Path, now_ms: i64) -> Result<Opened> {
     if format > 0 && format < newest_format() {
         back_up(folder, &mut conn, format, now_ms).await?;
     }
-    MIGRATIONS.run(&mut conn).await.map_err(|error| StoreError::Corrupt {
+    // `run` would make this future not provably `Send`: "Acquire is not general enough".
+    MIGRATIONS.run_direct(None, &mut conn, false).await.map_err(|error| StoreError::Corrupt {
         path: path.clone(),
         detail: format!("bringing it up to date failed: {error}"),
     })?;

@@ -63,7 +63,12 @@ depends = "fetched"
 function span(text: string, needle: string) {
   const start = text.indexOf(needle);
   const before = text.slice(0, start);
-  return { start, end: start + needle.length, line: before.split("\n").length, column: start - before.lastIndexOf("\n") };
+  return {
+    start,
+    end: start + needle.length,
+    line: before.split("\n").length,
+    column: start - before.lastIndexOf("\n"),
+  };
 }
 
 export const definitions: DefinitionView[] = [
@@ -76,8 +81,22 @@ export const definitions: DefinitionView[] = [
       file: "/usr/share/quaero/job-definitions/index-folder.toml",
       step_types: ["local_dir", "reindex"],
       inputs: [
-        { key: "folder", label: "Folder", kind: "folder", default: "", required: true, help: "The folder to read, with everything below it." },
-        { key: "tag", label: "Tag", kind: "text", default: "folder", required: false, help: "Put on every document, to find them together." },
+        {
+          key: "folder",
+          label: "Folder",
+          kind: "folder",
+          default: "",
+          required: true,
+          help: "The folder to read, with everything below it.",
+        },
+        {
+          key: "tag",
+          label: "Tag",
+          kind: "text",
+          default: "folder",
+          required: false,
+          help: "Put on every document, to find them together.",
+        },
       ],
       errors: 0,
       warnings: 0,
@@ -94,9 +113,30 @@ export const definitions: DefinitionView[] = [
       file: "/usr/share/quaero/job-definitions/crawl-site.toml",
       step_types: ["crawl", "reindex"],
       inputs: [
-        { key: "start_url", label: "Start url", kind: "url", default: "", required: true, help: "The page to start from." },
-        { key: "max_pages", label: "Max pages", kind: "number", default: "500", required: false, help: "Stop after this many pages." },
-        { key: "follow_links", label: "Follow links", kind: "boolean", default: "true", required: false, help: "Also read the pages that the first one links to." },
+        {
+          key: "start_url",
+          label: "Start url",
+          kind: "url",
+          default: "",
+          required: true,
+          help: "The page to start from.",
+        },
+        {
+          key: "max_pages",
+          label: "Max pages",
+          kind: "number",
+          default: "500",
+          required: false,
+          help: "Stop after this many pages.",
+        },
+        {
+          key: "follow_links",
+          label: "Follow links",
+          kind: "boolean",
+          default: "true",
+          required: false,
+          help: "Also read the pages that the first one links to.",
+        },
       ],
       errors: 0,
       warnings: 0,

@@ -1,7 +1,7 @@
 // An in-memory backend that behaves like the engine: runs advance, events are told, cancel works,
 // search filters, and errors can be provoked. For development and tests; not in the product.
 
-import { type Backend, asApiError, type Happening } from "../backend";
+import { asApiError, type Backend, type Happening } from "../backend";
 import type {
   ApiError,
   DefinitionSummary,
@@ -22,7 +22,7 @@ import type {
 import { page, toHtml, toMarkdown, toText } from "./corpus";
 import { definitions } from "./definitions";
 import { FakeRun, type Host, type Saved } from "./run";
-import { search, type StoredDocument } from "./search";
+import { type StoredDocument, search } from "./search";
 
 type Stored = StoredDocument & { page: number; fetched: string };
 export type Method = Exclude<keyof Backend, "subscribe">;
@@ -100,7 +100,11 @@ export class FakeBackend implements Backend, Host {
     then?: (run: FakeRun) => void,
   ): FakeRun {
     this.#shift = -minutes * 60_000;
-    const run = this.#start(definition, [[definition === "crawl-site" ? "start_url" : "folder", value]], size);
+    const run = this.#start(
+      definition,
+      [[definition === "crawl-site" ? "start_url" : "folder", value]],
+      size,
+    );
     for (let n = 0; n < ticks; n += 1) {
       this.#shift += 430;
       run.tick();
@@ -125,7 +129,10 @@ export class FakeBackend implements Backend, Host {
   nextSeq = () => ++this.#seq;
   now = () => new Date(Date.now() + this.#shift).toISOString();
 
-  save(run: FakeRun, found: { source_type: string; source_id: string; url: string | null; page: number }): { id: string; saved: Saved } {
+  save(
+    run: FakeRun,
+    found: { source_type: string; source_id: string; url: string | null; page: number },
+  ): { id: string; saved: Saved } {
     const key = `${found.source_type}:${found.source_id}`;
     const known = this.#documents.get(key);
     if (known) {
@@ -149,21 +156,32 @@ export class FakeBackend implements Backend, Host {
 
   // Backend.
 
-  listDefinitions = () => this.#answer("listDefinitions", (): DefinitionSummary[] => this.definitions.map((one) => one.summary));
+  listDefinitions = () =>
+    this.#answer("listDefinitions", (): DefinitionSummary[] => this.definitions.map((one) => one.summary));
 
   getDefinition = (id: string) =>
-    this.#answer("getDefinition", (): DefinitionView => this.definitions.find((one) => one.summary.id === id) ?? notFound(`There is no job definition ${id}.`));
+    this.#answer(
+      "getDefinition",
+      (): DefinitionView =>
+        this.definitions.find((one) => one.summary.id === id) ??
+        notFound(`There is no job definition ${id}.`),
+    );
 
   runDefinition = (request: RunRequest) =>
     this.#answer("runDefinition", (): string => {
       const known = this.#requests.get(request.request_id);
       if (known) return known;
-      const definition = this.definitions.find((one) => one.summary.id === request.definition_id)?.summary ?? notFound(`There is no job definition ${request.definition_id}.`);
-      if (definition.errors > 0) throw error("invalid", `${definition.name} has problems.`, "Open it under Jobs and fix them.");
+      const definition =
+        this.definitions.find((one) => one.summary.id === request.definition_id)?.summary ??
+        notFound(`There is no job definition ${request.definition_id}.`);
+      if (definition.errors > 0)
+        throw error("invalid", `${definition.name} has problems.`, "Open it under Jobs and fix them.");
       for (const input of definition.inputs) {
         const given = request.set.find(([key]) => key === input.key)?.[1] ?? input.default;
-        if (input.required && given === "") throw error("invalid", `The job needs a value for ${input.label}.`);
-        if (input.kind === "folder" && !given.startsWith("/")) throw error("invalid", `${given} is not a full path.`, "Begin with /, or choose the folder.");
+        if (input.required && given === "")
+          throw error("invalid", `The job needs a value for ${input.label}.`);
+        if (input.kind === "folder" && !given.startsWith("/"))
+          throw error("invalid", `${given} is not a full path.`, "Begin with /, or choose the folder.");
       }
       const run = this.#start(definition.id, request.set, this.#options.size);
       this.#requests.set(request.request_id, run.id);
@@ -215,14 +233,16 @@ export class FakeBackend implements Backend, Host {
   cancelRun = (id: string) =>
     this.#answer("cancelRun", () => {
       const run = this.#run(id);
-      if (run.status !== "running" && run.status !== "interrupted") throw error("conflict", "The run has already ended.");
+      if (run.status !== "running" && run.status !== "interrupted")
+        throw error("conflict", "The run has already ended.");
       this.#observe(run, () => run.cancel());
     });
 
   resumeRun = (id: string) =>
     this.#answer("resumeRun", () => {
       const run = this.#run(id);
-      if (run.status !== "interrupted") throw error("conflict", "Only a run that was cut off can be resumed.");
+      if (run.status !== "interrupted")
+        throw error("conflict", "Only a run that was cut off can be resumed.");
       this.#observe(run, () => {
         run.status = "running";
         run.note("info", "resumed");
@@ -230,25 +250,36 @@ export class FakeBackend implements Backend, Host {
       this.#wind();
     });
 
-  searchDocuments = (request: SearchRequest) => this.#answer("searchDocuments", (): SearchResults => search([...this.#documents.values()], request));
+  searchDocuments = (request: SearchRequest) =>
+    this.#answer("searchDocuments", (): SearchResults => search([...this.#documents.values()], request));
 
   getDocument = (id: string) =>
     this.#answer("getDocument", (): DocumentView => {
-      const found = [...this.#documents.values()].find((one) => one.id === id) ?? notFound("This document does not exist any more.");
+      const found =
+        [...this.#documents.values()].find((one) => one.id === id) ??
+        notFound("This document does not exist any more.");
       const content = page(found.page);
       return {
         ...found,
         markdown: toMarkdown(content),
         html: toHtml(content),
         truncated: false,
-        metadata: { author: "R. Example", language: "en", content_type: found.url ? "text/html" : "text/markdown", words: found.body.split(" ").length },
+        metadata: {
+          author: "R. Example",
+          language: "en",
+          content_type: found.url ? "text/html" : "text/markdown",
+          words: found.body.split(" ").length,
+        },
       };
     });
 
   openSource = (id: string) => this.#answer("openSource", () => void this.opened.push(id));
 
   getSettings = () => this.#answer("getSettings", () => ({ ...this.#settings }));
-  setSettings = (settings: Settings) => this.#answer("setSettings", () => void (this.#settings = { ...settings }));
+  setSettings = (settings: Settings) =>
+    this.#answer("setSettings", () => {
+      this.#settings = { ...settings };
+    });
   appInfo = () =>
     this.#answer("appInfo", () => ({
       version: "0.1.0",
@@ -264,21 +295,35 @@ export class FakeBackend implements Backend, Host {
   startupError = () => this.#answer("startupError", () => this.broken);
   windowReady = () => this.#answer("windowReady", () => void this.ready.count++);
 
-  subscribe(listener: (happening: Happening) => void): () => void {
+  subscribe = (listener: (happening: Happening) => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
+  };
 
   // Inside.
 
   #start(id: string, set: [string, string][], size: number): FakeRun {
-    const definition = this.definitions.find((one) => one.summary.id === id) ?? notFound(`There is no job definition ${id}.`);
+    const definition =
+      this.definitions.find((one) => one.summary.id === id) ?? notFound(`There is no job definition ${id}.`);
     const crawl = definition.summary.step_types.includes("crawl");
     const first = crawl
       ? { name: "crawl", type: "crawl", description: "Fetch the pages, one after another", depends: [] }
       : { name: "read", type: "local_dir", description: "Read every document below the folder", depends: [] };
-    const steps = [first, { name: "index", type: "reindex", description: "Rebuild and prove the full-text index", depends: [first.name] }];
-    const run = new FakeRun(this, { id, name: definition.summary.name, text: definition.text, steps }, set, size);
+    const steps = [
+      first,
+      {
+        name: "index",
+        type: "reindex",
+        description: "Rebuild and prove the full-text index",
+        depends: [first.name],
+      },
+    ];
+    const run = new FakeRun(
+      this,
+      { id, name: definition.summary.name, text: definition.text, steps },
+      set,
+      size,
+    );
     this.#runs.push(run);
     return run;
   }
@@ -302,18 +347,34 @@ export class FakeBackend implements Backend, Host {
     run.steps.forEach((step, at) => {
       if (step.status === statuses[at]) return;
       const { id, name, status, error } = step;
-      this.tell({ kind: "status", change: { run_id: run.id, job_id: id, kind: "step", name, status, error } });
+      this.tell({
+        kind: "status",
+        change: { run_id: run.id, job_id: id, kind: "step", name, status, error },
+      });
     });
     this.#progress(run);
     if (run.status === before || run.status === "interrupted") return;
     this.tell({
       kind: "status",
-      change: { run_id: run.id, job_id: run.id, kind: "parent", name: run.definition.name, status: run.status, error: run.error },
+      change: {
+        run_id: run.id,
+        job_id: run.id,
+        kind: "parent",
+        name: run.definition.name,
+        status: run.status,
+        error: run.error,
+      },
     });
   }
 
   #progress(run: FakeRun): void {
-    const steps = run.steps.map(({ id, name, status, jobs, documents }) => ({ id, name, status, jobs: { ...jobs }, documents: { ...documents } }));
+    const steps = run.steps.map(({ id, name, status, jobs, documents }) => ({
+      id,
+      name,
+      status,
+      jobs: { ...jobs },
+      documents: { ...documents },
+    }));
     this.tell({ kind: "progress", progress: { run: run.summary(Date.now()), steps } });
   }
 

@@ -30,3 +30,6 @@ export function furnish(query: URLSearchParams): FakeBackend {
 }
 
 export const backend: Backend = furnish(new URLSearchParams(location.search));
+
+// The router keeps its address in the fragment and would take this query for its own.
+history.replaceState(null, "", location.pathname + location.hash);

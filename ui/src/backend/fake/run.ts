@@ -25,7 +25,10 @@ export interface Host {
   nextId(): string;
   nextSeq(): number;
   now(): string;
-  save(run: FakeRun, document: { source_type: string; source_id: string; url: string | null; page: number }): { id: string; saved: Saved };
+  save(
+    run: FakeRun,
+    document: { source_type: string; source_id: string; url: string | null; page: number },
+  ): { id: string; saved: Saved };
 }
 
 type StepPlan = { name: string; type: string; description: string; depends: string[] };
@@ -84,7 +87,9 @@ export class FakeRun {
       finished: this.finished,
       duration_ms: Math.max(0, end - Date.parse(this.started)),
       jobs: this.steps.map((step) => step.jobs).reduce(addCounts, counts()),
-      documents: this.steps.map((step) => step.documents).reduce(addDocuments, { created: 0, updated: 0, unchanged: 0 }),
+      documents: this.steps
+        .map((step) => step.documents)
+        .reduce(addDocuments, { created: 0, updated: 0, unchanged: 0 }),
       warnings: this.warnings.length,
       error: this.error,
     };
@@ -114,7 +119,7 @@ export class FakeRun {
     else if (this.#cursor >= this.tasks.length && this.#active.length === 0) this.#finishStep(open);
     while (this.#active.length < WIDTH && this.#cursor < this.tasks.length) {
       const task = this.tasks[this.#cursor++];
-      if (!task || task.status !== "pending") continue;
+      if (task?.status !== "pending") continue;
       this.#move(task, "running");
       task.started = this.host.now();
       task.attempt += 1;
@@ -147,7 +152,9 @@ export class FakeRun {
   }
 
   #begin(step: StepView): void {
-    const failed = step.depends.map((name) => this.steps.find((other) => other.name === name)).find((other) => other?.status === "failed");
+    const failed = step.depends
+      .map((name) => this.steps.find((other) => other.name === name))
+      .find((other) => other?.status === "failed");
     if (failed) {
       step.status = "skipped";
       step.error = { code: "dependency", message: `The step ${failed.name} failed.` };
@@ -235,7 +242,9 @@ export class FakeRun {
     }
     if (task.depth === 0) {
       const names = Array.from({ length: this.size }, (_, n) =>
-        web ? new URL(page(n + 1).name.replace(/\.\w+$/, "/"), this.target).href : `${this.target.replace(/\/$/, "")}/${page(n).name}`,
+        web
+          ? new URL(page(n + 1).name.replace(/\.\w+$/, "/"), this.target).href
+          : `${this.target.replace(/\/$/, "")}/${page(n).name}`,
       );
       const direct = web ? names.slice(0, Math.ceil(this.size / 3)) : names;
       for (const name of direct) this.#spawn(step, task, name, web ? "fetch" : "read_file");
@@ -302,5 +311,9 @@ function addCounts(a: JobCounts, b: JobCounts): JobCounts {
 }
 
 function addDocuments(a: DocumentCounts, b: DocumentCounts): DocumentCounts {
-  return { created: a.created + b.created, updated: a.updated + b.updated, unchanged: a.unchanged + b.unchanged };
+  return {
+    created: a.created + b.created,
+    updated: a.updated + b.updated,
+    unchanged: a.unchanged + b.unchanged,
+  };
 }

@@ -25,12 +25,16 @@ export function search(documents: StoredDocument[], request: SearchRequest): Sea
       (request.source_types.length === 0 || request.source_types.includes(document.source_type)) &&
       groups.every((any) => any.some((term) => holds(document, term))),
   );
-  const words = groups.flat().filter((term) => !term.negated && (term.field === "" || term.field === "title"));
+  const words = groups
+    .flat()
+    .filter((term) => !term.negated && (term.field === "" || term.field === "title"));
   const scored = matches.map((document) => ({ document, score: score(document, words) }));
   scored.sort((a, b) => b.score - a.score || Number(b.document.id) - Number(a.document.id));
   return {
     total: matches.length,
-    hits: scored.slice(request.offset, request.offset + request.limit).map(({ document, score }) => hit(document, score, words)),
+    hits: scored
+      .slice(request.offset, request.offset + request.limit)
+      .map(({ document, score }) => hit(document, score, words)),
     facets: {
       tags: facet(matches.flatMap((document) => document.tags)),
       source_types: facet(matches.map((document) => document.source_type)),
@@ -96,7 +100,10 @@ function holds(document: StoredDocument, term: Term): boolean {
 function pattern(needle: string): RegExp {
   const prefix = needle.endsWith("*");
   const literal = needle.replace(/\*$/, "").replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`(?<![\\p{L}\\p{N}])${literal}${prefix ? "[\\p{L}\\p{N}]*" : "(?![\\p{L}\\p{N}])"}`, "giu");
+  return new RegExp(
+    `(?<![\\p{L}\\p{N}])${literal}${prefix ? "[\\p{L}\\p{N}]*" : "(?![\\p{L}\\p{N}])"}`,
+    "giu",
+  );
 }
 
 const contains = (text: string, needle: string) => pattern(needle).test(text);
@@ -105,7 +112,9 @@ const site = (document: StoredDocument) => (document.url === null ? null : new U
 function score(document: StoredDocument, words: Term[]): number {
   return words.reduce(
     (sum, { needle }) =>
-      sum + 4 * (document.title.match(pattern(needle))?.length ?? 0) + (document.body.match(pattern(needle))?.length ?? 0),
+      sum +
+      4 * (document.title.match(pattern(needle))?.length ?? 0) +
+      (document.body.match(pattern(needle))?.length ?? 0),
     0,
   );
 }
@@ -117,7 +126,11 @@ function hit(document: StoredDocument, score: number, words: Term[]): DocumentHi
 
 function snippet(body: string, words: Term[]): SnippetPart[] {
   const spans = words
-    .flatMap(({ needle }) => [...body.matchAll(pattern(needle))].map((match) => [match.index, match.index + match[0].length] as const))
+    .flatMap(({ needle }) =>
+      [...body.matchAll(pattern(needle))].map(
+        (match) => [match.index, match.index + match[0].length] as const,
+      ),
+    )
     .sort((a, b) => a[0] - b[0]);
   const start = Math.max(0, (spans[0]?.[0] ?? 0) - 60);
   const end = Math.min(body.length, start + 180);

@@ -14,7 +14,7 @@ import { Icon } from "../../parts/icon";
 import { Page, PageTitle } from "../../parts/page";
 import { Empty, Failed, InlineError, SkeletonRows } from "../../parts/states";
 import { text } from "../../text";
-import { Filters, FilterButton } from "./filters";
+import { FilterButton, Filters } from "./filters";
 import { QueryHelp, QueryHelpButton } from "./query-help";
 import { ReadingPane } from "./reading-pane";
 import { Results, type ResultsHandle } from "./results";
@@ -34,15 +34,25 @@ export function Documents({ at }: { at: DocumentsAt }) {
   const box = useRef<HTMLInputElement>(null);
   const results = useRef<ResultsHandle>(null);
   const go = (change: Partial<Record<keyof DocumentsAt, unknown>>, replace = true) =>
-    void navigate({ to: "/documents", search: { ...at, focus: undefined, ...change } as DocumentsAt, replace });
+    void navigate({
+      to: "/documents",
+      search: { ...at, focus: undefined, ...change } as DocumentsAt,
+      replace,
+    });
 
   const { typed, setTyped } = useTyped(at.q ?? "", (q) => go({ q: q === "" ? undefined : q }));
 
-  const filter = { query: at.q ?? "", tags: at.tags ?? [], source_types: at.sources ?? [], run: at.run ?? null };
+  const filter = {
+    query: at.q ?? "",
+    tags: at.tags ?? [],
+    source_types: at.sources ?? [],
+    run: at.run ?? null,
+  };
   const query = useInfiniteQuery({ ...documentsQuery(filter), placeholderData: (old) => old });
   const hits = query.data?.pages.flatMap((page) => page.hits) ?? [];
   const first = query.data?.pages[0];
-  const narrowed = filter.query !== "" || filter.tags.length + filter.source_types.length > 0 || filter.run !== null;
+  const narrowed =
+    filter.query !== "" || filter.tags.length + filter.source_types.length > 0 || filter.run !== null;
   const refused = query.error !== null && asApiError(query.error).code === "invalid";
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: on arrival only
@@ -56,8 +66,22 @@ export function Documents({ at }: { at: DocumentsAt }) {
   useActions(
     useMemo(
       (): Action[] => [
-        { id: "next", title: text.actions.nextResult, group: "here", keys: "j", keyOnly: true, run: () => results.current?.move(1) },
-        { id: "previous", title: text.actions.previousResult, group: "here", keys: "k", keyOnly: true, run: () => results.current?.move(-1) },
+        {
+          id: "next",
+          title: text.actions.nextResult,
+          group: "here",
+          keys: "j",
+          keyOnly: true,
+          run: () => results.current?.move(1),
+        },
+        {
+          id: "previous",
+          title: text.actions.previousResult,
+          group: "here",
+          keys: "k",
+          keyOnly: true,
+          run: () => results.current?.move(-1),
+        },
       ],
       [],
     ),

@@ -10,7 +10,15 @@ type Change = (change: Partial<Record<keyof DocumentsAt, unknown>>) => void;
 type Facets = { tags: Facet[]; source_types: Facet[]; sites: Facet[] };
 
 /** What the results have in common, to narrow them by. */
-export function FilterButton({ facets, at, onChange }: { facets: Facets | undefined; at: DocumentsAt; onChange: Change }) {
+export function FilterButton({
+  facets,
+  at,
+  onChange,
+}: {
+  facets: Facets | undefined;
+  at: DocumentsAt;
+  onChange: Change;
+}) {
   const chosen = (at.tags?.length ?? 0) + (at.sources?.length ?? 0) + (at.run ? 1 : 0);
   const toggle = (list: string[] | undefined, value: string) =>
     list?.includes(value) ? list.filter((one) => one !== value) : [...(list ?? []), value];
@@ -70,7 +78,12 @@ function Group({ title, facets, chosen, name, onToggle }: GroupProps) {
       <legend className="mb-1 px-1.5 text-label font-medium text-faint">{title}</legend>
       {facets.map(({ value, count }) => (
         <label key={value} className="flex min-h-7 items-center gap-2 rounded-s px-1.5 hover:bg-bg2">
-          <input type="checkbox" checked={chosen.includes(value)} onChange={() => onToggle(value)} className="size-3.5 accent-accent" />
+          <input
+            type="checkbox"
+            checked={chosen.includes(value)}
+            onChange={() => onToggle(value)}
+            className="size-3.5 accent-accent"
+          />
           <span className="min-w-0 flex-1 truncate">{name(value)}</span>
           <span className="num text-label text-faint">{number(count)}</span>
         </label>
@@ -101,7 +114,11 @@ function toggleSite(q: string, site: string): string | undefined {
 export function Filters({ at, onChange }: { at: DocumentsAt; onChange: Change }) {
   const chips = [
     ...(at.run ? [{ key: "run", name: text.documents.run(at.run), without: { run: undefined } }] : []),
-    ...(at.tags ?? []).map((tag) => ({ key: `t${tag}`, name: tag, without: { tags: at.tags?.filter((one) => one !== tag) } })),
+    ...(at.tags ?? []).map((tag) => ({
+      key: `t${tag}`,
+      name: tag,
+      without: { tags: at.tags?.filter((one) => one !== tag) },
+    })),
     ...(at.sources ?? []).map((source) => ({
       key: `s${source}`,
       name: text.source(source),

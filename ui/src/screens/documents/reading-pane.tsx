@@ -1,5 +1,6 @@
 // One document, to be read: where it comes from, its text, and its outline.
 
+import { Popover } from "@base-ui/react/popover";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useLayoutEffect, useRef, useState } from "react";
@@ -50,12 +51,17 @@ function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { docum
   return (
     <>
       <header className="flex shrink-0 items-center gap-1.5 border-b border-line py-1.5 pr-3 pl-6">
-        <IconButton label={text.documents.back} onClick={onBack} className="-ml-3 hidden @max-[40rem]/main:grid">
+        <IconButton
+          label={text.documents.back}
+          onClick={onBack}
+          className="-ml-3 hidden @max-[40rem]/main:grid"
+        >
           <Icon name="right" className="size-4 rotate-180" />
         </IconButton>
         <span className="min-w-0 flex-1 truncate text-meta text-faint" title={document.source_id}>
           {document.source_id}
         </span>
+        {headings.length > 1 && <OutlineButton headings={headings} />}
         <CopyButton label={text.reader.copy} value={() => document.markdown} />
         <Button onClick={() => backend.openSource(document.id).catch(notifyError)}>
           <Icon name={document.source_type === "web" ? "out" : "openFolder"} className="size-3.5" />
@@ -63,8 +69,11 @@ function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { docum
         </Button>
       </header>
       <div className="flex min-h-0 flex-1">
-        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it */}
-        <article tabIndex={0} aria-label={document.title} className="min-w-0 flex-1 overflow-y-auto outline-offset-[-2px]">
+        <article
+          tabIndex={0}
+          aria-label={document.title}
+          className="min-w-0 flex-1 overflow-y-auto outline-offset-[-2px]"
+        >
           <div className="mx-auto max-w-[46rem] px-6 pt-6 pb-16">
             <h2 className="text-[1.625rem] leading-8 font-semibold tracking-[-0.01em] text-balance [overflow-wrap:anywhere]">
               {document.title}
@@ -87,22 +96,7 @@ function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { docum
             aria-label={text.reader.outline}
             className="w-48 shrink-0 overflow-y-auto border-l border-line py-5 pr-3 pl-2 @max-[50rem]/pane:hidden"
           >
-            <h3 className="mb-1 px-2 text-label font-medium text-faint">{text.reader.outline}</h3>
-            <ul>
-              {headings.map(({ text: name, level, element }, at) => (
-                // biome-ignore lint/suspicious/noArrayIndexKey: headings are known by their place
-                <li key={at}>
-                  <button
-                    type="button"
-                    onClick={() => element.scrollIntoView({ block: "start" })}
-                    style={{ paddingLeft: `${0.5 + (level - 2) * 0.625}rem` }}
-                    className="min-h-6 w-full rounded-s py-0.5 pr-2 text-left text-meta text-muted hover:bg-bg2 hover:text-text"
-                  >
-                    {name}
-                  </button>
-                </li>
-              ))}
-            </ul>
+            <Outline headings={headings} />
           </nav>
         )}
       </div>
@@ -110,8 +104,55 @@ function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { docum
   );
 }
 
+/** The headings; beside the text where there is room, else behind a button. */
+function Outline({ headings }: { headings: Heading[] }) {
+  return (
+    <>
+      <h3 className="mb-1 px-2 text-label font-medium text-faint">{text.reader.outline}</h3>
+      <ul>
+        {headings.map(({ text: name, level, element }, at) => (
+          <li key={at}>
+            <button
+              type="button"
+              onClick={() => element.scrollIntoView({ block: "start" })}
+              style={{ paddingLeft: `${0.5 + (level - 2) * 0.625}rem` }}
+              className="min-h-6 w-full rounded-s py-0.5 pr-2 text-left text-meta text-muted hover:bg-bg2 hover:text-text"
+            >
+              {name}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function OutlineButton({ headings }: { headings: Heading[] }) {
+  return (
+    <Popover.Root>
+      <Popover.Trigger
+        render={<IconButton label={text.reader.outline} className="@min-[50rem]/pane:hidden" />}
+      >
+        <Icon name="outline" />
+      </Popover.Trigger>
+      <Popover.Portal>
+        <Popover.Positioner side="bottom" align="end" sideOffset={6} className="z-10">
+          <Popover.Popup
+            aria-label={text.reader.outline}
+            className="max-h-[60vh] w-64 overflow-y-auto rounded-l border border-line bg-bg1 p-2.5 shadow-pop outline-none"
+          >
+            <Outline headings={headings} />
+          </Popover.Popup>
+        </Popover.Positioner>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}
+
 function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: string) => void }) {
-  const facts = Object.entries((document.metadata ?? {}) as Record<string, unknown>).filter(([, value]) => value !== null && value !== "");
+  const facts = Object.entries((document.metadata ?? {}) as Record<string, unknown>).filter(
+    ([, value]) => value !== null && value !== "",
+  );
   return (
     <div className="mt-2 mb-5 grid gap-2 border-b border-line pb-4">
       <div className="flex flex-wrap items-center gap-1.5">
@@ -136,7 +177,11 @@ function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: stri
             <Fact name={text.reader.fetched}>{exactTime(document.fetched)}</Fact>
             <Fact name={text.reader.seen}>{exactTime(document.last_synced)}</Fact>
             <Fact name={text.reader.run}>
-              <Link to="/runs/$id" params={{ id: document.run_id }} className="text-accent underline underline-offset-2">
+              <Link
+                to="/runs/$id"
+                params={{ id: document.run_id }}
+                className="text-accent underline underline-offset-2"
+              >
                 {document.run_id}
               </Link>
             </Fact>
@@ -176,7 +221,11 @@ function useHeadings(body: React.RefObject<HTMLDivElement | null>, document: Doc
 }
 
 /** A link goes to its place in this document, to another collected document, or nowhere by itself. */
-function useLinks(body: React.RefObject<HTMLDivElement | null>, from: DocumentView, open: (id: string) => void) {
+function useLinks(
+  body: React.RefObject<HTMLDivElement | null>,
+  from: DocumentView,
+  open: (id: string) => void,
+) {
   const latest = useRef({ from, open });
   latest.current = { from, open };
   const [onLink] = useState(() => async (href: string) => {
@@ -203,7 +252,12 @@ function useLinks(body: React.RefObject<HTMLDivElement | null>, from: DocumentVi
       });
       const hit = found.hits.find((one) => one.url === bare);
       if (hit) open(hit.id);
-      else notify({ title: text.reader.outside, about: address.href, copy: { label: text.reader.copyAddress, value: address.href } });
+      else
+        notify({
+          title: text.reader.outside,
+          about: address.href,
+          copy: { label: text.reader.copyAddress, value: address.href },
+        });
     } catch (error) {
       notifyError(error);
     }

@@ -39,6 +39,7 @@ export function Results({ ref, hits, total, ranked, shown, readAt, onOpen, onRef
     getScrollElement: () => scroller.current,
     estimateSize: () => 5.5 * rem,
     overscan: 6,
+    useFlushSync: false,
     getItemKey: (at) => hits[at]?.id ?? at,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another text size, other heights
@@ -60,7 +61,14 @@ export function Results({ ref, hits, total, ranked, shown, readAt, onOpen, onRef
   useImperativeHandle(ref, () => ({ move }));
 
   const onKeyDown = (event: KeyboardEvent) => {
-    const keys: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6, Home: -hits.length, End: hits.length };
+    const keys: Record<string, number> = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: 6,
+      PageUp: -6,
+      Home: -hits.length,
+      End: hits.length,
+    };
     const by = keys[event.key];
     if (by === undefined) return;
     event.preventDefault();
@@ -79,6 +87,7 @@ export function Results({ ref, hits, total, ranked, shown, readAt, onOpen, onRef
           </Button>
         )}
       </div>
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: it hears the keys of the buttons inside */}
       <div ref={scroller} onKeyDown={onKeyDown} className="min-h-0 flex-1 overflow-y-auto">
         <ul className="relative" style={{ height: virtual.getTotalSize() }}>
           {items.map((item) => {
@@ -122,7 +131,6 @@ function Hit({ hit }: { hit: DocumentHit }) {
       </span>
       <span className="line-clamp-2 h-[2.9em] text-meta text-muted [overflow-wrap:anywhere]">
         {hit.snippet.map((part, at) =>
-          // biome-ignore lint/suspicious/noArrayIndexKey: parts have nothing else
           part.hit ? <mark key={at}>{part.text}</mark> : <span key={at}>{part.text}</span>,
         )}
       </span>

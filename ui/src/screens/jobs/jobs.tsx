@@ -84,7 +84,6 @@ function Types({ types }: { types: string[] }) {
   return (
     <span className="flex flex-wrap items-center gap-1">
       {types.map((type, at) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: steps are known by their place
         <span key={at} className="flex items-center gap-1">
           {at > 0 && <Icon name="right" className="size-3 text-faint" />}
           <span className="font-mono text-label text-muted">{type}</span>
@@ -97,7 +96,10 @@ function Types({ types }: { types: string[] }) {
 function Detail({ id, run, from }: { id: string; run: boolean; from: string | null }) {
   const { data, error, isPending, refetch } = useQuery(definitionQuery(id));
   return (
-    <section aria-label={data?.summary.name ?? text.jobs.definition} className="min-h-0 min-w-0 flex-1 overflow-y-auto">
+    <section
+      aria-label={data?.summary.name ?? text.jobs.definition}
+      className="min-h-0 min-w-0 flex-1 overflow-y-auto"
+    >
       {isPending ? (
         <div className="p-6">
           <SkeletonText />
@@ -111,16 +113,37 @@ function Detail({ id, run, from }: { id: string; run: boolean; from: string | nu
   );
 }
 
-function Definition({ view: { summary, text: source, problems }, run, from }: { view: DefinitionView; run: boolean; from: string | null }) {
+function Definition({
+  view: { summary, text: source, problems },
+  run,
+  from,
+}: {
+  view: DefinitionView;
+  run: boolean;
+  from: string | null;
+}) {
   const navigate = useNavigate();
   const runnable = summary.errors === 0;
   const ask = (open: boolean) =>
-    void navigate({ to: "/jobs/$id", params: { id: summary.id }, search: open ? { run: true } : {}, replace: true });
+    void navigate({
+      to: "/jobs/$id",
+      params: { id: summary.id },
+      search: open ? { run: true } : {},
+      replace: true,
+    });
   // biome-ignore lint/correctness/useExhaustiveDependencies: `ask` follows the id
   const actions = useMemo(
     (): Action[] =>
       runnable
-        ? [{ id: "run-this", title: text.jobs.runNamed(summary.name), group: "here", keys: "r", run: () => ask(true) }]
+        ? [
+            {
+              id: "run-this",
+              title: text.jobs.runNamed(summary.name),
+              group: "here",
+              keys: "r",
+              run: () => ask(true),
+            },
+          ]
         : [],
     [runnable, summary.id, summary.name],
   );
@@ -132,7 +155,12 @@ function Definition({ view: { summary, text: source, problems }, run, from }: { 
           <h2 className="text-section font-semibold">{summary.name}</h2>
           <p className="mt-0.5 text-muted">{summary.description}</p>
         </div>
-        <Button look="primary" onClick={() => ask(true)} disabled={!runnable} title={runnable ? undefined : text.jobs.cannotRun}>
+        <Button
+          look="primary"
+          onClick={() => ask(true)}
+          disabled={!runnable}
+          title={runnable ? undefined : text.jobs.cannotRun}
+        >
           <Icon name="runs" className="size-3.5" />
           {text.jobs.run}
         </Button>
@@ -151,7 +179,10 @@ function Definition({ view: { summary, text: source, problems }, run, from }: { 
           <Card>
             <dl>
               {summary.inputs.map((input) => (
-                <div key={input.key} className="grid grid-cols-[9rem_1fr] gap-x-3 border-b border-line px-3 py-2 last:border-0">
+                <div
+                  key={input.key}
+                  className="grid grid-cols-[9rem_1fr] gap-x-3 border-b border-line px-3 py-2 last:border-0"
+                >
                   <dt className="font-medium">{input.label}</dt>
                   <dd className="min-w-0">
                     <span className="text-muted">{input.help}</span>{" "}
@@ -180,7 +211,11 @@ function Definition({ view: { summary, text: source, problems }, run, from }: { 
         }
       >
         <Card className="grid">
-          <SourceText source={source} problems={problems} label={`${text.jobs.definition}: ${summary.name}`} />
+          <SourceText
+            source={source}
+            problems={problems}
+            label={`${text.jobs.definition}: ${summary.name}`}
+          />
         </Card>
       </Block>
       {runnable && <RunDialog open={run} onClose={() => ask(false)} definition={summary} from={from} />}
@@ -188,7 +223,15 @@ function Definition({ view: { summary, text: source, problems }, run, from }: { 
   );
 }
 
-function Block({ title, aside, children }: { title: string; aside?: React.ReactNode; children: React.ReactNode }) {
+function Block({
+  title,
+  aside,
+  children,
+}: {
+  title: string;
+  aside?: React.ReactNode;
+  children: React.ReactNode;
+}) {
   return (
     <section className="grid min-w-0 gap-2">
       <div className="flex min-w-0 items-center gap-2.5">

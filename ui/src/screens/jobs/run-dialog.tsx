@@ -20,7 +20,12 @@ type Props = { open: boolean; onClose: () => void; definition: DefinitionSummary
 export function RunDialog({ open, onClose, definition, from }: Props) {
   const earlier = useQuery({ ...runQuery(from ?? ""), enabled: open && from !== null });
   return (
-    <Dialog open={open} onClose={onClose} title={text.jobs.runNamed(definition.name)} closeLabel={text.jobs.cancel}>
+    <Dialog
+      open={open}
+      onClose={onClose}
+      title={text.jobs.runNamed(definition.name)}
+      closeLabel={text.jobs.cancel}
+    >
       {from !== null && earlier.isPending ? (
         <SkeletonRows rows={2} />
       ) : (
@@ -30,7 +35,15 @@ export function RunDialog({ open, onClose, definition, from }: Props) {
   );
 }
 
-function Form({ definition, given, onClose }: { definition: DefinitionSummary; given: [string, string][]; onClose: () => void }) {
+function Form({
+  definition,
+  given,
+  onClose,
+}: {
+  definition: DefinitionSummary;
+  given: [string, string][];
+  onClose: () => void;
+}) {
   const navigate = useNavigate();
   const [values, setValues] = useState(() => {
     const earlier = new Map(given);
@@ -61,7 +74,7 @@ function Form({ definition, given, onClose }: { definition: DefinitionSummary; g
     setProblems(wrong);
     const [first] = wrong.keys();
     if (first !== undefined) {
-      form.current?.querySelector<HTMLElement>(`[name="${CSS.escape(first)}"]`)?.focus();
+      (form.current?.elements.namedItem(first) as HTMLElement | null)?.focus();
       return;
     }
     // What equals the definition's own value is left to the definition.
@@ -104,7 +117,12 @@ function check(input: InputField, value: string): string | null {
   return null;
 }
 
-type RowProps = { input: InputField; value: string; problem: string | null; onChange: (value: string) => void };
+type RowProps = {
+  input: InputField;
+  value: string;
+  problem: string | null;
+  onChange: (value: string) => void;
+};
 
 function InputRow({ input, value, problem, onChange }: RowProps) {
   const choosing = useCommand(backend.chooseFolder.bind(backend), (path: string | null) => {

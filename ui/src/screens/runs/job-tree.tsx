@@ -1,9 +1,18 @@
 // The tree of a run's jobs: virtual rows, read lazily, moved through by the keys of the ARIA tree
 // pattern. The focus stays on the tree, which names its active row.
 
-import { defaultRangeExtractor, type Range, useVirtualizer } from "@tanstack/react-virtual";
 import { focusManager } from "@tanstack/react-query";
-import { type KeyboardEvent, useCallback, useEffect, useId, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { defaultRangeExtractor, type Range, useVirtualizer } from "@tanstack/react-virtual";
+import {
+  type KeyboardEvent,
+  useCallback,
+  useEffect,
+  useId,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import { useRem } from "../../appearance";
 import { backend } from "../../backend";
 import type { JobStatus, StepView } from "../../backend/types";
@@ -18,7 +27,15 @@ import { StatusShape } from "../../parts/status";
 import { text } from "../../text";
 import { TreeModel, type TreeRow } from "./tree-model";
 
-const STATUSES: JobStatus[] = ["running", "waiting", "pending", "completed", "failed", "cancelled", "skipped"];
+const STATUSES: JobStatus[] = [
+  "running",
+  "waiting",
+  "pending",
+  "completed",
+  "failed",
+  "cancelled",
+  "skipped",
+];
 
 type Props = {
   run: string;
@@ -52,7 +69,10 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
   const [filter, setFilter] = useState<{ text: string; status: JobStatus | "" }>({ text: "", status: "" });
   const needle = useSettled(filter.text.trim(), 150);
   const rows = model.rows(steps);
-  const activeAt = Math.max(0, rows.findIndex((row) => row.key === active));
+  const activeAt = Math.max(
+    0,
+    rows.findIndex((row) => row.key === active),
+  );
 
   useEffect(() => {
     model.setFilter({ text: needle, statuses: filter.status === "" ? [] : [filter.status] });
@@ -63,10 +83,14 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
     getScrollElement: () => scroller.current,
     estimateSize: () => 1.75 * rem,
     overscan: 12,
+    useFlushSync: false,
     getItemKey: (at) => rows[at]?.key ?? at,
     // The active row is always in the page, or there would be nothing to name.
     rangeExtractor: useCallback(
-      (range: Range) => [...new Set([...defaultRangeExtractor(range), activeAt])].filter((at) => at < range.count).sort((a, b) => a - b),
+      (range: Range) =>
+        [...new Set([...defaultRangeExtractor(range), activeAt])]
+          .filter((at) => at < range.count)
+          .sort((a, b) => a - b),
       [activeAt],
     ),
   });
@@ -87,25 +111,41 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
     const row = rows[activeAt];
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / (1.75 * rem)) - 1);
-    const keys: Record<string, () => void> = {
-      ArrowDown: () => moveTo(activeAt + 1),
-      ArrowUp: () => moveTo(activeAt - 1),
-      PageDown: () => moveTo(activeAt + page),
-      PageUp: () => moveTo(activeAt - page),
-      Home: () => moveTo(0),
-      End: () => moveTo(rows.length - 1),
-      ArrowRight: () => (canOpen(row) && !isOpen(row) ? model.setOpen(row.key, true) : isOpen(row) && moveTo(activeAt + 1)),
-      ArrowLeft: () => {
+    switch (event.key) {
+      case "ArrowDown":
+        moveTo(activeAt + 1);
+        break;
+      case "ArrowUp":
+        moveTo(activeAt - 1);
+        break;
+      case "PageDown":
+        moveTo(activeAt + page);
+        break;
+      case "PageUp":
+        moveTo(activeAt - page);
+        break;
+      case "Home":
+        moveTo(0);
+        break;
+      case "End":
+        moveTo(rows.length - 1);
+        break;
+      case "ArrowRight":
+        if (isOpen(row)) moveTo(activeAt + 1);
+        else if (canOpen(row)) model.setOpen(row.key, true);
+        break;
+      case "ArrowLeft":
         if (isOpen(row)) model.setOpen(row.key, false);
         else moveTo(rows.findLastIndex((above, at) => at < activeAt && above.level < row.level));
-      },
-      Enter: () => act(row),
-      " ": () => act(row),
-    };
-    const act_ = keys[event.key];
-    if (!act_) return;
+        break;
+      case "Enter":
+      case " ":
+        act(row);
+        break;
+      default:
+        return;
+    }
     event.preventDefault();
-    act_();
   };
   const act = (row: TreeRow) => {
     setActive(row.key);
@@ -113,7 +153,8 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
     else if (row.kind !== "none") void model.loadMore(row.list);
   };
 
-  const nothing = rows.length === 0 || (model.filtered && model.matches?.jobs.length === 0 && !model.matches.more);
+  const nothing =
+    rows.length === 0 || (model.filtered && model.matches?.jobs.length === 0 && !model.matches.more);
   return (
     <div className="flex min-h-0 min-w-0 flex-1 flex-col">
       <div className="flex flex-wrap items-center gap-2 border-b border-line px-4 py-2">
@@ -126,12 +167,18 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
         <Select
           label={text.tree.status}
           value={filter.status}
-          options={[["", text.tree.anyStatus], ...STATUSES.map((one): [JobStatus, string] => [one, text.status[one]])]}
+          options={[
+            ["", text.tree.anyStatus],
+            ...STATUSES.map((one): [JobStatus, string] => [one, text.status[one]]),
+          ]}
           onChange={(status) => setFilter({ ...filter, status })}
           className="w-44"
         />
         <div role="status" className="num text-meta text-faint">
-          {model.filtered && model.matches && !nothing && text.tree.matches(model.matches.jobs.length, model.matches.more)}
+          {model.filtered &&
+            model.matches &&
+            !nothing &&
+            text.tree.matches(model.matches.jobs.length, model.matches.more)}
         </div>
       </div>
       {nothing ? (
@@ -183,7 +230,8 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
 }
 
 const isOpen = (row: TreeRow) => (row.kind === "step" || row.kind === "task") && row.open;
-const canOpen = (row: TreeRow) => (row.kind === "step" ? row.step.jobs.total > 0 : row.kind === "task" && row.job.children > 0);
+const canOpen = (row: TreeRow) =>
+  row.kind === "step" ? row.step.jobs.total > 0 : row.kind === "task" && row.job.children > 0;
 
 type RowProps = {
   id: string;
@@ -243,7 +291,11 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
           <span className="min-w-0 flex-1 truncate text-meta text-error">{step.error?.message}</span>
           {step.jobs.total > 0 && (
             <>
-              <ProgressBar jobs={step.jobs} label={`${text.run.progress}: ${step.name}`} className="h-1 w-20 shrink-0" />
+              <ProgressBar
+                jobs={step.jobs}
+                label={`${text.run.progress}: ${step.name}`}
+                className="h-1 w-20 shrink-0"
+              />
               <span className="num w-24 shrink-0 text-right text-meta text-muted">
                 {text.tree.step(doneTasks(step.jobs), step.jobs.total)}
               </span>
@@ -264,9 +316,13 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
             {row.short}
           </span>
           <span className="min-w-0 flex-1 truncate text-meta text-error">{job.error?.message}</span>
-          {job.attempt > 1 && <span className="num shrink-0 text-meta text-warn">{text.tree.columns.attempt(job.attempt)}</span>}
+          {job.attempt > 1 && (
+            <span className="num shrink-0 text-meta text-warn">{text.tree.columns.attempt(job.attempt)}</span>
+          )}
           {job.children > 0 && (
-            <span className="num shrink-0 text-meta text-faint">{text.task.childCounts(job.open_children, job.children)}</span>
+            <span className="num shrink-0 text-meta text-faint">
+              {text.task.childCounts(job.open_children, job.children)}
+            </span>
           )}
           <span className="num w-14 shrink-0 text-right text-meta text-faint">
             <Took started={job.started} finished={job.finished} live={live && job.status === "running"} />
@@ -298,12 +354,20 @@ function label(row: TreeRow): string {
   }
 }
 
-function Took({ started, finished, live }: { started: string | null; finished: string | null; live: boolean }) {
+function Took({
+  started,
+  finished,
+  live,
+}: {
+  started: string | null;
+  finished: string | null;
+  live: boolean;
+}) {
   const open = live && started !== null && finished === null;
   const now = useNow(open);
   if (started === null) return null;
-  if (finished !== null) return <>{took(Date.parse(finished) - Date.parse(started))}</>;
-  return open ? <>{clock(now - Date.parse(started))}</> : null;
+  if (finished !== null) return took(Date.parse(finished) - Date.parse(started));
+  return open ? clock(now - Date.parse(started)) : null;
 }
 
 /** Reads the next page of a list when the row that stands for it comes into view. */

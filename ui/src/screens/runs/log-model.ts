@@ -43,7 +43,8 @@ export class LogModel {
     this.#stopped = false;
     const stop = this.backend.subscribe((happening) => {
       if (happening.kind === "missed") void this.catchUp();
-      if (happening.kind === "log" && happening.appended.run_id === this.run) this.#add(happening.appended.lines);
+      if (happening.kind === "log" && happening.appended.run_id === this.run)
+        this.#add(happening.appended.lines);
     });
     void this.read();
     return () => {
@@ -123,7 +124,9 @@ export class LogModel {
 
   #add(all: LogLine[]): void {
     const lines = all.filter(
-      (line) => LEVELS.indexOf(line.level) >= LEVELS.indexOf(this.minLevel) && (this.job === null || line.job_id === this.job),
+      (line) =>
+        LEVELS.indexOf(line.level) >= LEVELS.indexOf(this.minLevel) &&
+        (this.job === null || line.job_id === this.job),
     );
     const last = this.lines.at(-1)?.seq ?? 0;
     const fresh = lines.filter((line) => line.seq > last);

@@ -15,7 +15,12 @@ import { text } from "../../text";
 import { LogModel } from "./log-model";
 
 const LEVELS: LogLevel[] = ["debug", "info", "warn", "error"];
-const colours: Record<LogLevel, string> = { debug: "text-faint", info: "text-muted", warn: "text-warn", error: "text-error" };
+const colours: Record<LogLevel, string> = {
+  debug: "text-faint",
+  info: "text-muted",
+  warn: "text-warn",
+  error: "text-error",
+};
 
 export function useLog(run: string, job: string | null, level: LogLevel): LogModel {
   const model = useMemo(() => new LogModel(backend, run, job, level), [run, job, level]);
@@ -37,7 +42,8 @@ export function LogView({ run }: { run: string }) {
   const log = useLog(run, null, level);
   const needle = filter.trim().toLowerCase();
   const lines = useMemo(
-    () => (needle === "" ? log.lines : log.lines.filter((line) => line.message.toLowerCase().includes(needle))),
+    () =>
+      needle === "" ? log.lines : log.lines.filter((line) => line.message.toLowerCase().includes(needle)),
     [log.lines, needle],
   );
   return (
@@ -49,10 +55,21 @@ export function LogView({ run }: { run: string }) {
           onChange={(event) => setFilter(event.target.value)}
           className="max-w-72 min-w-36 flex-1"
         />
-        <Select label={text.log.level} value={level} options={LEVELS.map((one) => [one, text.levels[one]])} onChange={setLevel} className="w-28" />
-        <span className="num flex-1 text-meta text-faint">{lines.length > 0 && text.log.lines(lines.length)}</span>
+        <Select
+          label={text.log.level}
+          value={level}
+          options={LEVELS.map((one) => [one, text.levels[one]])}
+          onChange={setLevel}
+          className="w-28"
+        />
+        <span className="num flex-1 text-meta text-faint">
+          {lines.length > 0 && text.log.lines(lines.length)}
+        </span>
         {lines.length > 0 && (
-          <CopyButton label={text.log.copy} value={() => lines.map((line) => `${line.at} ${line.level} ${line.message}`).join("\n")} />
+          <CopyButton
+            label={text.log.copy}
+            value={() => lines.map((line) => `${line.at} ${line.level} ${line.message}`).join("\n")}
+          />
         )}
       </div>
       {log.error ? (
@@ -72,13 +89,29 @@ export function LogView({ run }: { run: string }) {
           <Empty icon="documents" title={text.log.none} />
         )
       ) : (
-        <Lines key={`${level} ${needle}`} lines={lines} older={log.older} onOlder={() => void log.readOlder()} loading={log.loading} />
+        <Lines
+          key={`${level} ${needle}`}
+          lines={lines}
+          older={log.older}
+          onOlder={() => void log.readOlder()}
+          loading={log.loading}
+        />
       )}
     </div>
   );
 }
 
-function Lines({ lines, older, onOlder, loading }: { lines: LogLine[]; older: boolean; onOlder: () => void; loading: boolean }) {
+function Lines({
+  lines,
+  older,
+  onOlder,
+  loading,
+}: {
+  lines: LogLine[];
+  older: boolean;
+  onOlder: () => void;
+  loading: boolean;
+}) {
   const rem = useRem();
   const scroller = useRef<HTMLDivElement>(null);
   const [follow, setFollow] = useState(true);
@@ -89,6 +122,7 @@ function Lines({ lines, older, onOlder, loading }: { lines: LogLine[]; older: bo
     getScrollElement: () => scroller.current,
     estimateSize: () => 1.25 * rem,
     overscan: 20,
+    useFlushSync: false,
     getItemKey: (at) => lines[at]?.seq ?? at,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another text size, other heights
@@ -135,7 +169,6 @@ function Lines({ lines, older, onOlder, loading }: { lines: LogLine[]; older: bo
         role="log"
         aria-label={text.log.label}
         aria-live="off"
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
         tabIndex={0}
         onScroll={onScroll}
         className="min-h-0 flex-1 overflow-auto py-2 outline-offset-[-2px]"
@@ -145,7 +178,11 @@ function Lines({ lines, older, onOlder, loading }: { lines: LogLine[]; older: bo
             const line = lines[item.index];
             return (
               line && (
-                <div key={item.key} className="absolute top-0 left-0 h-5 min-w-full px-4" style={{ transform: `translateY(${item.start}px)` }}>
+                <div
+                  key={item.key}
+                  className="absolute top-0 left-0 h-5 min-w-full px-4"
+                  style={{ transform: `translateY(${item.start}px)` }}
+                >
                   <LogText line={line} />
                 </div>
               )
@@ -176,8 +213,10 @@ export function LogText({ line }: { line: LogLine }) {
   return (
     <span className="flex gap-3 font-mono text-[0.71875rem] leading-5 whitespace-pre [font-variant-ligatures:none]">
       <span className="text-faint">{logTime(line.at)}</span>
-      <span className={`w-10 ${colours[line.level]}`}>{line.level}</span>
-      <span className={line.level === "error" || line.level === "warn" ? colours[line.level] : ""}>{line.message}</span>
+      <span className={`w-10.5 shrink-0 ${colours[line.level]}`}>{line.level}</span>
+      <span className={line.level === "error" || line.level === "warn" ? colours[line.level] : ""}>
+        {line.message}
+      </span>
     </span>
   );
 }
@@ -186,10 +225,18 @@ export function LogText({ line }: { line: LogLine }) {
 export function JobLog({ run, job }: { run: string; job: string }) {
   const log = useLog(run, job, "debug");
   if (log.error) return <Failed error={log.error} retry={() => void log.read()} />;
-  if (log.lines.length === 0) return <p className="px-4 py-2 text-meta text-faint">{log.loading ? text.tree.loading : text.task.noLog}</p>;
+  if (log.lines.length === 0)
+    return (
+      <p className="px-4 py-2 text-meta text-faint">{log.loading ? text.tree.loading : text.task.noLog}</p>
+    );
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
-    <div role="log" aria-label={text.task.log} aria-live="off" tabIndex={0} className="min-h-0 flex-1 overflow-auto bg-bg0 px-4 py-2 outline-offset-[-2px]">
+    <div
+      role="log"
+      aria-label={text.task.log}
+      aria-live="off"
+      tabIndex={0}
+      className="min-h-0 flex-1 overflow-auto bg-bg0 px-4 py-2 outline-offset-[-2px]"
+    >
       {log.lines.slice(-1000).map((line) => (
         <LogText key={line.seq} line={line} />
       ))}

@@ -23,7 +23,11 @@ export function RunDocuments({ run }: { run: RunSummary }) {
       <Empty
         icon="documents"
         title={run.documents.unchanged > 0 ? text.runDocuments.unchanged : text.runDocuments.none}
-        about={run.documents.unchanged > 0 ? text.runDocuments.unchangedAbout(run.documents.unchanged) : text.runDocuments.noneAbout}
+        about={
+          run.documents.unchanged > 0
+            ? text.runDocuments.unchangedAbout(run.documents.unchanged)
+            : text.runDocuments.noneAbout
+        }
       >
         {run.documents.unchanged > 0 && <LinkButton to="/documents">{text.runDocuments.all}</LinkButton>}
       </Empty>

@@ -23,7 +23,11 @@ export function RunLine({ run }: { run: RunSummary }) {
             <span className="num">
               <Chip colour="text-accent">{percent(doneTasks(run.jobs), run.jobs.total)}</Chip>
             </span>
-            <ProgressBar jobs={run.jobs} label={`${text.run.progress}: ${run.name}`} className="h-1 w-40 shrink" />
+            <ProgressBar
+              jobs={run.jobs}
+              label={`${text.run.progress}: ${run.name}`}
+              className="h-1 w-40 shrink"
+            />
           </>
         )}
         {run.warnings > 0 && <Chip colour="text-warn">{text.warnings(run.warnings)}</Chip>}

@@ -76,11 +76,18 @@ function RunActions({ run }: { run: RunView }) {
   const { start: startCancel } = cancel;
   const { start: startResume } = resume;
   const actions = useMemo((): Action[] => {
-    const repeat = () => void navigate({ to: "/jobs/$id", params: { id: definition_id }, search: { run: true, from: id } });
+    const repeat = () =>
+      void navigate({ to: "/jobs/$id", params: { id: definition_id }, search: { run: true, from: id } });
     return [
-      ...(canCancel ? [{ id: "cancel-run", title: text.run.cancel, group: "here" as const, run: () => startCancel(id) }] : []),
-      ...(canResume ? [{ id: "resume-run", title: text.run.resume, group: "here" as const, run: () => startResume(id) }] : []),
-      ...(canRepeat ? [{ id: "repeat-run", title: text.run.again, group: "here" as const, run: repeat }] : []),
+      ...(canCancel
+        ? [{ id: "cancel-run", title: text.run.cancel, group: "here" as const, run: () => startCancel(id) }]
+        : []),
+      ...(canResume
+        ? [{ id: "resume-run", title: text.run.resume, group: "here" as const, run: () => startResume(id) }]
+        : []),
+      ...(canRepeat
+        ? [{ id: "repeat-run", title: text.run.again, group: "here" as const, run: repeat }]
+        : []),
     ];
   }, [id, definition_id, canCancel, canResume, canRepeat, navigate, startCancel, startResume]);
   useActions(actions);
@@ -117,16 +124,26 @@ function Content({ run, tab }: { run: RunView; tab: Tab }) {
   const [selected, setSelected] = useState<string | null>(null);
   const documents = summary.documents.created + summary.documents.updated;
   const shown = tab === "warnings" && summary.warnings === 0 ? "tasks" : tab;
-  const choose = (next: Tab) => void navigate({ to: "/runs/$id", params: { id: summary.id }, search: { tab: next }, replace: true });
+  const choose = (next: Tab) =>
+    void navigate({ to: "/runs/$id", params: { id: summary.id }, search: { tab: next }, replace: true });
   const job = selected === null ? undefined : tree.find(selected);
   const step = run.steps.find((one) => one.id === selected);
   const close = () => setSelected(null);
   return (
-    <Tabs.Root value={shown} onValueChange={(next: Tab) => choose(next)} className="flex min-h-0 flex-1 flex-col">
+    <Tabs.Root
+      value={shown}
+      onValueChange={(next: Tab) => choose(next)}
+      className="flex min-h-0 flex-1 flex-col"
+    >
       <div className="shrink-0 border-b border-line px-4 pt-3">
         <Summary summary={summary} />
         {summary.error && (
-          <Callout title={text.run.failedTitle} about={summary.error.message} remedy={remedies[summary.error.code]} colour="text-error" />
+          <Callout
+            title={text.run.failedTitle}
+            about={summary.error.message}
+            remedy={remedies[summary.error.code]}
+            colour="text-error"
+          />
         )}
         {summary.status === "interrupted" && (
           <Callout title={text.run.interruptedTitle} about={text.run.interruptedAbout} colour="text-warn" />
@@ -141,7 +158,14 @@ function Content({ run, tab }: { run: RunView; tab: Tab }) {
       </div>
       <Panel value="tasks">
         <div className="flex min-h-0 min-w-0 flex-1 @max-[54rem]/main:flex-col">
-          <JobTree run={summary.id} steps={run.steps} live={summary.status === "running"} selected={selected} onSelect={setSelected} model={tree} />
+          <JobTree
+            run={summary.id}
+            steps={run.steps}
+            live={summary.status === "running"}
+            selected={selected}
+            onSelect={setSelected}
+            model={tree}
+          />
           {job ? (
             <TaskDetail run={summary.id} job={job} onClose={close} />
           ) : (
@@ -211,7 +235,9 @@ function Summary({ summary }: { summary: RunSummary }) {
       <Figure name={live ? text.run.elapsed : text.run.took}>
         <Elapsed run={summary} />
       </Figure>
-      <Figure name={text.run.documents}>{text.run.docCounts(documents.created, documents.updated, documents.unchanged)}</Figure>
+      <Figure name={text.run.documents}>
+        {text.run.docCounts(documents.created, documents.updated, documents.unchanged)}
+      </Figure>
       {jobs.failed > 0 && (
         <Figure name={text.run.failedTasks} colour="text-error">
           {text.tasksCount(jobs.failed)}
@@ -240,12 +266,23 @@ function Figure({ name, colour = "", children }: { name: string; colour?: string
   );
 }
 
-function Callout({ title, about, remedy, colour }: { title: string; about: string; remedy?: string | undefined; colour: string }) {
+function Callout({
+  title,
+  about,
+  remedy,
+  colour,
+}: {
+  title: string;
+  about: string;
+  remedy?: string | undefined;
+  colour: string;
+}) {
   return (
     <div className={`tinted mt-3 flex items-start gap-2 rounded-m border px-3 py-2 ${colour}`}>
       <Icon name="warn" className="mt-0.5 size-4" />
       <div className="min-w-0 text-text [overflow-wrap:anywhere]">
-        <b className="font-semibold">{title}.</b> {about} {remedy && <span className="text-muted">{remedy}</span>}
+        <b className="font-semibold">{title}.</b> {about}{" "}
+        {remedy && <span className="text-muted">{remedy}</span>}
       </div>
     </div>
   );
@@ -257,8 +294,10 @@ function Warnings({ run }: { run: RunView }) {
     <div className="min-h-0 flex-1 overflow-y-auto">
       <ul>
         {run.warnings.map((warning, at) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the same warning can come twice
-          <li key={at} className="flex items-start gap-2 border-b border-line px-4 py-2 [overflow-wrap:anywhere]">
+          <li
+            key={at}
+            className="flex items-start gap-2 border-b border-line px-4 py-2 [overflow-wrap:anywhere]"
+          >
             <Icon name="warn" className="mt-0.5 size-3.5 text-warn" />
             {warning}
           </li>

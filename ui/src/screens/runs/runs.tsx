@@ -11,7 +11,13 @@ import { Chip, StatusChip, shownStatus } from "../../parts/status";
 import { text } from "../../text";
 import { Elapsed } from "./run-line";
 
-export const STATUSES = ["running", "interrupted", "completed", "failed", "cancelled"] as const satisfies RunStatus[];
+export const STATUSES = [
+  "running",
+  "interrupted",
+  "completed",
+  "failed",
+  "cancelled",
+] as const satisfies RunStatus[];
 type Shown = RunStatus | "all";
 
 export function Runs({ status }: { status: Shown }) {
@@ -29,7 +35,10 @@ export function Runs({ status }: { status: Shown }) {
           <Segments
             label={text.runs.filter}
             value={status}
-            options={(["all", ...STATUSES] as Shown[]).map((one) => [one, one === "all" ? text.runs.all : capital(text.status[one])])}
+            options={(["all", ...STATUSES] as Shown[]).map((one) => [
+              one,
+              one === "all" ? text.runs.all : capital(text.status[one]),
+            ])}
             onChange={choose}
           />
         )
@@ -86,7 +95,10 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
       </thead>
       <tbody>
         {runs.map((run) => (
-          <tr key={run.id} className="relative border-b border-line transition-colors duration-75 hover:bg-bg0">
+          <tr
+            key={run.id}
+            className="relative border-b border-line transition-colors duration-75 hover:bg-bg0"
+          >
             <td className={`${cell} pl-4`}>
               <div className="flex">
                 <StatusChip status={run.status} />
@@ -107,7 +119,11 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
             <td className={`${cell} num`}>
               {shownStatus(run) === "running" ? (
                 <div className="flex items-center gap-2">
-                  <ProgressBar jobs={run.jobs} label={`${text.run.progress}: ${run.name}`} className="h-1 w-14" />
+                  <ProgressBar
+                    jobs={run.jobs}
+                    label={`${text.run.progress}: ${run.name}`}
+                    className="h-1 w-14"
+                  />
                   <span className="text-meta text-muted">
                     {number(doneTasks(run.jobs))}/{number(run.jobs.total)}
                   </span>

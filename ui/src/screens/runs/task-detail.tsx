@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import type { JobNode, JobError, StepView } from "../../backend/types";
+import type { JobError, JobNode, StepView } from "../../backend/types";
 import { exactTime, number, took } from "../../format";
 import { IconButton, LinkButton } from "../../parts/button";
 import { Icon } from "../../parts/icon";
@@ -8,7 +8,10 @@ import { StatusChip } from "../../parts/status";
 import { remedies, text } from "../../text";
 import { JobLog } from "./log-view";
 
-type Props = { run: string; onClose: () => void } & ({ job: JobNode; step?: never } | { step: StepView; job?: never });
+type Props = { run: string; onClose: () => void } & (
+  | { job: JobNode; step?: never }
+  | { step: StepView; job?: never }
+);
 
 /** What is known of one step or task, and its own log. */
 export function TaskDetail({ run, job, step, onClose }: Props) {

@@ -13,7 +13,16 @@ type Children = { jobs: JobNode[]; more: boolean; loading: boolean; error: ApiEr
 
 export type TreeRow =
   | { kind: "step"; key: string; level: 1; step: StepView; open: boolean }
-  | { kind: "task"; key: string; level: number; job: JobNode; open: boolean; parent: string | null; at: number; short: string }
+  | {
+      kind: "task";
+      key: string;
+      level: number;
+      job: JobNode;
+      open: boolean;
+      parent: string | null;
+      at: number;
+      short: string;
+    }
   | { kind: "more"; key: string; level: number; list: string; loading: boolean }
   | { kind: "none"; key: string; level: number; list: string }
   | { kind: "error"; key: string; level: number; list: string; error: ApiError };
@@ -84,7 +93,11 @@ export class TreeModel {
     this.#lists.set(list, { ...known, loading: true, error: null });
     this.#changed();
     const after = known.jobs.at(-1)?.id ?? null;
-    await this.#read(list, after, PAGE, (now, page) => ({ ...now, jobs: [...now.jobs, ...page.jobs], more: page.more }));
+    await this.#read(list, after, PAGE, (now, page) => ({
+      ...now,
+      jobs: [...now.jobs, ...page.jobs],
+      more: page.more,
+    }));
   }
 
   /**
@@ -136,8 +149,10 @@ export class TreeModel {
       if (open) this.#append(rows, job.id, level + 1, job.name);
     });
     if (children.error) rows.push({ kind: "error", key: `${list}!`, level, list, error: children.error });
-    else if (children.more) rows.push({ kind: "more", key: `${list}+`, level, list, loading: children.loading });
-    else if (children.jobs.length === 0 && parent !== null) rows.push({ kind: "none", key: `${list}0`, level, list });
+    else if (children.more)
+      rows.push({ kind: "more", key: `${list}+`, level, list, loading: children.loading });
+    else if (children.jobs.length === 0 && parent !== null)
+      rows.push({ kind: "none", key: `${list}0`, level, list });
   }
 
   async #read(
@@ -171,7 +186,8 @@ export class TreeModel {
     for (const job of jobs) this.#jobs.set(job.id, job);
     // A step's only task, such as a folder, is opened once by itself.
     const [only] = this.#lists.get(list)?.jobs ?? [];
-    if (list === MATCHES || !only || jobs.length !== 1 || only.children === 0 || this.#unfolded.has(only.id)) return;
+    if (list === MATCHES || !only || jobs.length !== 1 || only.children === 0 || this.#unfolded.has(only.id))
+      return;
     this.#unfolded.add(only.id);
     this.setOpen(only.id, true);
   }

@@ -22,7 +22,14 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn new(span: &Span, code: &'static str, message: impl Into<String>) -> Self {
-        Self { span: span.clone(), code, severity: Severity::Error, message: message.into(), fix: None, step: None }
+        Self {
+            span: span.clone(),
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            fix: None,
+            step: None,
+        }
     }
 
     /// The same as a warning, which does not keep the definition from running.
@@ -68,7 +75,7 @@ impl Faults {
 
     /// Everything added from here on belongs to this step.
     pub(super) fn in_step(&mut self, step: Option<&str>) {
-        self.step = step.map(str::to_owned);
+        self.step = step.map(quote);
     }
 
     /// Whether more would not be kept. Ask before computing an expensive suggestion.

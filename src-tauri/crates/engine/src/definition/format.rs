@@ -140,7 +140,8 @@ fn host(text: &str) -> Result<(), Misfit> {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (text, None),
     };
-    let plain = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || "/\\@?#%*".contains(c));
+    let plain =
+        !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || "/\\@?#%*".contains(c));
     let port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
     let bare_ipv6 = text.parse::<std::net::Ipv6Addr>().is_ok();
     if bare_ipv6 || (plain && port && Host::parse(name).is_ok()) {

@@ -166,6 +166,19 @@ async fn lanes_bound_how_many_tasks_run_together() {
 }
 
 #[tokio::test]
+async fn steps_with_different_limits_share_a_lane() {
+    let bench = Bench::new().await;
+    let run = bench
+        .submit(vec![
+            Step::new("wide", json!({"width": 40, "depth": 1, "lane_limit": 4})),
+            Step::new("narrow", json!({"width": 40, "depth": 1, "lane_limit": 2})),
+        ])
+        .await;
+    assert_eq!(bench.wait(run).await.jobs.completed, 82);
+    assert!(bench.most_together() <= 4, "{} ran together", bench.most_together());
+}
+
+#[tokio::test]
 async fn a_run_of_one_task_does_not_wait_for_a_run_of_many() {
     let bench = Bench::new().await;
     let long = bench.submit(vec![Step::new("long", json!({"width": 3_000, "depth": 1}))]).await;

@@ -128,7 +128,9 @@ impl StepManager for CrawlManager {
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {
-        let Ok(config) = serde_json::from_value::<CrawlConfig>(config.clone()) else { return Vec::new() };
+        let Ok(config) = serde_json::from_value::<CrawlConfig>(config.clone()) else {
+            return Vec::new();
+        };
         let mut problems = Vec::new();
         let mut problem = |pointer: String, code, message: String, fix: Option<String>| {
             problems.push(ConfigProblem { pointer, code, message, fix });
@@ -138,7 +140,8 @@ impl StepManager for CrawlManager {
                 problem(format!("/allow_hosts/{at}"), "bad_host", format!("{error}."), None);
             }
         }
-        let usable: Vec<&String> = config.allow_hosts.iter().filter(|host| AddressPolicy::new(&[host]).is_ok()).collect();
+        let usable: Vec<&String> =
+            config.allow_hosts.iter().filter(|host| AddressPolicy::new(&[host]).is_ok()).collect();
         let policy = AddressPolicy::new(&usable).unwrap_or_default();
         for (at, text) in config.start_urls.iter().enumerate() {
             // What is not an address has been told by the schema's format.
@@ -146,11 +149,20 @@ impl StepManager for CrawlManager {
             if let Err(reason) = policy.check(&url) {
                 let fix = match reason {
                     Refusal::LocalName(_) | Refusal::LocalAddress { .. } | Refusal::Port(_) => {
-                        url.host_str().map(|host| format!("If this is meant, add `allow_hosts = [\"{host}\"]` to the step."))
+                        url.host_str().map(|host| {
+                            format!(
+                                "If this is meant, add `allow_hosts = [\"{host}\"]` to the step."
+                            )
+                        })
                     }
                     Refusal::Scheme(_) | Refusal::Credentials | Refusal::TooLong => None,
                 };
-                problem(format!("/start_urls/{at}"), "address_refused", format!("This address is not fetched: {reason}."), fix);
+                problem(
+                    format!("/start_urls/{at}"),
+                    "address_refused",
+                    format!("This address is not fetched: {reason}."),
+                    fix,
+                );
             }
         }
         if config.start_urls.len() > config.max_pages as usize {
@@ -159,17 +171,31 @@ impl StepManager for CrawlManager {
                 config.start_urls.len(),
                 config.max_pages
             );
-            problem("/max_pages".to_owned(), "out_of_range", message, Some(format!("Write `max_pages = {}` or more.", config.start_urls.len())));
+            problem(
+                "/max_pages".to_owned(),
+                "out_of_range",
+                message,
+                Some(format!("Write `max_pages = {}` or more.", config.start_urls.len())),
+            );
         }
         if parse_duration(&config.page_timeout).is_ok_and(|timeout| timeout.is_zero()) {
-            problem("/page_timeout".to_owned(), "out_of_range", "A page needs some time.".to_owned(), Some("Write `page_timeout = \"60s\"`.".to_owned()));
+            problem(
+                "/page_timeout".to_owned(),
+                "out_of_range",
+                "A page needs some time.".to_owned(),
+                Some("Write `page_timeout = \"60s\"`.".to_owned()),
+            );
         }
         problems
     }
 
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
-        let config = serde_json::from_value(step.config.clone())
-            .map_err(|error| TaskError::permanent("invalid_config", format!("The settings of step `{}` do not fit: {error}.", step.name)))?;
+        let config = serde_json::from_value(step.config.clone()).map_err(|error| {
+            TaskError::permanent(
+                "invalid_config",
+                format!("The settings of step `{}` do not fit: {error}.", step.name),
+            )
+        })?;
         Ok(Frontier::new(config)?.first_tasks())
     }
 }

@@ -44,7 +44,10 @@ impl Frontier {
     /// If the settings do not fit; validation makes that impossible for runs that were accepted.
     pub(super) fn new(config: CrawlConfig) -> Result<Self, TaskError> {
         let invalid = |field: &str, reason: &dyn std::fmt::Display| {
-            TaskError::permanent("invalid_config", format!("The crawl's setting `{field}` does not fit: {reason}."))
+            TaskError::permanent(
+                "invalid_config",
+                format!("The crawl's setting `{field}` does not fit: {reason}."),
+            )
         };
         let patterns = |field, patterns: &[String]| {
             RegexSetBuilder::new(patterns)
@@ -53,18 +56,25 @@ impl Frontier {
                 .build()
                 .map_err(|error| invalid(field, &error))
         };
-        let policy = AddressPolicy::new(&config.allow_hosts).map_err(|error| invalid("allow_hosts", &error))?;
+        let policy = AddressPolicy::new(&config.allow_hosts)
+            .map_err(|error| invalid("allow_hosts", &error))?;
         let start = config
             .start_urls
             .iter()
-            .map(|text| Url::parse(text).map(|url| normalise(&url)).map_err(|error| invalid("start_urls", &format!("{text}: {error}"))))
+            .map(|text| {
+                Url::parse(text)
+                    .map(|url| normalise(&url))
+                    .map_err(|error| invalid("start_urls", &format!("{text}: {error}")))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             sites: start.iter().map(|url| Site::of(url, &policy)).collect(),
             include: patterns("include_patterns", &config.include_patterns)?,
             exclude: patterns("exclude_patterns", &config.exclude_patterns)?,
-            delay: parse_duration(&config.request_delay).map_err(|error| invalid("request_delay", &error))?,
-            page_timeout: parse_duration(&config.page_timeout).map_err(|error| invalid("page_timeout", &error))?,
+            delay: parse_duration(&config.request_delay)
+                .map_err(|error| invalid("request_delay", &error))?,
+            page_timeout: parse_duration(&config.page_timeout)
+                .map_err(|error| invalid("page_timeout", &error))?,
             config,
             policy,
             start,

@@ -28,13 +28,23 @@ pub(super) enum Promise {
 
 /// What a `Content-Type` header promises.
 pub(super) fn promised(content_type: Option<&str>) -> Promise {
-    let word = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let word = content_type
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     match word.as_str() {
         "text/html" | "application/xhtml+xml" => Promise::Format(Format::Html),
         "text/plain" => Promise::Format(Format::Text),
         "text/markdown" | "text/x-markdown" => Promise::Format(Format::Markdown),
         "application/pdf" | "application/x-pdf" => Promise::Format(Format::Pdf),
-        "" | "application/octet-stream" | "binary/octet-stream" | "application/xml" | "text/xml" => Promise::Unknown,
+        ""
+        | "application/octet-stream"
+        | "binary/octet-stream"
+        | "application/xml"
+        | "text/xml" => Promise::Unknown,
         _ => Promise::Other,
     }
 }
@@ -71,5 +81,8 @@ pub(super) fn format(content_type: Option<&str>, path: &str, body: &[u8]) -> Opt
 fn looks_like_html(start: &[u8]) -> bool {
     let text = String::from_utf8_lossy(start).to_ascii_lowercase();
     let text = text.trim_start_matches('\u{feff}').trim_start();
-    text.starts_with('<') && ["<!doctype html", "<html", "<head", "<body", "<title"].iter().any(|tag| text.contains(tag))
+    text.starts_with('<')
+        && ["<!doctype html", "<html", "<head", "<body", "<title"]
+            .iter()
+            .any(|tag| text.contains(tag))
 }

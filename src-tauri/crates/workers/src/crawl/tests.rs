@@ -1,1 +1,572 @@
+//! Crawls of sites on this computer: of one that behaves, and of one that does not. The queue is
+//! played by a loop that keeps what the engine promises: one task per key, depth + 1, the limit of
+//! tasks per step.
 
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use quaero_contract::LogLevel;
+use quaero_engine::work::{NewTask, Retry, StepManager as _, StepStart, TaskError};
+use quaero_store::NewDocument;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    CrawlConfig, CrawlManager, CrawlWorker,
+    frontier::{Frontier, MAX_LINKS},
+    kind,
+    visit::{Visit, Visitor},
+    worker::client,
+};
+use crate::extract::{Format, Link, PdfExtractor};
+
+#[path = "../../../../../tests/src/site/mod.rs"]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the tests crate uses the rest of it")]
+mod site;
+
+use site::{HostileSite, RobotsFile, Site, StaticSite};
+
+/// What a crawl left behind.
+#[derive(Default)]
+struct Crawled {
+    /// By the path and query of their source.
+    documents: BTreeMap<String, NewDocument>,
+    errors: BTreeMap<String, TaskError>,
+    warnings: Vec<String>,
+    log: Vec<(LogLevel, String)>,
+    tasks: Vec<NewTask>,
+}
+
+impl Crawled {
+    fn paths(&self) -> Vec<&str> {
+        self.documents.keys().map(String::as_str).collect()
+    }
+}
+
+/// The path and query of an address.
+fn target(address: &str) -> String {
+    let url = Url::parse(address).expect("an address");
+    url[url::Position::BeforePath..].to_owned()
+}
+
+fn visitor(config: Value) -> Visitor {
+    let config: CrawlConfig = serde_json::from_value(config).expect("a configuration");
+    let frontier = Frontier::new(config).expect("a configuration that fits");
+    let worker = CrawlWorker::new(PdfExtractor::InProcess);
+    Visitor {
+        client: client(frontier.policy.clone()).expect("a client"),
+        frontier: frontier.into(),
+        pdf: PdfExtractor::InProcess,
+        parsers: worker.parsers(),
+    }
+}
+
+/// Crawls a site from some paths with a configuration that leaves out what all tests share.
+async fn crawl(site: &Site, start: &[&str], more: Value) -> Crawled {
+    let mut config = json!({
+        "start_urls": start.iter().map(|path| site.url(path)).collect::<Vec<_>>(),
+        "allow_hosts": [site.host()],
+        "request_delay": "0",
+        "page_timeout": "2s",
+    });
+    let (Value::Object(config), Value::Object(more)) = (&mut config, more) else {
+        panic!("objects")
+    };
+    config.extend(more);
+    let config = Value::Object(config.clone());
+    let step = StepStart { name: "crawl".to_owned(), config: config.clone() };
+    assert_eq!(CrawlManager.check(&step.config), [], "the test's own configuration");
+    let visitor = visitor(config);
+    let mut crawled = Crawled::default();
+    let mut known = HashSet::new();
+    let mut queue = VecDeque::new();
+    let mut add =
+        |tasks: Vec<NewTask>, depth: u32, limit: u32, queue: &mut VecDeque<(NewTask, u32, u32)>| {
+            for task in tasks {
+                if known.len() < limit as usize && known.insert(task.key.clone().expect("a key")) {
+                    queue.push_back((task, depth, 1));
+                }
+            }
+        };
+    add(CrawlManager.first_tasks(&step).expect("tasks"), 0, u32::MAX, &mut queue);
+    while let Some((task, depth, attempt)) = queue.pop_front() {
+        let url = task.payload["url"].as_str().expect("an address").to_owned();
+        let visit = Visit { depth, attempt, now_ms: 1_000 };
+        match visitor.visit(&Url::parse(&url).expect("an address"), visit).await {
+            Ok(visited) => {
+                let outcome = visited.outcome;
+                add(outcome.children, depth + 1, outcome.max_step_tasks.unwrap_or(0), &mut queue);
+                crawled.documents.extend(
+                    outcome
+                        .documents
+                        .into_iter()
+                        .map(|document| (target(&document.source_id), document)),
+                );
+                crawled.warnings.extend(outcome.warnings);
+                crawled.log.extend(visited.log);
+                crawled.tasks.push(task);
+            }
+            // The pauses are the queue's business.
+            Err(error) if error.retry != Retry::Never && attempt < 3 => {
+                queue.push_back((task, depth, attempt + 1))
+            }
+            Err(error) => {
+                crawled.errors.insert(target(&url), error);
+            }
+        }
+    }
+    crawled
+}
+
+#[tokio::test]
+async fn a_folder_of_pages_becomes_documents() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = [
+        (
+            "index.html",
+            "<title>Home</title><h1>Home</h1><p>Welcome to the site.</p><a href='a.html#x'>a</a><a href='./sub'>sub</a><a href='notes.txt'>n</a><a href='gone.html'>gone</a><a href='x.png'>x</a>",
+        ),
+        (
+            "a.html",
+            "<title>A</title><link rel=canonical href='A.HTML'><p>The first page.</p><a href='index.html'>home</a><a href='sub/deep.html'>deep</a>",
+        ),
+        (
+            "sub/index.html",
+            "<title>Sub</title><p>A folder's page.</p><a href='deep.html'>deep</a><a href='../read.md'>read</a>",
+        ),
+        (
+            "sub/deep.html",
+            "<title>Deep</title><p>The deepest page.</p><a href='deeper.html'>deeper</a>",
+        ),
+        ("sub/deeper.html", "<title>Deeper</title><p>Too deep.</p>"),
+        ("notes.txt", "Some notes."),
+        ("read.md", "# Read\n\nSome *Markdown*."),
+        ("x.png", "not asked for"),
+    ];
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let site = StaticSite::serve(folder.path()).expect("a port");
+    let crawled = crawl(&site, &["/"], json!({ "max_depth": 2, "output_tags": ["docs"] })).await;
+    let paths =
+        ["/", "/a.html", "/index.html", "/notes.txt", "/read.md", "/sub/", "/sub/deep.html"];
+    assert_eq!(crawled.paths(), paths, "{:?}", crawled.errors);
+    assert_eq!(crawled.errors.keys().collect::<Vec<_>>(), ["/gone.html"]);
+    assert_eq!(crawled.warnings, Vec::<String>::new());
+    let page = &crawled.documents["/a.html"];
+    assert_eq!(
+        (page.title.as_str(), page.fetched_ms, page.tags.as_slice()),
+        ("A", 1_000, ["docs".to_owned()].as_slice())
+    );
+    assert!(page.markdown.contains("The first page."), "{}", page.markdown);
+    assert_eq!(page.original.as_deref(), Some(files[1].1.as_bytes()));
+    assert_eq!(page.source_hash, blake3::hash(files[1].1.as_bytes()).to_hex().to_string());
+    assert_eq!(crawled.documents["/sub/"].metadata["redirected_from"], json!(site.url("/sub")));
+    assert_eq!(crawled.documents["/read.md"].metadata["format"], "markdown");
+    assert_eq!(site.hits().get("/x.png"), None, "pictures are not asked for");
+    assert!(
+        site.hits().iter().all(|(path, hits)| path == "/sub/" || *hits == 1),
+        "{:?}",
+        site.hits()
+    );
+    let lane = &crawled.tasks[0].lane;
+    assert_eq!(
+        (lane.name.as_ref(), lane.limit, lane.delay_ms),
+        (format!("host:{}", site.host()).as_str(), 2, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_hostile_site_gives_what_can_be_had() {
+    let site = HostileSite::serve().expect("a port");
+    let crawled = crawl(&site, &["/"], json!({})).await;
+    let paths = [
+        "/",
+        "/busy",
+        "/charset/meta",
+        "/charset/missing",
+        "/charset/utf16",
+        "/charset/wrong",
+        "/flaky",
+        "/hops/0",
+        "/lies/html",
+        "/nested",
+        "/nofollow",
+        "/page/one",
+        "/page/two",
+        "/session/a",
+        "/session/b",
+        "/session/c",
+    ];
+    assert_eq!(crawled.paths(), paths, "{:?} {:?}", crawled.errors, crawled.warnings);
+    assert_eq!(crawled.errors.len(), 0, "{:?}", crawled.errors);
+    for name in ["meta", "missing", "utf16", "wrong"] {
+        let text = &crawled.documents[&format!("/charset/{name}")].markdown;
+        assert!(
+            text.contains("Съешь же ещё этих мягких французских булок, да выпей чаю."),
+            "{name}: {text}"
+        );
+    }
+    let nested = &crawled.documents["/nested"].markdown;
+    assert!(nested.contains("Before.") && nested.contains("Inside."), "{nested:.200}");
+}
+
+#[tokio::test]
+async fn each_failure_has_its_kind() {
+    let site = HostileSite::serve().expect("a port");
+    let backoff = Retry::Backoff;
+    let rows = [
+        ("/gone", "not_found", Retry::Never),
+        ("/none", "not_found", Retry::Never),
+        ("/closed", "forbidden", Retry::Never),
+        ("/teapot", "unexpected_status", Retry::Never),
+        ("/busy-for-ever", "too_many_requests", Retry::PauseLane { ms: 20_000 }),
+        ("/busy-until-far", "server_error", Retry::PauseLane { ms: 900_000 }),
+        ("/down", "server_error", backoff),
+        ("/loop", "redirect_loop", Retry::Never),
+        ("/hops/11", "too_many_redirects", Retry::Never),
+        ("/growing?n=1", "too_many_redirects", Retry::Never),
+        ("/to-nowhere", "bad_redirect", Retry::Never),
+        ("/to-far", "headers_too_large", Retry::Never),
+        ("/silent", "timeout", backoff),
+        ("/slow", "timeout", backoff),
+        ("/reset", "interrupted", backoff),
+        ("/short", "interrupted", backoff),
+        ("/two-lengths", "interrupted", backoff),
+        ("/bad-chunk", "interrupted", backoff),
+        ("/cut-gzip", "interrupted", backoff),
+        ("/endless", "too_large", Retry::Never),
+        ("/announced", "too_large", Retry::Never),
+        ("/bomb", "decompression_bomb", Retry::Never),
+        ("/wrapped", "bad_encoding", Retry::Never),
+        ("/huge-header", "headers_too_large", Retry::Never),
+        ("/many-headers", "interrupted", backoff),
+    ];
+    let paths: Vec<&str> = rows.iter().map(|row| row.0).collect();
+    let crawled =
+        crawl(&site, &paths, json!({ "page_timeout": "500ms", "max_page_bytes": 2_000_000 })).await;
+    for (path, code, retry) in rows {
+        let error = crawled
+            .errors
+            .get(path)
+            .unwrap_or_else(|| panic!("{path} succeeded: {:?}", crawled.paths()));
+        assert_eq!((error.code.as_ref(), error.retry), (code, retry), "{path}: {error}");
+        assert!(
+            error.message.contains(&site.host()),
+            "{path}: the message names the address: {error}"
+        );
+    }
+    assert_eq!(crawled.documents.len(), 0, "nothing broken is stored: {:?}", crawled.paths());
+}
+
+#[tokio::test]
+async fn what_is_no_page_is_passed_over_with_a_warning() {
+    let site = HostileSite::serve().expect("a port");
+    let paths = [
+        "/lies/png",
+        "/lies/elf",
+        "/lies/zip",
+        "/empty",
+        "/to?http://elsewhere.example/",
+        "/to?http://169.254.169.254/",
+    ];
+    let crawled = crawl(&site, &paths, json!({})).await;
+    assert_eq!(crawled.documents.len(), 0, "{:?}", crawled.paths());
+    assert_eq!(crawled.warnings.len(), 5, "{:?}", crawled.warnings);
+    for (path, warning) in paths.iter().zip(&crawled.warnings) {
+        assert!(warning.contains(path), "{warning}");
+    }
+    let codes: Vec<_> = crawled.errors.values().map(|error| error.code.as_ref()).collect();
+    assert_eq!(codes, ["address_refused"], "{:?}", crawled.errors);
+}
+
+#[tokio::test]
+async fn traps_end() {
+    let site = HostileSite::serve().expect("a port");
+    let calendar =
+        crawl(&site, &["/calendar?month=0"], json!({ "max_depth": 100, "max_pages": 20 })).await;
+    assert_eq!(calendar.documents.len(), 20, "{:?}", calendar.paths());
+    let deeper = crawl(&site, &["/deeper/"], json!({ "max_depth": 100 })).await;
+    assert_eq!(deeper.paths(), ["/deeper/", "/deeper/deeper/", "/deeper/deeper/deeper/"]);
+    let session = crawl(&site, &["/session/a"], json!({ "max_depth": 100 })).await;
+    assert_eq!(session.paths(), ["/session/a", "/session/b", "/session/c"]);
+    let links = crawl(&site, &["/links/20000"], json!({ "max_depth": 1, "max_pages": 10 })).await;
+    assert_eq!(links.documents.len(), 10);
+    assert!(
+        links.warnings.iter().any(|warning| warning.contains(&MAX_LINKS.to_string())),
+        "{:?}",
+        links.warnings
+    );
+    let bad = crawl(&site, &["/bad-links"], json!({ "same_site": false })).await;
+    assert_eq!(
+        (bad.paths(), bad.errors.len()),
+        (vec!["/bad-links"], 0),
+        "no bad link becomes a task"
+    );
+}
+
+#[tokio::test]
+async fn the_settings_decide_what_is_followed() {
+    let site = HostileSite::serve().expect("a port");
+    let rows = [
+        (json!({ "max_depth": 0 }), vec!["/"]),
+        (json!({ "follow_links": false }), vec!["/"]),
+        (json!({ "include_patterns": ["/page/"] }), vec!["/", "/page/one", "/page/two"]),
+        (
+            json!({ "include_patterns": ["/page/"], "exclude_patterns": ["one$"] }),
+            vec!["/", "/page/two"],
+        ),
+        (json!({ "exclude_patterns": ["."] }), vec!["/"]),
+        (
+            json!({ "max_pages": 3, "include_patterns": ["/page/"] }),
+            vec!["/", "/page/one", "/page/two"],
+        ),
+        (json!({ "max_pages": 1 }), vec!["/"]),
+    ];
+    for (config, paths) in rows {
+        assert_eq!(crawl(&site, &["/"], config.clone()).await.paths(), paths, "{config}");
+    }
+    let kept = crawl(&site, &["/page/one"], json!({ "keep_original": false })).await;
+    assert_eq!(kept.documents["/page/one"].original, None);
+}
+
+#[tokio::test]
+async fn robots_txt_and_the_pages_own_wishes_are_obeyed() {
+    let both = ["/private/x", "/page/x"];
+    let unavailable = Some("robots_unavailable");
+    let rows = [
+        (RobotsFile::Missing, true, None),
+        (RobotsFile::Private, false, None),
+        (RobotsFile::Text("User-agent: other\nDisallow: /\n".to_owned()), true, None),
+        (RobotsFile::Html, true, None),
+        (RobotsFile::Endless, false, None),
+        (RobotsFile::Status(403), true, None),
+        (RobotsFile::Redirect("http://10.0.0.1/robots.txt".to_owned()), true, None),
+        (RobotsFile::Status(500), false, unavailable),
+    ];
+    for (robots, private, error) in rows {
+        let site = HostileSite::with_robots(robots.clone()).expect("a port");
+        let crawled = crawl(&site, &both, json!({})).await;
+        let found: Vec<_> = crawled.errors.values().map(|error| error.code.as_ref()).collect();
+        assert_eq!(found, error.map_or(vec![], |code| vec![code; 2]), "{robots:?}");
+        if error.is_none() {
+            assert_eq!(crawled.documents.contains_key("/private/x"), private, "{robots:?}");
+            assert!(crawled.documents.contains_key("/page/x"), "{robots:?}");
+            assert_eq!(
+                crawled.warnings.len(),
+                usize::from(!private),
+                "a start address is not dropped in silence: {robots:?}"
+            );
+        }
+        assert_eq!(site.hits().get("/robots.txt"), Some(&1), "{robots:?}");
+        let ignoring = crawl(&site, &both, json!({ "respect_robots": false })).await;
+        assert_eq!(ignoring.documents.len(), 2, "{robots:?}");
+    }
+
+    let site = HostileSite::serve().expect("a port");
+    let polite = crawl(&site, &["/noindex", "/nofollow", "/header-noindex"], json!({})).await;
+    assert_eq!(polite.paths(), ["/nofollow", "/page/from-noindex"]);
+    let slow = HostileSite::with_robots(RobotsFile::Text(
+        "User-agent: *\nCrawl-delay: 3\nDisallow: /page/two\n".to_owned(),
+    ))
+    .expect("a port");
+    let delayed = crawl(&slow, &["/"], json!({ "include_patterns": ["/page/"] })).await;
+    assert_eq!(delayed.paths(), ["/", "/page/one"]);
+    assert_eq!(delayed.tasks.iter().map(|task| task.lane.delay_ms).collect::<Vec<_>>(), [0, 3000]);
+}
+
+#[tokio::test]
+async fn a_page_is_believed_only_about_its_own_spelling() {
+    let site = HostileSite::serve().expect("a port");
+    let base = site.base_url();
+    let own = |name: &str| format!("/canonical?{name}");
+    // What the page says it is, and what it is kept as.
+    let rows = [
+        (format!("{base}/canonical"), "/canonical".to_owned()),
+        (format!("{base}/canonical/"), "/canonical/".to_owned()),
+        (format!("{base}/canonical/index.html"), "/canonical/index.html".to_owned()),
+        (format!("{base}/canonical?page=1#x"), "/canonical?page=1".to_owned()),
+        (format!("{base}/other"), own(&format!("{base}/other"))),
+        ("http://example.org/canonical".to_owned(), own("http://example.org/canonical")),
+        ("http://10.0.0.1/canonical".to_owned(), own("http://10.0.0.1/canonical")),
+        ("file:///canonical".to_owned(), own("file:///canonical")),
+    ];
+    for (canonical, kept) in rows {
+        let crawled = crawl(&site, &[&own(&canonical)], json!({})).await;
+        let fetched = target(&site.url(&kept));
+        let expected = quaero_net::normalise(&Url::parse(&site.url(&fetched)).expect("an address"));
+        assert_eq!(crawled.paths(), [target(expected.as_str())], "{canonical}");
+    }
+}
+
+#[tokio::test]
+async fn a_pdf_is_read_and_a_broken_one_fails() {
+    let site = HostileSite::serve().expect("a port");
+    let crawled = crawl(&site, &["/lies/pdf"], json!({})).await;
+    assert_eq!(
+        crawled.errors["/lies/pdf"].code, "damaged",
+        "what begins like a PDF is read as one, whatever it is called"
+    );
+}
+
+fn frontier(config: Value) -> Frontier {
+    Frontier::new(serde_json::from_value(config).expect("a configuration"))
+        .expect("a configuration that fits")
+}
+
+#[test]
+fn a_link_is_followed_where_a_reader_would_follow_it() {
+    let frontier = frontier(json!({ "start_urls": ["https://www.example.org/docs/"] }));
+    let rows = [
+        ("https://example.org/", true),
+        ("http://blog.example.org:8080/a?b=c", true),
+        ("https://example.org/a/manual.pdf", true),
+        ("https://example.org/v1.2", true),
+        ("https://example.org/setup.exe", false),
+        ("https://example.org/Photo.JPG?size=1", false),
+        ("https://example.com/", false),
+        ("https://example.org:22/", false),
+        ("https://example.org/a/b/a/b/a/b", true),
+        ("https://example.org/a/b/a/b/a/b/a/b", false),
+        (
+            "https://example.org/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24",
+            true,
+        ),
+        (
+            "https://example.org/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/21/22/23/24/25",
+            false,
+        ),
+        ("https://example.org/?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q", false),
+    ];
+    for (url, expected) in rows {
+        assert_eq!(frontier.admits(&Url::parse(url).expect("an address")), expected, "{url}");
+    }
+    let long =
+        Url::parse(&format!("https://example.org/?q={}", "x".repeat(600))).expect("an address");
+    assert!(!frontier.admits(&long), "a query of 600 bytes");
+}
+
+#[test]
+fn links_are_one_per_page_and_without_those_that_ask_not_to_be_followed() {
+    let frontier = frontier(json!({ "start_urls": ["https://example.org/"] }));
+    let link = |url: &str, nofollow| Link {
+        url: Url::parse(url).expect("an address"),
+        text: String::new(),
+        nofollow,
+    };
+    let links = [
+        link("https://example.org/b?utm_source=x", false),
+        link("https://example.org/a", false),
+        link("https://example.org/%62", false),
+        link("https://example.org/c", true),
+    ];
+    let (selected, more) = frontier.select(&links);
+    assert_eq!(
+        selected.iter().map(Url::as_str).collect::<Vec<_>>(),
+        ["https://example.org/b", "https://example.org/a"]
+    );
+    assert!(!more);
+}
+
+#[test]
+fn what_an_answer_is_depends_on_its_header_and_its_bytes() {
+    let rows: [(Option<&str>, &str, &[u8], Option<Format>); 16] = [
+        (Some("text/html; charset=utf-8"), "/", b"<p>x", Some(Format::Html)),
+        (Some("application/xhtml+xml"), "/", b"<?xml version='1.0'?><html/>", Some(Format::Html)),
+        (Some("TEXT/Plain"), "/a.html", b"x", Some(Format::Text)),
+        (Some("text/plain"), "/README.md", b"# x", Some(Format::Markdown)),
+        (Some("text/markdown"), "/a", b"# x", Some(Format::Markdown)),
+        (Some("text/html"), "/a", b"%PDF-1.4", Some(Format::Pdf)),
+        (Some("application/pdf"), "/a", b"<p>not found", None),
+        (Some("text/html"), "/a", b"\x89PNG\r\n\x1a\n\0", None),
+        (Some("text/html; charset=utf-16le"), "/a", b"<\0p\0", Some(Format::Html)),
+        (Some("application/octet-stream"), "/a.md", b"# x", Some(Format::Markdown)),
+        (Some("application/octet-stream"), "/a", b"# x", None),
+        (Some("application/octet-stream"), "/a", b"\n<!DOCTYPE html>", Some(Format::Html)),
+        (Some("text/xml"), "/feed", b"<?xml version='1.0'?><rss/>", None),
+        (None, "/a", b"x", Some(Format::Text)),
+        (None, "/a", b"<html>", Some(Format::Html)),
+        (Some("application/json"), "/a", b"{}", None),
+    ];
+    for (content_type, path, body, expected) in rows {
+        assert_eq!(kind::format(content_type, path, body), expected, "{content_type:?} {path}");
+    }
+}
+
+#[test]
+fn the_schema_explains_every_field() {
+    let schema = Value::from(CrawlManager.schema());
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["required"], json!(["start_urls"]));
+    let properties = schema["properties"].as_object().expect("properties");
+    assert_eq!(properties.len(), 15);
+    for (name, property) in properties {
+        for key in ["title", "description"] {
+            assert!(
+                property[key].as_str().is_some_and(|text| !text.is_empty()),
+                "{name} has a {key}"
+            );
+        }
+        assert!(name == "start_urls" || property.get("default").is_some(), "{name} has a default");
+    }
+    assert_eq!(properties["start_urls"]["items"]["format"], "uri");
+    assert_eq!(properties["include_patterns"]["items"]["format"], "regex");
+    assert_eq!(properties["request_delay"]["format"], "duration");
+    assert_eq!(properties["max_pages"]["maximum"], 1_000_000);
+}
+
+#[test]
+fn no_definition_can_start_where_nobody_may_go() {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        url: String,
+        why: String,
+    }
+    #[derive(Deserialize)]
+    struct File {
+        row: Vec<Row>,
+    }
+    let file: File =
+        toml::from_str(include_str!("../../../../../tests/attacks/net.toml")).expect("the rows");
+    let frontier = frontier(json!({ "start_urls": ["https://example.org/"], "same_site": false }));
+    for row in file.row.iter().filter(|row| row.why != "text") {
+        let url = row.url.replace("{port}", "8080").replace("{long}", &"x".repeat(2048));
+        let problems = CrawlManager.check(&json!({ "start_urls": ["https://example.org/", url] }));
+        let found: Vec<_> =
+            problems.iter().map(|problem| (problem.pointer.as_str(), problem.code)).collect();
+        assert_eq!(found, [("/start_urls/1", "address_refused")], "{}", row.name);
+        assert!(!frontier.admits(&Url::parse(&url).expect("an address")), "{} as a link", row.name);
+    }
+}
+
+#[test]
+fn settings_that_contradict_are_told_with_a_remedy() {
+    let rows = [
+        (
+            json!({ "start_urls": ["http://127.0.0.1:1/"] }),
+            "/start_urls/0",
+            "allow_hosts = [\"127.0.0.1\"]",
+        ),
+        (
+            json!({ "start_urls": ["http://a.example/", "http://b.example/"], "max_pages": 1 }),
+            "/max_pages",
+            "max_pages = 2",
+        ),
+        (
+            json!({ "start_urls": ["http://a.example/"], "page_timeout": "0s" }),
+            "/page_timeout",
+            "60s",
+        ),
+    ];
+    for (config, pointer, remedy) in rows {
+        let problems = CrawlManager.check(&config);
+        assert_eq!(problems.len(), 1, "{config}: {problems:?}");
+        assert_eq!(problems[0].pointer, pointer);
+        assert!(problems[0].fix.as_ref().is_some_and(|fix| fix.contains(remedy)), "{problems:?}");
+    }
+    let problems = CrawlManager.check(&json!({ "start_urls": ["http://a.example/"], "allow_hosts": ["http://x/", "::1", "y:8080"] }));
+    let pointers: BTreeSet<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    assert_eq!(pointers, BTreeSet::from(["/allow_hosts/0"]));
+}

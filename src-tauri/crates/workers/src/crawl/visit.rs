@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Outcome, Retry, TaskError};
-use quaero_net::{Client, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, decode, normalise};
+use quaero_net::{
+    Client, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, decode,
+    normalise,
+};
 use quaero_store::NewDocument;
 use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
@@ -87,15 +90,22 @@ impl Visitor {
         let (reply, rules) = loop {
             let here = trail.address().clone();
             if redirected && !self.frontier.covers(&here) {
-                let message = format!("{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`.");
+                let message = format!(
+                    "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
+                );
                 return Ok(Visited::default().warn(message));
             }
             let rules = self.rules(&here, visit).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
-                let message = format!("{here} is not fetched: the robots.txt of the site does not allow it.");
+                let message =
+                    format!("{here} is not fetched: the robots.txt of the site does not allow it.");
                 let visited = Visited::default();
                 // A start address was asked for by the user, who wonders where it went.
-                return Ok(if visit.depth == 0 { visited.warn(message) } else { visited.info(message) });
+                return Ok(if visit.depth == 0 {
+                    visited.warn(message)
+                } else {
+                    visited.info(message)
+                });
             }
             if let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? {
                 break (reply, rules);
@@ -111,17 +121,30 @@ impl Visitor {
             return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
         }
         let response = reply.read().await.map_err(|error| failed(&error))?;
-        let Some(format) = kind::format(response.content_type.as_deref(), address.path(), &response.body) else {
+        let Some(format) =
+            kind::format(response.content_type.as_deref(), address.path(), &response.body)
+        else {
             return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
         };
-        let followed = self.frontier.config.follow_links && visit.depth < self.frontier.config.max_depth;
+        let followed =
+            self.frontier.config.follow_links && visit.depth < self.frontier.config.max_depth;
         let (content, response) = match self.read(response, format, followed).await {
             Ok(read) => read,
-            Err(ExtractError::Binary) => return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref()))),
-            Err(error @ ExtractError::Unavailable(_)) => {
-                return Err(TaskError::transient(error.code(), format!("{address} cannot be read: {error}.")));
+            Err(ExtractError::Binary) => {
+                return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
             }
-            Err(error) => return Err(TaskError::permanent(error.code(), format!("{address} cannot be read: {error}."))),
+            Err(error @ ExtractError::Unavailable(_)) => {
+                return Err(TaskError::transient(
+                    error.code(),
+                    format!("{address} cannot be read: {error}."),
+                ));
+            }
+            Err(error) => {
+                return Err(TaskError::permanent(
+                    error.code(),
+                    format!("{address} cannot be read: {error}."),
+                ));
+            }
         };
         Ok(self.keep(content, response, format, rules.as_deref(), visit))
     }
@@ -132,16 +155,22 @@ impl Visitor {
         }
         match self.client.robots(url).await {
             Ok(rules) => Ok(Some(rules)),
-            Err(error @ NetError::Robots { wait_ms: Some(ms), .. }) => {
-                Err(TaskError { retry: Retry::PauseLane { ms: spread(ms, visit.attempt) }, ..failed(&error) })
-            }
+            Err(error @ NetError::Robots { wait_ms: Some(ms), .. }) => Err(TaskError {
+                retry: Retry::PauseLane { ms: spread(ms, visit.attempt) },
+                ..failed(&error)
+            }),
             Err(error) => Err(failed(&error)),
         }
     }
 
     /// Parsing takes the processor for a while; it has threads of its own, as many as there are
     /// processors.
-    async fn read(&self, response: Response, format: Format, followed: bool) -> Result<(Content, Response), ExtractError> {
+    async fn read(
+        &self,
+        response: Response,
+        format: Format,
+        followed: bool,
+    ) -> Result<(Content, Response), ExtractError> {
         let limit = |what: &str| ExtractError::Limit(what.to_owned());
         if format == Format::Pdf {
             let text = self.pdf.extract(response.body.clone()).await?;
@@ -151,9 +180,17 @@ impl Visitor {
             }
             metadata.insert("pages".to_owned(), text.pages.len().into());
             let markdown = text.markdown();
-            return Ok((Content { title: text.title, markdown, metadata, ..Content::none() }, response));
+            return Ok((
+                Content { title: text.title, markdown, metadata, ..Content::none() },
+                response,
+            ));
         }
-        let permit = self.parsers.clone().acquire_owned().await.map_err(|_| limit("the program is closing"))?;
+        let permit = self
+            .parsers
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| limit("the program is closing"))?;
         let frontier = self.frontier.clone();
         let parsed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -163,29 +200,50 @@ impl Visitor {
         parsed.await.unwrap_or_else(|_| Err(limit("the parser stopped working on this page")))
     }
 
-    fn keep(&self, content: Content, response: Response, format: Format, rules: Option<&RobotRules>, visit: Visit) -> Visited {
+    fn keep(
+        &self,
+        content: Content,
+        response: Response,
+        format: Format,
+        rules: Option<&RobotRules>,
+        visit: Visit,
+    ) -> Visited {
         let config = &self.frontier.config;
         let address = &response.url;
         let mut visited = Visited::default();
         visited.outcome.max_step_tasks = Some(config.max_pages);
         // Other hosts' rules are asked when their pages are.
-        let forbidden = |link: &Url| link.origin() == address.origin() && rules.is_some_and(|rules| !rules.allow(link));
-        let (forbidden, links): (Vec<&Url>, Vec<&Url>) = content.links.iter().partition(|link| forbidden(link));
-        let delay = |link: &Url| rules.filter(|_| link.origin() == address.origin()).and_then(RobotRules::crawl_delay);
-        visited.outcome.children = links.into_iter().map(|link| self.frontier.task(link, delay(link))).collect();
+        let forbidden = |link: &Url| {
+            link.origin() == address.origin() && rules.is_some_and(|rules| !rules.allow(link))
+        };
+        let (forbidden, links): (Vec<&Url>, Vec<&Url>) =
+            content.links.iter().partition(|link| forbidden(link));
+        let delay = |link: &Url| {
+            rules.filter(|_| link.origin() == address.origin()).and_then(RobotRules::crawl_delay)
+        };
+        visited.outcome.children =
+            links.into_iter().map(|link| self.frontier.task(link, delay(link))).collect();
         if !forbidden.is_empty() {
-            visited = visited.info(format!("{} links of {address} are not followed: robots.txt does not allow it.", forbidden.len()));
+            visited = visited.info(format!(
+                "{} links of {address} are not followed: robots.txt does not allow it.",
+                forbidden.len()
+            ));
         }
         if content.more_links {
-            visited = visited.warn(format!("{address} has more than {MAX_LINKS} links to follow; the rest is passed over."));
+            visited = visited.warn(format!(
+                "{address} has more than {MAX_LINKS} links to follow; the rest is passed over."
+            ));
         }
         if content.noindex && config.respect_robots {
             return visited.info(format!("{address} is not kept: it asks not to be (noindex)."));
         }
         if content.title.is_empty() && content.markdown.trim().is_empty() {
-            return visited.warn(format!("{address} has no text to keep. Pages that need JavaScript look like this."));
+            return visited.warn(format!(
+                "{address} has no text to keep. Pages that need JavaScript look like this."
+            ));
         }
-        let canonical = content.canonical.as_ref().filter(|canonical| self.is_same_page(canonical, address));
+        let canonical =
+            content.canonical.as_ref().filter(|canonical| self.is_same_page(canonical, address));
         let mut metadata = content.metadata;
         let mut add = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
@@ -241,13 +299,24 @@ impl Content {
     }
 }
 
-fn parse(frontier: &Frontier, response: &Response, format: Format, followed: bool) -> Result<Content, ExtractError> {
+fn parse(
+    frontier: &Frontier,
+    response: &Response,
+    format: Format,
+    followed: bool,
+) -> Result<Content, ExtractError> {
     let (text, charset) = decode(&response.body, response.content_type.as_deref());
     let charset = Some(charset);
     let header = response.robots_tag.as_deref().unwrap_or_default().to_ascii_lowercase();
-    let says = |word: &str| header.split([',', ':']).map(str::trim).any(|part| part == word || part == "none");
+    let says = |word: &str| {
+        header.split([',', ':']).map(str::trim).any(|part| part == word || part == "none")
+    };
     if format != Format::Html {
-        let name = response.url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
+        let name = response
+            .url
+            .path_segments()
+            .and_then(|mut parts| parts.next_back())
+            .unwrap_or_default();
         let file = extract::text(&text, name, format)?;
         return Ok(Content {
             title: file.title,
@@ -260,7 +329,8 @@ fn parse(frontier: &Frontier, response: &Response, format: Format, followed: boo
     }
     let page = extract::page(&text, &response.url)?;
     let nofollow = frontier.config.respect_robots && (page.nofollow || says("nofollow"));
-    let (links, more_links) = if followed && !nofollow { frontier.select(&page.links) } else { (Vec::new(), false) };
+    let (links, more_links) =
+        if followed && !nofollow { frontier.select(&page.links) } else { (Vec::new(), false) };
     Ok(Content {
         title: page.title,
         markdown: page.markdown,
@@ -288,17 +358,27 @@ fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
         200..=299 => return None,
         404 | 410 => ("not_found", "does not exist", Retry::Never),
         401 | 402 | 403 | 407 | 451 => ("forbidden", "is not open to everyone", Retry::Never),
-        429 => ("too_many_requests", "asks for a pause", pause(wait.unwrap_or_else(|| growing_pause(attempt)))),
+        429 => (
+            "too_many_requests",
+            "asks for a pause",
+            pause(wait.unwrap_or_else(|| growing_pause(attempt))),
+        ),
         408 | 425 => ("server_busy", "is too busy", wait.map_or(Retry::Backoff, pause)),
         500..=599 => ("server_error", "has a fault of its own", wait.map_or(Retry::Backoff, pause)),
         _ => ("unexpected_status", "answers in an unexpected way", Retry::Never),
     };
-    Some(TaskError { code: code.into(), message: format!("{url} {what} (status {status})."), retry })
+    Some(TaskError {
+        code: code.into(),
+        message: format!("{url} {what} (status {status})."),
+        retry,
+    })
 }
 
 /// 5 s, 10 s, 20 s, … up to [`LONGEST_WAIT`].
 fn growing_pause(attempt: u32) -> u64 {
-    let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST_WAIT);
+    let pause = FIRST_PAUSE
+        .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
+        .min(LONGEST_WAIT);
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -52,18 +52,25 @@ impl CrawlWorker {
         }
     }
 
+    /// How many pages are parsed at the same time.
+    pub(super) fn parsers(&self) -> Arc<Semaphore> {
+        self.parsers.clone()
+    }
+
     fn visitor(&self, job: &JobContext) -> Result<Visitor, TaskError> {
-        let frontier = remember(&self.frontiers, job.step_id, || Ok(Arc::new(Frontier::new(job.config()?)?)))?;
+        let frontier =
+            remember(&self.frontiers, job.step_id, || Ok(Arc::new(Frontier::new(job.config()?)?)))?;
         let mut hosts = frontier.config.allow_hosts.clone();
         hosts.sort_unstable();
         let client = remember(&self.clients, hosts, || client(frontier.policy.clone()))?;
-        Ok(Visitor { frontier, client, pdf: self.pdf.clone(), parsers: self.parsers.clone() })
+        Ok(Visitor { frontier, client, pdf: self.pdf.clone(), parsers: self.parsers() })
     }
 }
 
 /// A client for crawls under a policy.
 pub(super) fn client(policy: AddressPolicy) -> Result<Client, TaskError> {
-    Client::new(policy, Limits::default()).map_err(|error| TaskError::permanent(error.code(), error.to_string()))
+    Client::new(policy, Limits::default())
+        .map_err(|error| TaskError::permanent(error.code(), error.to_string()))
 }
 
 /// The known value, or a new one.

@@ -11,7 +11,8 @@ pub(super) fn to_lists(html: &str) -> Cow<'_, str> {
     if !html.contains("<dt") && !html.contains("<dd") {
         return Cow::Borrowed(html);
     }
-    let mut writer = Writer { out: String::with_capacity(html.len() + 1024), lists: Vec::new(), term: None };
+    let mut writer =
+        Writer { out: String::with_capacity(html.len() + 1024), lists: Vec::new(), term: None };
     let mut at = 0;
     while let Some((start, end)) = next_tag(html, at) {
         writer.text(&html[at..start]);
@@ -133,7 +134,11 @@ impl Kind {
             let Some((start, end)) = next_tag(rest, at) else { return Self::Alone };
             let tag = &rest[start..end];
             if tag.starts_with("<dd") {
-                return if rest[end..].trim_start().starts_with("<dl") { Self::Heading } else { Self::Defined };
+                return if rest[end..].trim_start().starts_with("<dl") {
+                    Self::Heading
+                } else {
+                    Self::Defined
+                };
             }
             if tag.starts_with("<dl") || tag.starts_with("</dl") {
                 return Self::Alone;

@@ -1,15 +1,26 @@
 //! HTML of a page's content to Markdown.
 
+use std::borrow::Cow;
+
 use html_to_markdown_rs::{
     CodeBlockStyle, ConversionOptions, HeadingStyle, HiddenContent, InlineDataMedia,
     PreprocessingOptions,
 };
 use url::Url;
 
-use super::{PageOptions, clean, definitions};
+use super::{
+    PageOptions, clean, definitions,
+    scan::{IMAGE_END, IMAGE_START, Image},
+};
 
-/// Markdown of `html`, whose relative addresses belong to `base`. None if the converter gave up.
-pub(super) fn from_html(html: &str, base: &Url, options: &PageOptions) -> Option<String> {
+/// Markdown of `html`, a part of the page of `scan`, whose relative addresses belong to `base`.
+/// None if the converter gave up.
+pub(super) fn from_html(
+    html: &str,
+    base: &Url,
+    images: &[Image],
+    options: &PageOptions,
+) -> Option<String> {
     let settings = ConversionOptions {
         heading_style: HeadingStyle::Atx,
         bullets: "-".to_owned(),
@@ -24,14 +35,44 @@ pub(super) fn from_html(html: &str, base: &Url, options: &PageOptions) -> Option
         br_in_tables: true,
         hidden_content: HiddenContent::Reachable,
         inline_data_media: InlineDataMedia::AltTextOnly,
-        skip_images: !options.keep_images,
+        // Marks stand for them.
+        skip_images: true,
         preprocessing: PreprocessingOptions { enabled: false, ..PreprocessingOptions::default() },
         base_url: Some(base.to_string()),
         strip_tags: if options.keep_links { Vec::new() } else { vec!["a".to_owned()] },
         ..ConversionOptions::default()
     };
-    let converted = html_to_markdown_rs::convert(&definitions::to_lists(html), settings).ok()?.content?;
-    Some(tidy(&converted))
+    let converted =
+        html_to_markdown_rs::convert(&definitions::to_lists(html), settings).ok()?.content?;
+    let images = if options.keep_images { images } else { &[] };
+    Some(tidy(&with_images(&converted, images)))
+}
+
+/// Puts the images where their marks are.
+fn with_images<'a>(markdown: &'a str, images: &[Image]) -> Cow<'a, str> {
+    if !markdown.contains(IMAGE_START) {
+        return Cow::Borrowed(markdown);
+    }
+    let mut pieces = markdown.split(IMAGE_START);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (number, text) = piece.split_once(IMAGE_END).unwrap_or(("", piece));
+        if let Some(image) = number.parse().ok().and_then(|number: usize| images.get(number)) {
+            out.push_str("![");
+            for c in image.description.chars() {
+                if matches!(c, '[' | ']' | '\\' | '|' | '`' | '*' | '<') {
+                    out.push('\\');
+                }
+                out.push(c);
+            }
+            let url = image.url.as_str().replace('(', "%28").replace(')', "%29");
+            out.push_str("](");
+            out.push_str(&url);
+            out.push(')');
+        }
+        out.push_str(text);
+    }
+    Cow::Owned(out)
 }
 
 /// Without invisible characters, trailing space, runs of empty lines and escapes that nothing
@@ -42,6 +83,7 @@ pub(super) fn tidy(markdown: &str) -> String {
     let mut fence: Option<&str> = None;
     let mut gap = false;
     let mut hard_break = false;
+    let mut quoted = false;
     for line in markdown.lines() {
         // A block may stand in a quotation or begin a list item.
         let quote = line.trim_start_matches([' ', '>']);
@@ -66,14 +108,13 @@ pub(super) fn tidy(markdown: &str) -> String {
         }
         hard_break = false;
         if !out.is_empty() {
-            // A code block needs no empty line around it, but people do.
-            out.push_str(if gap || opens && line.trim_start().starts_with('`') {
-                "\n\n"
-            } else {
-                "\n"
-            });
+            // A code block or a quotation needs no empty line before it, but people do.
+            let apart =
+                opens && line.trim_start().starts_with('`') || line.starts_with('>') && !quoted;
+            out.push_str(if gap || apart { "\n\n" } else { "\n" });
         }
         gap = false;
+        quoted = line.starts_with('>');
         if opens {
             fence = Some(&trimmed[..ticks]);
             out.push_str(line.trim_end());

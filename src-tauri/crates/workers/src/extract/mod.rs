@@ -11,6 +11,8 @@ mod definitions;
 mod markdown;
 mod pdf;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -153,8 +155,9 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
         PageMode::Main => main_content(&scan, url),
         PageMode::Full => Found::default(),
     };
+    let base = scan.base.as_ref().unwrap_or(url);
     let convert = |html: &str| {
-        guarded(|| markdown::from_html(html, url, options))
+        guarded(|| markdown::from_html(html, base, &scan.images, options))
             .flatten()
             .filter(|markdown| markdown.len() <= MAX_MARKDOWN)
     };
@@ -204,7 +207,7 @@ struct Found {
 }
 
 /// Elements and bytes beyond which the content finders would take too long.
-const FINDER_ELEMENTS: usize = 60_000;
+const FINDER_ELEMENTS: usize = 40_000;
 const FINDER_BYTES: usize = 4 * 1024 * 1024;
 const FINDER_TEXT: usize = 1024 * 1024;
 /// Elements beyond which only the text of a page is taken.

@@ -66,21 +66,15 @@ impl Site {
         let shared = log.clone();
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            runtime.block_on(async move {
-                let accept = async {
-                    let listener = TcpListener::from_std(listener)?;
-                    loop {
-                        let (stream, _) = listener.accept().await?;
-                        // A connection that breaks concerns nobody else.
-                        tokio::spawn(handle(stream, shared.clone()));
-                    }
-                };
+            let ended = runtime.block_on(async {
                 tokio::select! {
-                    result = accept => result.map(|(): std::convert::Infallible| ()),
+                    result = accept(listener, handle, shared) => result,
                     _ = stopped => Ok(()),
                 }
-            })
-            .unwrap_or_else(|error: io::Error| panic!("the test site stopped: {error}"));
+            });
+            if let Err(error) = ended {
+                panic!("the test site stopped: {error}");
+            }
         });
         Ok(Self { address, log, stop: Some(stop), thread: Some(thread) })
     }
@@ -114,6 +108,23 @@ impl Site {
     }
 }
 
+async fn accept<F, Answer>(
+    listener: std::net::TcpListener,
+    handle: F,
+    log: Arc<Log>,
+) -> io::Result<()>
+where
+    F: Fn(TcpStream, Arc<Log>) -> Answer,
+    Answer: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        // A connection that breaks concerns nobody else.
+        tokio::spawn(handle(stream, log.clone()));
+    }
+}
+
 impl Drop for Site {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
@@ -142,11 +153,15 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Re
         return Ok(None);
     }
     let mut words = line.split_ascii_whitespace();
-    let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next()) else {
+    let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next())
+    else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let mut request =
-        Request { method: method.to_owned(), target: target.to_owned(), keep_alive: version != "HTTP/1.0" };
+    let mut request = Request {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        keep_alive: version != "HTTP/1.0",
+    };
     loop {
         let mut header = String::new();
         if head.read_line(&mut header).await? == 0 {
@@ -192,11 +207,16 @@ impl StaticSite {
     }
 }
 
-async fn serve_files(mut stream: BufReader<TcpStream>, root: PathBuf, log: Arc<Log>) -> io::Result<()> {
+async fn serve_files(
+    mut stream: BufReader<TcpStream>,
+    root: PathBuf,
+    log: Arc<Log>,
+) -> io::Result<()> {
     while let Some(request) = read_request(&mut stream).await? {
         log.note(&request.target);
         if request.method != "GET" && request.method != "HEAD" {
-            respond(&mut stream, &request, "405 Method Not Allowed", "Allow: GET, HEAD\r\n", b"").await?;
+            respond(&mut stream, &request, "405 Method Not Allowed", "Allow: GET, HEAD\r\n", b"")
+                .await?;
             return Ok(());
         }
         match find(&root, &request.target) {
@@ -206,11 +226,25 @@ async fn serve_files(mut stream: BufReader<TcpStream>, root: PathBuf, log: Arc<L
                 respond(&mut stream, &request, "200 OK", &headers, &body).await?;
             }
             Found::Folder(target) => {
-                respond(&mut stream, &request, "301 Moved Permanently", &format!("Location: {target}\r\n"), b"").await?;
+                respond(
+                    &mut stream,
+                    &request,
+                    "301 Moved Permanently",
+                    &format!("Location: {target}\r\n"),
+                    b"",
+                )
+                .await?;
             }
             Found::Nothing => {
                 let body = b"<!doctype html><title>Not found</title><h1>Not found</h1>";
-                respond(&mut stream, &request, "404 Not Found", "Content-Type: text/html; charset=utf-8\r\n", body).await?;
+                respond(
+                    &mut stream,
+                    &request,
+                    "404 Not Found",
+                    "Content-Type: text/html; charset=utf-8\r\n",
+                    body,
+                )
+                .await?;
             }
         }
         if !request.keep_alive {
@@ -229,7 +263,8 @@ enum Found {
 
 /// The file behind a target, never outside the root.
 fn find(root: &Path, target: &str) -> Found {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let (path, query) =
+        target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     let Some(decoded) = percent_decode(path) else { return Found::Nothing };
     let mut file = root.to_path_buf();
     for segment in decoded.split('/').filter(|segment| !segment.is_empty() && *segment != ".") {
@@ -249,7 +284,10 @@ fn find(root: &Path, target: &str) -> Found {
     if !path.ends_with('/') {
         return Found::Folder(query.map_or(format!("{path}/"), |query| format!("{path}/?{query}")));
     }
-    let index = ["index.html", "index.htm", "index.xhtml"].iter().map(|name| file.join(name)).find(|index| index.is_file());
+    let index = ["index.html", "index.htm", "index.xhtml"]
+        .iter()
+        .map(|name| file.join(name))
+        .find(|index| index.is_file());
     index.map_or(Found::Nothing, Found::File)
 }
 
@@ -269,7 +307,11 @@ fn percent_decode(text: &str) -> Option<String> {
 
 /// As common servers do it: HTML without a charset, which is left to the page.
 fn content_type(path: &Path) -> &'static str {
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let ending = path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     match ending.as_str() {
         "html" | "htm" => "text/html",
         "xhtml" => "application/xhtml+xml",
@@ -312,20 +354,38 @@ mod tests {
         std::fs::write(folder.path().join("n.txt"), "notes").expect("a file");
         let site = StaticSite::serve(folder.path()).expect("a port");
         let rows = [
-            ("/a%20b/", "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 8\r\n\r\n<p>index"),
-            ("/a%20b?q=1", "HTTP/1.1 301 Moved Permanently\r\nLocation: /a%20b/?q=1\r\nContent-Length: 0\r\n\r\n"),
-            ("/n.txt?x", "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nnotes"),
+            (
+                "/a%20b/",
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 8\r\n\r\n<p>index",
+            ),
+            (
+                "/a%20b?q=1",
+                "HTTP/1.1 301 Moved Permanently\r\nLocation: /a%20b/?q=1\r\nContent-Length: 0\r\n\r\n",
+            ),
+            (
+                "/n.txt?x",
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nnotes",
+            ),
         ];
         for (target, expected) in rows {
-            assert_eq!(ask(&site, &format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n")), expected);
+            assert_eq!(
+                ask(&site, &format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n")),
+                expected
+            );
         }
-        for target in ["/", "/none", "/../Cargo.toml", "/%2e%2e/x", "/n.txt/", "/%zz", "/a%20b%5c..%5cn.txt"] {
+        for target in
+            ["/", "/none", "/../Cargo.toml", "/%2e%2e/x", "/n.txt/", "/%zz", "/a%20b%5c..%5cn.txt"]
+        {
             let answer = ask(&site, &format!("GET {target} HTTP/1.0\r\n\r\n"));
             assert!(answer.starts_with("HTTP/1.1 404 "), "{target}: {answer}");
         }
         let twice = "GET /n.txt HTTP/1.1\r\n\r\nHEAD /n.txt HTTP/1.1\r\nConnection: close\r\n\r\n";
         let answer = ask(&site, twice);
-        assert_eq!(answer.matches("200 OK").count(), 2, "both requests of one connection are answered: {answer}");
+        assert_eq!(
+            answer.matches("200 OK").count(),
+            2,
+            "both requests of one connection are answered: {answer}"
+        );
         assert_eq!(answer.matches("notes").count(), 1, "HEAD has no body: {answer}");
         assert_eq!(site.hits().get("/n.txt"), Some(&2));
     }

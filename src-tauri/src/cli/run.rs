@@ -1,0 +1,228 @@
+//! The commands that need the engine: `run`, `runs resume`, `runs cancel`. If another process runs
+//! it on the data folder, that one does the work and this one watches.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, absolute},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use quaero_app::{App, EngineAt, Follow, RunText, library};
+use quaero_contract::{ApiError, DefinitionView, ErrorCode, InputKind, JobId};
+use tokio::sync::watch;
+
+use super::{Exit, follow, output::Output, problems};
+
+/// `quaero run`
+pub(super) async fn definition(
+    data_dir: &Path,
+    name: &str,
+    set: Vec<(String, String)>,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    let view = find(data_dir, name)?;
+    if view.summary.errors > 0 {
+        return Ok(problems::refuse(&view.summary.file, &view.text, &view.problems, output));
+    }
+    let set = values(&view, set)?;
+    let text = RunText { file: view.summary.file, text: view.text, set, request_id: request_id() };
+    let mut at = open(data_dir).await?;
+    let follow = match &at.engine {
+        EngineAt::Here(app) => {
+            let events = app.events();
+            let started = app.run_text(text).await;
+            started.map(|run| app.follow(run, events))
+        }
+        EngineAt::There(remote) => remote.run(text).await,
+    };
+    at.watch(follow, json, output).await
+}
+
+/// `quaero runs resume`
+pub(super) async fn resume(data_dir: &Path, id: JobId, json: bool, output: &mut Output) -> Result<Exit, ApiError> {
+    // Says that there is no such run without creating a data folder.
+    super::reader(data_dir.to_owned()).await?.get_run(id).await?;
+    let mut at = open(data_dir).await?;
+    let follow = match &at.engine {
+        EngineAt::Here(app) => {
+            let events = app.events();
+            let resumed = app.resume_run(id).await;
+            resumed.map(|()| app.follow(id, events))
+        }
+        EngineAt::There(remote) => remote.resume(id).await,
+    };
+    at.watch(follow, json, output).await
+}
+
+/// `quaero runs cancel`
+pub(super) async fn cancel(data_dir: &Path, id: JobId, output: &mut Output) -> Result<Exit, ApiError> {
+    super::reader(data_dir.to_owned()).await?.get_run(id).await?;
+    match EngineAt::open(data_dir).await? {
+        EngineAt::Here(app) => {
+            let cancelled = app.cancel_run(id).await;
+            app.close().await;
+            cancelled?;
+        }
+        EngineAt::There(remote) => remote.cancel(id).await?,
+    }
+    output.line(format_args!("Run {id} was cancelled."));
+    Ok(Exit::Done)
+}
+
+/// The engine for one command, with the signals that can end it.
+struct Engine {
+    engine: EngineAt,
+    stop: watch::Receiver<bool>,
+    /// Writes what is still in memory when the command ends.
+    _log: Option<tracing_appender::non_blocking::WorkerGuard>,
+}
+
+async fn open(data_dir: &Path) -> Result<Engine, ApiError> {
+    let engine = EngineAt::open(data_dir).await?;
+    // Without a log the command works just as well.
+    let log = crate::logging::start(data_dir).ok();
+    Ok(Engine { engine, stop: stop_signal(), _log: log })
+}
+
+impl Engine {
+    /// Follows the run to its end, or until a signal.
+    async fn watch(
+        &mut self,
+        follow: Result<Follow, ApiError>,
+        json: bool,
+        output: &mut Output,
+    ) -> Result<Exit, ApiError> {
+        let result = match follow {
+            Ok(follow) => follow::follow(follow, json, &mut self.stop, output).await,
+            Err(error) => Err(error),
+        };
+        let interrupted = matches!(&result, Ok(follow::End::Signal(_)));
+        if let EngineAt::Here(app) = &self.engine {
+            self.close(app.clone(), interrupted, output).await;
+        }
+        match result? {
+            follow::End::Run(exit) => Ok(exit),
+            follow::End::Signal(run) => {
+                output.note(match &self.engine {
+                    EngineAt::Here(_) => {
+                        format!("Run {run} was interrupted. Go on with it: quaero runs resume {run}")
+                    }
+                    EngineAt::There(_) => {
+                        format!("Run {run} goes on in another process. Stop it: quaero runs cancel {run}")
+                    }
+                });
+                Ok(Exit::Interrupted)
+            }
+        }
+    }
+
+    async fn close(&self, app: App, interrupted: bool, output: &mut Output) {
+        if !interrupted {
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                biased;
+                () = app.handed_over_runs_ended() => {}
+                () = async {
+                    output.note("Waiting for runs that other commands have handed over.");
+                    // The sender lives as long as the process.
+                    let _ = stop.wait_for(|stop| *stop).await;
+                } => {}
+            }
+        }
+        app.close().await;
+    }
+}
+
+/// Turns true at the first Ctrl-C or request to end; the second one ends the process at once.
+fn stop_signal() -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    tokio::spawn(async move {
+        signal().await;
+        sender.send_replace(true);
+        signal().await;
+        std::process::exit(i32::from(Exit::Interrupted.code()));
+    });
+    receiver
+}
+
+async fn signal() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            Ok(()) = tokio::signal::ctrl_c() => return,
+        }
+    }
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without signals the command can only be ended by force.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A file, if it is one or looks like one; else a definition of the library.
+fn find(data_dir: &Path, name: &str) -> Result<DefinitionView, ApiError> {
+    let path = Path::new(name);
+    let looks_like_a_file = path.extension().is_some_and(|e| e == "toml" || e == "json")
+        || path.components().count() > 1;
+    if path.is_file() || looks_like_a_file {
+        let bytes = library::read(path).map_err(|error| {
+            ApiError::new(ErrorCode::Invalid, format!("{name} cannot be read: {error}."))
+                .with_hint("Definitions that need no file: quaero definitions list")
+        })?;
+        return Ok(App::inspect(name, &bytes));
+    }
+    let found = App::definitions_in(data_dir)?.into_iter().find(|view| view.summary.id == name);
+    found.ok_or_else(|| {
+        ApiError::new(ErrorCode::NotFound, format!("There is no file and no definition `{name}`."))
+            .with_hint("List them: quaero definitions list")
+    })
+}
+
+/// The values for the run. Folders become absolute, because the process that runs the engine may be
+/// in another folder.
+fn values(view: &DefinitionView, set: Vec<(String, String)>) -> Result<BTreeMap<String, String>, ApiError> {
+    let mut values = BTreeMap::new();
+    for (key, mut value) in set {
+        let input = view.summary.inputs.iter().find(|input| input.key == key);
+        if input.is_some_and(|input| input.kind == InputKind::Folder) && !value.is_empty() {
+            value = absolute(&value)
+                .map_err(|error| ApiError::new(ErrorCode::Invalid, format!("{value} is no folder: {error}.")))?
+                .to_string_lossy()
+                .into_owned();
+        }
+        if values.insert(key.clone(), value).is_some() {
+            return Err(ApiError::new(ErrorCode::Invalid, format!("`{key}` is set twice.")));
+        }
+    }
+    Ok(values)
+}
+
+/// Each call of the command is a wish of its own.
+fn request_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    format!("cli-{}-{now}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_sent_as_absolute_paths() {
+        let text = "id = \"x\"\n[config]\nfolder = \"\"\nnote = \"\"\n[step.a]\ntype = \"local_dir\"\npath = \"{config.folder}\"\n";
+        let view = App::inspect("x.toml", text.as_bytes());
+        assert_eq!(view.summary.errors, 0, "{:?}", view.problems);
+        let set = vec![("folder".to_owned(), "docs".to_owned()), ("note".to_owned(), "docs".to_owned())];
+        let values = values(&view, set).expect("values");
+        assert_eq!(Path::new(&values["folder"]), absolute("docs").expect("there is a current folder"));
+        assert_eq!(values["note"], "docs");
+    }
+
+    #[test]
+    fn a_key_is_set_once() {
+        let view = App::inspect("x.toml", b"");
+        let set = vec![("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())];
+        assert_eq!(values(&view, set).map_err(|error| error.code), Err(ErrorCode::Invalid));
+    }
+}
