@@ -3,6 +3,9 @@ import react from "@vitejs/plugin-react";
 import { defaultClientConditions } from "vite";
 import { defineConfig } from "vitest/config";
 
+// Tests read numbers and dates as English writes them, whatever the machine's language.
+if (process.env.VITEST) process.env.LC_ALL = "en_US.UTF-8";
+
 // The condition `fake` makes `#platform` the in-memory backend: for `npm run dev`, the tests and
 // `vite build --mode fake`. A plain build speaks to the desktop.
 export default defineConfig(({ command, mode }) => {

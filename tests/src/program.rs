@@ -72,9 +72,43 @@ impl Quaero {
     /// # Panics
     /// If it cannot be started.
     pub fn start<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Process {
-        let mut words: Vec<OsString> = vec!["--data-dir".into(), self.data_dir.clone().into()];
-        words.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
-        Process::start(&words)
+        let (mut command, what) = self.command(args);
+        Process::start(&mut command, &what)
+            .unwrap_or_else(|error| panic!("{what} cannot be started: {error}"))
+    }
+
+    /// Starts a command as another user, which only the administrator may do.
+    ///
+    /// # Errors
+    /// If that user may not start the program.
+    #[cfg(unix)]
+    pub fn start_as<S: AsRef<OsStr>>(
+        &self,
+        user: u32,
+        args: impl IntoIterator<Item = S>,
+    ) -> std::io::Result<Process> {
+        use std::os::unix::process::CommandExt;
+        let (mut command, what) = self.command(args);
+        Process::start(command.uid(user).gid(user), &what)
+    }
+
+    fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> (Command, String) {
+        let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+        let what = format!("quaero {}", shown.join(" "));
+        let mut command = Command::new(binary());
+        command
+            .arg("--data-dir")
+            .arg(&self.data_dir)
+            .args(args)
+            .env_remove("QUAERO_DATA_DIR")
+            // A command never opens a window, whatever display the tests have.
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        (command, what)
     }
 }
 
@@ -90,26 +124,9 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program with these arguments only.
-    ///
-    /// # Panics
-    /// If it cannot be started.
-    #[must_use]
-    pub fn start(args: &[OsString]) -> Self {
-        let mut command = Command::new(binary());
-        command
-            .args(args)
-            .env_remove("QUAERO_DATA_DIR")
-            // A command never opens a window, whatever display the tests have.
-            .env_remove("DISPLAY")
-            .env_remove("WAYLAND_DISPLAY")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
-        let what = format!("quaero {}", shown.join(" "));
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("{what} cannot be started: {error}"));
+    fn start(command: &mut Command, what: &str) -> std::io::Result<Self> {
+        let what = what.to_owned();
+        let mut child = command.spawn()?;
         let (send, lines) = mpsc::channel();
         let stdout = child.stdout.take().expect("piped above");
         let mut stderr = child.stderr.take().expect("piped above");
@@ -132,7 +149,7 @@ impl Process {
             }),
         ];
         let deadline = Instant::now() + LIMIT;
-        Self { what, child, lines, seen: Vec::new(), errors, readers, deadline }
+        Ok(Self { what, child, lines, seen: Vec::new(), errors, readers, deadline })
     }
 
     /// The process id.
@@ -281,7 +298,6 @@ impl Answer {
     ///
     /// # Panics
     /// If it did not.
-    #[must_use]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code(), Some(code), "{self}");
         self

@@ -47,7 +47,7 @@ export function setTheme(next: Theme): void {
 export function setZoom(next: number): void {
   zoom = next;
   write("zoom", String(next));
-  document.documentElement.style.fontSize = next === 1 ? "" : `${next * 100}%`;
+  document.documentElement.style.fontSize = next === 1 ? "" : `${Math.round(next * 100)}%`;
   changed();
 }
 

@@ -4,7 +4,9 @@ use std::{collections::HashMap, io::IsTerminal};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use quaero_app::{AppEvent, Follow, Followed};
-use quaero_contract::{ApiError, JobId, JobKind, JobStatus, LogLevel, RunStatus, RunView, StepProgress};
+use quaero_contract::{
+    ApiError, JobId, JobKind, JobStatus, LogLevel, RunStatus, RunView, StepProgress,
+};
 use tokio::sync::watch;
 
 use super::{
@@ -87,7 +89,7 @@ impl Show {
     fn started(&self, run: JobId, output: &mut Output) {
         match self {
             Self::Json => output.json_line(&json::run_started(run)),
-            Self::Lines | Self::Bars(_) => output.note(format_args!("Run {run} has started.")),
+            Self::Lines | Self::Bars(_) => output.note(format_args!("Following run {run}.")),
         }
     }
 
@@ -95,7 +97,8 @@ impl Show {
         match (self, event) {
             (Self::Json, event) => output.json_line(event),
             (Self::Lines, AppEvent::Status(change)) if change.kind == JobKind::Step => {
-                let error = change.error.as_ref().map(|error| format!(": {}", one_line(&error.message)));
+                let error =
+                    change.error.as_ref().map(|error| format!(": {}", one_line(&error.message)));
                 output.line(format_args!(
                     "{} {}{}",
                     one_line(&change.name),
@@ -205,7 +208,8 @@ impl Bars {
     }
 
     fn update(&mut self, steps: &[StepProgress]) {
-        let width = steps.iter().map(|step| one_line(&step.name).chars().count()).max().unwrap_or(0);
+        let width =
+            steps.iter().map(|step| one_line(&step.name).chars().count()).max().unwrap_or(0);
         for step in steps {
             let bar = self.steps.entry(step.id).or_insert_with(|| {
                 let bar = self.all.add(ProgressBar::new(0).with_style(self.style.clone()));
@@ -214,8 +218,13 @@ impl Bars {
             });
             bar.set_length(u64::from(step.jobs.total));
             bar.set_position(u64::from(step.jobs.done()));
-            let documents = step.documents.created + step.documents.updated + step.documents.unchanged;
-            let failed = if step.jobs.failed > 0 { format!(", {} failed", step.jobs.failed) } else { String::new() };
+            let documents =
+                step.documents.created + step.documents.updated + step.documents.unchanged;
+            let failed = if step.jobs.failed > 0 {
+                format!(", {} failed", step.jobs.failed)
+            } else {
+                String::new()
+            };
             bar.set_message(format!("{}, {}{failed}", step.status, count(documents, "document")));
         }
     }

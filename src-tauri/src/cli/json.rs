@@ -42,7 +42,8 @@ pub(super) fn run_finished(view: &RunView) -> Value {
 pub(super) fn run(view: &RunView, jobs: Vec<JobNode>, complete: bool) -> Value {
     let mut run = json!(view.summary);
     run["steps"] = json!(view.steps);
-    run["variables"] = view.variables.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    run["variables"] =
+        view.variables.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
     run["definition_text"] = json!(view.definition_text);
     run["warning_texts"] = json!(view.warnings);
     run["tree"] = tree(jobs);

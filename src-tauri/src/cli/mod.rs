@@ -73,7 +73,9 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| ApiError::new(ErrorCode::Internal, format!("Quaero cannot start: {error}.")))
+        .map_err(|error| {
+            ApiError::new(ErrorCode::Internal, format!("Quaero cannot start: {error}."))
+        })
         .and_then(|runtime| runtime.block_on(command(cli, &mut output)));
     let exit = result.unwrap_or_else(|error| {
         output.error(&error);
@@ -89,9 +91,13 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
         Command::Run { definition, set, json } => {
             run::definition(&data_dir()?, &definition, set, json, output).await
         }
-        Command::Runs(Runs::Resume { id, json }) => run::resume(&data_dir()?, id, json, output).await,
+        Command::Runs(Runs::Resume { id, json }) => {
+            run::resume(&data_dir()?, id, json, output).await
+        }
         Command::Runs(Runs::Cancel { id }) => run::cancel(&data_dir()?, id, output).await,
-        Command::Runs(Runs::List { limit, json }) => read::runs(data_dir()?, limit, json, output).await,
+        Command::Runs(Runs::List { limit, json }) => {
+            read::runs(data_dir()?, limit, json, output).await
+        }
         Command::Runs(Runs::Show { id, json }) => read::run(data_dir()?, id, json, output).await,
         Command::Docs(Docs::List { filter, json }) => {
             read::documents(data_dir()?, String::new(), filter, json, output).await
@@ -99,7 +105,9 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
         Command::Docs(Docs::Search { query, filter, json }) => {
             read::documents(data_dir()?, query.join(" "), filter, json, output).await
         }
-        Command::Docs(Docs::Show { id, json }) => read::document(data_dir()?, id, json, output).await,
+        Command::Docs(Docs::Show { id, json }) => {
+            read::document(data_dir()?, id, json, output).await
+        }
         Command::Definitions(args::Definitions::List { json }) => {
             read::definitions(&data_dir()?, json, output)
         }

@@ -128,11 +128,12 @@ pub(super) fn short(text: &str, max: usize) -> String {
     text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Milliseconds for people: `0.8 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
+/// Milliseconds for people: `20 ms`, `1.8 s`, `12 s`, `3 min 5 s`, `2 h 10 min`.
 pub(super) fn duration(ms: u32) -> String {
     let seconds = ms / 1000;
     match seconds {
-        0..10 => format!("{}.{} s", seconds, ms % 1000 / 100),
+        0 => format!("{ms} ms"),
+        1..10 => format!("{}.{} s", seconds, ms % 1000 / 100),
         10..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),

@@ -76,12 +76,18 @@ fn show(file: &str, text: &str, problem: &Problem, paint: impl Fn(Look, &str) ->
         "{head}: {}\n{margin}{arrow} {file}:{}:{}{step}\n",
         problem.message, problem.line, problem.column
     );
-    let line = text.lines().nth(problem.line.saturating_sub(1) as usize).filter(|line| !line.trim().is_empty());
+    let line = text
+        .lines()
+        .nth(problem.line.saturating_sub(1) as usize)
+        .filter(|line| !line.trim().is_empty());
     if let Some(line) = line {
         let (piece, before, marked) = excerpt(line, problem);
         let number = paint(Look::Faint, &problem.line.to_string());
         let mark = paint(look, &"^".repeat(marked));
-        shown += &format!("{margin} {bar}\n{number} {bar} {piece}\n{margin} {bar} {}{mark}\n", " ".repeat(before));
+        shown += &format!(
+            "{margin} {bar}\n{number} {bar} {piece}\n{margin} {bar} {}{mark}\n",
+            " ".repeat(before)
+        );
     }
     if let Some(fix) = &problem.fix {
         shown += &format!("{margin} {} {fix}\n", paint(Look::Faint, "= help:"));

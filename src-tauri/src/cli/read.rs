@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use quaero_app::{App, Check};
 use quaero_contract::{
-    ApiError, DocumentId, ErrorCode, JobId, JobNode, JobQuery, JobStatus, Origin, RunStatus, RunSummary,
-    SearchRequest,
+    ApiError, DocumentId, ErrorCode, JobId, JobNode, JobQuery, JobStatus, Origin, RunStatus,
+    RunSummary, SearchRequest,
 };
 use serde_json::{Value, json};
 
 use super::{
     Exit,
     args::Filter,
-    json, output::{Look, Output, count, duration, one_line, short},
+    json,
+    output::{Look, Output, count, duration, one_line, short},
     reader,
 };
 use quaero_app::render::visible;
@@ -30,7 +31,12 @@ async fn reader_if_any(data_dir: PathBuf) -> Result<Option<App>, ApiError> {
 }
 
 /// `quaero runs list`
-pub(super) async fn runs(data_dir: PathBuf, limit: u32, json: bool, output: &mut Output) -> Result<Exit, ApiError> {
+pub(super) async fn runs(
+    data_dir: PathBuf,
+    limit: u32,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
     let runs = match reader_if_any(data_dir).await? {
         Some(app) => app.list_runs(None, limit).await?,
         None => Vec::new(),
@@ -38,7 +44,8 @@ pub(super) async fn runs(data_dir: PathBuf, limit: u32, json: bool, output: &mut
     if json {
         output.json(&runs);
     } else if runs.is_empty() {
-        output.line("There are no runs yet. Start one: quaero run index-folder --set folder=FOLDER");
+        output
+            .line("There are no runs yet. Start one: quaero run index-folder --set folder=FOLDER");
     } else {
         let mut rows = vec![row(["RUN", "STATUS", "STARTED", "TIME", "JOBS", "DOCUMENTS", "NAME"])];
         rows.extend(runs.iter().map(|run| {
@@ -58,7 +65,12 @@ pub(super) async fn runs(data_dir: PathBuf, limit: u32, json: bool, output: &mut
 }
 
 /// `quaero runs show`
-pub(super) async fn run(data_dir: PathBuf, id: JobId, json: bool, output: &mut Output) -> Result<Exit, ApiError> {
+pub(super) async fn run(
+    data_dir: PathBuf,
+    id: JobId,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
     let app = reader(data_dir).await?;
     let view = app.get_run(id).await?;
     if json {
@@ -67,7 +79,11 @@ pub(super) async fn run(data_dir: PathBuf, id: JobId, json: bool, output: &mut O
         return Ok(Exit::Done);
     }
     let run = &view.summary;
-    output.line(format_args!("{} {}", output.paint(Look::Strong, format!("Run {id}:")), one_line(&run.name)));
+    output.line(format_args!(
+        "{} {}",
+        output.paint(Look::Strong, format!("Run {id}:")),
+        one_line(&run.name)
+    ));
     let look = look_of(run.status);
     output.line(format_args!(
         "{} · started {} · {}",
@@ -101,7 +117,10 @@ pub(super) async fn run(data_dir: PathBuf, id: JobId, json: bool, output: &mut O
         }
     }
     if run.warnings > 0 {
-        output.line(format_args!("\n{}", output.paint(Look::Warning, count(run.warnings, "warning"))));
+        output.line(format_args!(
+            "\n{}",
+            output.paint(Look::Warning, count(run.warnings, "warning"))
+        ));
         for warning in &view.warnings {
             output.line(format_args!("  {}", one_line(warning)));
         }
@@ -206,7 +225,11 @@ pub(super) async fn document(
 }
 
 /// `quaero definitions list`: needs no database.
-pub(super) fn definitions(data_dir: &Path, json: bool, output: &mut Output) -> Result<Exit, ApiError> {
+pub(super) fn definitions(
+    data_dir: &Path,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
     let views = App::definitions_in(data_dir)?;
     if json {
         output.json(&views.iter().map(|view| &view.summary).collect::<Vec<_>>());
@@ -215,12 +238,14 @@ pub(super) fn definitions(data_dir: &Path, json: bool, output: &mut Output) -> R
     let mut rows = vec![row(["ID", "FROM", "STATE", "SET", "DESCRIPTION"])];
     rows.extend(views.iter().map(|view| {
         let summary = &view.summary;
-        let state = if summary.errors > 0 { count(summary.errors, "error") } else { "valid".to_owned() };
+        let state =
+            if summary.errors > 0 { count(summary.errors, "error") } else { "valid".to_owned() };
         let origin = match summary.origin {
             Origin::Shipped => "Quaero",
             Origin::User => "you",
         };
-        let inputs = summary.inputs.iter().map(|input| input.key.as_str()).collect::<Vec<_>>().join(" ");
+        let inputs =
+            summary.inputs.iter().map(|input| input.key.as_str()).collect::<Vec<_>>().join(" ");
         row([&summary.id, origin, &state, &inputs, &short(&summary.description, 80)])
     }));
     output.table(&rows);

@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
     path::{Path, absolute},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use quaero_app::{App, EngineAt, Follow, RunText, library};
@@ -40,7 +40,12 @@ pub(super) async fn definition(
 }
 
 /// `quaero runs resume`
-pub(super) async fn resume(data_dir: &Path, id: JobId, json: bool, output: &mut Output) -> Result<Exit, ApiError> {
+pub(super) async fn resume(
+    data_dir: &Path,
+    id: JobId,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
     // Says that there is no such run without creating a data folder.
     super::reader(data_dir.to_owned()).await?.get_run(id).await?;
     let mut at = open(data_dir).await?;
@@ -56,7 +61,11 @@ pub(super) async fn resume(data_dir: &Path, id: JobId, json: bool, output: &mut 
 }
 
 /// `quaero runs cancel`
-pub(super) async fn cancel(data_dir: &Path, id: JobId, output: &mut Output) -> Result<Exit, ApiError> {
+pub(super) async fn cancel(
+    data_dir: &Path,
+    id: JobId,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
     super::reader(data_dir.to_owned()).await?.get_run(id).await?;
     match EngineAt::open(data_dir).await? {
         EngineAt::Here(app) => {
@@ -135,6 +144,7 @@ impl Engine {
 }
 
 /// Turns true at the first Ctrl-C or request to end; the second one ends the process at once.
+#[allow(clippy::disallowed_methods, reason = "the second Ctrl-C asks for exactly that")]
 fn stop_signal() -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
@@ -148,7 +158,9 @@ fn stop_signal() -> watch::Receiver<bool> {
 
 async fn signal() {
     #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+    if let Ok(mut terminate) =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+    {
         tokio::select! {
             _ = terminate.recv() => return,
             Ok(()) = tokio::signal::ctrl_c() => return,
@@ -181,13 +193,18 @@ fn find(data_dir: &Path, name: &str) -> Result<DefinitionView, ApiError> {
 
 /// The values for the run. Folders become absolute, because the process that runs the engine may be
 /// in another folder.
-fn values(view: &DefinitionView, set: Vec<(String, String)>) -> Result<BTreeMap<String, String>, ApiError> {
+fn values(
+    view: &DefinitionView,
+    set: Vec<(String, String)>,
+) -> Result<BTreeMap<String, String>, ApiError> {
     let mut values = BTreeMap::new();
     for (key, mut value) in set {
         let input = view.summary.inputs.iter().find(|input| input.key == key);
         if input.is_some_and(|input| input.kind == InputKind::Folder) && !value.is_empty() {
             value = absolute(&value)
-                .map_err(|error| ApiError::new(ErrorCode::Invalid, format!("{value} is no folder: {error}.")))?
+                .map_err(|error| {
+                    ApiError::new(ErrorCode::Invalid, format!("{value} is no folder: {error}."))
+                })?
                 .to_string_lossy()
                 .into_owned();
         }
@@ -200,8 +217,8 @@ fn values(view: &DefinitionView, set: Vec<(String, String)>) -> Result<BTreeMap<
 
 /// Each call of the command is a wish of its own.
 fn request_id() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    format!("cli-{}-{now}", std::process::id())
+    let process = std::process::id();
+    format!("cli-{process}-{:016x}", RandomState::new().hash_one(process))
 }
 
 #[cfg(test)]
@@ -210,12 +227,16 @@ mod tests {
 
     #[test]
     fn folders_are_sent_as_absolute_paths() {
-        let text = "id = \"x\"\n[config]\nfolder = \"\"\nnote = \"\"\n[step.a]\ntype = \"local_dir\"\npath = \"{config.folder}\"\n";
+        let text = "id = \"x\"\nname = \"X\"\n[config]\nfolder = \"\"\nnote = \"\"\n[step.a]\ntype = \"local_dir\"\npath = \"{config.folder}\"\n";
         let view = App::inspect("x.toml", text.as_bytes());
         assert_eq!(view.summary.errors, 0, "{:?}", view.problems);
-        let set = vec![("folder".to_owned(), "docs".to_owned()), ("note".to_owned(), "docs".to_owned())];
+        let set =
+            vec![("folder".to_owned(), "docs".to_owned()), ("note".to_owned(), "docs".to_owned())];
         let values = values(&view, set).expect("values");
-        assert_eq!(Path::new(&values["folder"]), absolute("docs").expect("there is a current folder"));
+        assert_eq!(
+            Path::new(&values["folder"]),
+            absolute("docs").expect("there is a current folder")
+        );
         assert_eq!(values["note"], "docs");
     }
 

@@ -28,7 +28,7 @@
 //! | `/bad-chunk` | a chunk that is none |
 //! | `/endless` | a body without end |
 //! | `/announced` | announces 100 GB |
-//! | `/bomb` | 64 MB of spaces in 64 KB of gzip |
+//! | `/bomb` | 8 MB of spaces in 8 KB of gzip |
 //! | `/wrapped` | gzip in gzip |
 //! | `/cut-gzip` | half of a gzip file |
 //! | `/huge-header`, `/many-headers` | headers of 100 KB |
@@ -345,7 +345,7 @@ async fn broken(stream: &mut Stream, request: &Request, name: &str) -> io::Resul
         "announced" => {
             stream.write_all(head("Content-Length: 100000000000\r\n").as_bytes()).await?
         }
-        "bomb" => return packed(stream, request, &gzip(&vec![b' '; 64 << 20])?).await,
+        "bomb" => return packed(stream, request, &gzip(&vec![b' '; 8 << 20])?).await,
         "wrapped" => {
             let body = gzip(&gzip(page("wrapped", "<p>Twice.</p>").as_bytes())?)?;
             let headers = format!("{HTML}Content-Encoding: gzip, gzip\r\n");

@@ -46,7 +46,12 @@ it("offers every action in the palette, and does the chosen one", async () => {
   const palette = await screen.findByRole("dialog", { name: "Command palette" });
   const box = within(palette).getByRole("combobox");
   await waitFor(() => expect(box).toHaveFocus());
-  for (const name of [/Go to Documents/, /Run “Crawl a site”/, /Use the dark theme/, /Open the data folder/]) {
+  for (const name of [
+    /Go to Documents/,
+    /Run “Crawl a site”/,
+    /Use the dark theme/,
+    /Open the data folder/,
+  ]) {
     expect(await within(palette).findByRole("option", { name })).toBeInTheDocument();
   }
   await user.type(box, "go runs{Enter}");

@@ -13,7 +13,8 @@ export function ProgressBar({
   className = "h-1.5",
 }: {
   jobs: JobCounts;
-  label: string;
+  /** Left out where words beside it say the same. */
+  label?: string;
   className?: string;
 }) {
   const done = doneTasks(jobs);
@@ -25,12 +26,16 @@ export function ProgressBar({
   ].filter((part) => part.n > 0);
   return (
     <div
-      role="progressbar"
-      aria-label={label}
-      aria-valuemin={0}
-      aria-valuemax={jobs.total}
-      aria-valuenow={done}
-      aria-valuetext={percent(done, jobs.total)}
+      {...(label === undefined
+        ? { "aria-hidden": true }
+        : {
+            role: "progressbar",
+            "aria-label": label,
+            "aria-valuemin": 0,
+            "aria-valuemax": jobs.total,
+            "aria-valuenow": done,
+            "aria-valuetext": percent(done, jobs.total),
+          })}
       className={`flex overflow-hidden rounded-full bg-bg2 ${className}`}
     >
       {parts.map((part) => (

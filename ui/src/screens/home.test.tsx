@@ -50,8 +50,18 @@ describe("the first run", () => {
     ["Index folder", "Folder", "", "Choose a folder, or type its full path."],
     ["Index folder", "Folder", "docs", "docs is not a full path. Begin with /, or choose the folder."],
     ["Crawl site", "Address", "", "Type the address of the page to start from."],
-    ["Crawl site", "Address", "ftp://example.org", "This is not a web address. It looks like https://example.org/docs/."],
-    ["Crawl site", "Address", "not an address", "This is not a web address. It looks like https://example.org/docs/."],
+    [
+      "Crawl site",
+      "Address",
+      "ftp://example.org",
+      "This is not a web address. It looks like https://example.org/docs/.",
+    ],
+    [
+      "Crawl site",
+      "Address",
+      "not an address",
+      "This is not a web address. It looks like https://example.org/docs/.",
+    ],
   ])("%s refuses %s “%s” at its field", async (button, field, value, complaint) => {
     const { fake, user } = await open();
     const input = await screen.findByRole("textbox", { name: field });
@@ -68,7 +78,9 @@ describe("the first run", () => {
     await user.type(await screen.findByRole("textbox", { name: "Address" }), "example.org/docs/{Enter}");
     await screen.findByTestId("run-status");
     const [run] = await fake.listRuns(null, 1);
-    expect((await fake.getRun(run?.id ?? "")).variables).toEqual([["start_url", "https://example.org/docs/"]]);
+    expect((await fake.getRun(run?.id ?? "")).variables).toEqual([
+      ["start_url", "https://example.org/docs/"],
+    ]);
   });
 
   it("does not offer what the installed definitions cannot do", async () => {
@@ -81,7 +93,10 @@ describe("the first run", () => {
 it("shows recent runs and a quick search once there is something", async () => {
   const { user, router } = await open({ seed: folderRun(200) });
   expect(await screen.findByRole("heading", { name: "Recent runs" })).toBeVisible();
-  await user.type(await screen.findByRole("searchbox", { name: "Search what you have collected" }), "wakes{Enter}");
+  await user.type(
+    await screen.findByRole("searchbox", { name: "Search what you have collected" }),
+    "wakes{Enter}",
+  );
   await waitFor(() => expect(router.state.location.search).toMatchObject({ q: "wakes" }));
   expect(await screen.findByRole("button", { name: /Wind farms and their wakes/ })).toBeVisible();
 });

@@ -22,7 +22,7 @@ export function Home() {
   const collected = (useQuery(infoQuery).data?.documents ?? 0) > 0;
   return (
     <div className="min-h-0 flex-1 overflow-y-auto">
-      <div className="mx-auto grid w-full max-w-[51.5rem] gap-7 px-7 py-[clamp(1.75rem,6vh,3.5rem)]">
+      <div className="mx-auto grid w-full max-w-[51.5rem] grid-cols-[minmax(0,1fr)] gap-7 px-7 @max-[30rem]/main:px-4 py-[clamp(1.75rem,6vh,3.5rem)]">
         <div>
           <h1 className="text-hero font-semibold tracking-[-0.01em]">{text.home.title}</h1>
           <p className="mt-1.5 max-w-[62ch] text-read text-muted">{text.home.intro}</p>
@@ -111,7 +111,7 @@ function Starters() {
   if (error) return <Failed error={error} retry={() => void refetch()} />;
   if (!isPending && !folder && !site) return <p className="text-muted">{text.home.noStarters}</p>;
   return (
-    <div className="grid grid-cols-2 gap-3 @max-[38rem]/main:grid-cols-1">
+    <div className="grid grid-cols-[repeat(2,minmax(0,1fr))] gap-3 @max-[38rem]/main:grid-cols-[minmax(0,1fr)]">
       {(isPending || folder) && (
         <Starter
           icon="folder"

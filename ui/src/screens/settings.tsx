@@ -68,13 +68,9 @@ function ZoomLine() {
       <IconButton label={text.settings.zoomOut} onClick={() => stepZoom(-1)} disabled={zoom <= 0.8}>
         <Icon name="minus" />
       </IconButton>
-      <Button
-        look="ghost"
-        aria-label={text.settings.zoomReset}
-        onClick={() => stepZoom(0)}
-        className="num w-16"
-      >
+      <Button look="ghost" onClick={() => stepZoom(0)} title={text.settings.zoomReset} className="num w-16">
         {share(zoom)}
+        <span className="sr-only">, {text.settings.zoomReset}</span>
       </Button>
       <IconButton label={text.settings.zoomIn} onClick={() => stepZoom(1)} disabled={zoom >= 2}>
         <Icon name="plus" />

@@ -42,7 +42,7 @@ it.each<[string, Method]>([
   ["/documents", "searchDocuments"],
 ])("%s holds its place while %s takes long", async (at, method) => {
   await open({ at, seed: (fake) => fake.hang(method) });
-  expect((await screen.findAllByRole("status", { name: "Loading" }))[0]).toBeVisible();
+  await waitFor(() => expect(screen.getAllByRole("status", { name: "Loading" })[0]).toBeVisible());
 });
 
 it.each([
@@ -57,7 +57,9 @@ it.each([
 it("says where a definition belongs when there is none", async () => {
   await open({ at: "/jobs", seed: (fake) => fake.definitions.splice(0) });
   expect(await screen.findByText("No job definitions yet")).toBeVisible();
-  expect(await screen.findByText(/Put one into \/home\/you\/.local\/share\/quaero\/job-definitions/)).toBeVisible();
+  expect(
+    await screen.findByText(/Put one into \/home\/you\/.local\/share\/quaero\/job-definitions/),
+  ).toBeVisible();
 });
 
 it("tells no runs from no runs of this status", async () => {
@@ -71,7 +73,12 @@ it("tells no runs from no runs of this status", async () => {
 it("shows nothing but the reason when the data cannot be used at all", async () => {
   await open({
     seed: (fake) => {
-      fake.broken = { code: "busy", message: "Another Quaero (process 4711) uses this folder.", hint: null, where: null };
+      fake.broken = {
+        code: "busy",
+        message: "Another Quaero (process 4711) uses this folder.",
+        hint: null,
+        where: null,
+      };
     },
   });
   expect(await screen.findByText("Another Quaero (process 4711) uses this folder.")).toBeVisible();

@@ -27,7 +27,7 @@ export async function open({ at = "/", size = 24, seed }: Options = {}) {
     fake,
     router,
     client,
-    user: userEvent.setup(),
+    user: userEvent.setup({ delay: null }),
     /** Lets the engine work. */
     advance: (ticks: number) => act(async () => fake.advance(ticks)),
   };

@@ -1,8 +1,8 @@
 // What jsdom lacks: a layout, and the few interfaces that speak of it.
 
 import "@testing-library/jest-dom/vitest";
-import { afterEach, vi } from "vitest";
 import { cleanup, configure } from "@testing-library/react";
+import { afterEach, expect, vi } from "vitest";
 import { current } from "./current";
 
 vi.mock("#platform", () => ({
@@ -34,9 +34,22 @@ globalThis.ResizeObserver = class {
 window.scrollTo = () => {};
 
 window.matchMedia = (query) =>
-  ({ matches: false, media: query, addEventListener: () => {}, removeEventListener: () => {} }) as unknown as MediaQueryList;
+  ({
+    matches: false,
+    media: query,
+    addEventListener: () => {},
+    removeEventListener: () => {},
+  }) as unknown as MediaQueryList;
+
+// React complains on the console about what is wrong with a page: no test passes with that.
+const complaints: unknown[][] = [];
+console.error = (...complaint) => {
+  // jsdom does not know this element yet; browsers do.
+  if (!String(complaint[0]).includes("is unrecognized in this browser")) complaints.push(complaint);
+};
 
 afterEach(() => {
   cleanup();
   localStorage.clear();
+  expect(complaints.splice(0)).toEqual([]);
 });

@@ -51,7 +51,7 @@ enum Answer {
     Done,
     Started { run: JobId },
     Event(AppEvent),
-    Ended(Box<RunView>),
+    Ended(RunView),
     Failed(ApiError),
 }
 
@@ -71,7 +71,8 @@ impl EngineAt {
     pub async fn open(data_dir: &Path) -> Result<Self, ApiError> {
         let deadline = Instant::now() + SEARCH_TIME;
         loop {
-            let options = AppOptions { data_dir: data_dir.to_owned(), role: Role::EngineForOwnRuns };
+            let options =
+                AppOptions { data_dir: data_dir.to_owned(), role: Role::EngineForOwnRuns };
             let busy = match App::open(options).await {
                 Ok(app) => return Ok(Self::Here(app)),
                 Err(error) if error.code == ErrorCode::Busy => error,
@@ -208,6 +209,13 @@ impl Server {
         Ok(Self { task, followed })
     }
 
+    /// Stops listening. After this the socket is gone.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        // It was aborted: there is no other result to learn of.
+        let _ = (&mut self.task).await;
+    }
+
     /// Tells when no other process follows a run any more.
     pub(crate) fn followed(&self) -> watch::Receiver<usize> {
         self.followed.clone()
@@ -223,7 +231,8 @@ impl Drop for Server {
 async fn accept(listener: Listener, core: Weak<Core>, followed: Arc<watch::Sender<usize>>) {
     let callers = Arc::new(Semaphore::new(MAX_CALLERS));
     loop {
-        let permit = Arc::clone(&callers).acquire_owned().await.expect("the semaphore is never closed");
+        let permit =
+            Arc::clone(&callers).acquire_owned().await.expect("the semaphore is never closed");
         let stream = match listener.accept().await {
             Ok(stream) => stream,
             Err(error) => {
@@ -251,8 +260,13 @@ async fn serve(app: &App, stream: Stream, followed: &watch::Sender<usize>) -> st
     let request = match timeout(REQUEST_TIME, read_line::<Request>(&mut lines, MAX_REQUEST)).await {
         Ok(Ok(request)) => request,
         Ok(Err(error)) => {
-            let refused = ApiError::new(ErrorCode::Invalid, format!("The request was not understood: {error}."))
-                .with_hint("The two processes may be different versions of Quaero. Close the other one first.");
+            let refused = ApiError::new(
+                ErrorCode::Invalid,
+                format!("The request was not understood: {error}."),
+            )
+            .with_hint(
+                "The two processes may be different versions of Quaero. Close the other one first.",
+            );
             return write_line(&mut sender, &Answer::Failed(refused)).await;
         }
         Err(_) => return Ok(()),
@@ -312,13 +326,17 @@ async fn read_line<T: for<'de> Deserialize<'de>>(
     let mut line = Vec::new();
     lines.take(max).read_until(b'\n', &mut line).await?;
     if line.last() != Some(&b'\n') {
-        let what = if line.is_empty() { "nothing was sent" } else { "a line is too long or incomplete" };
+        let what =
+            if line.is_empty() { "nothing was sent" } else { "a line is too long or incomplete" };
         return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, what));
     }
     Ok(serde_json::from_slice(&line)?)
 }
 
-async fn write_line(stream: &mut (impl AsyncWrite + Unpin), value: &impl Serialize) -> std::io::Result<()> {
+async fn write_line(
+    stream: &mut (impl AsyncWrite + Unpin),
+    value: &impl Serialize,
+) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
@@ -326,13 +344,19 @@ async fn write_line(stream: &mut (impl AsyncWrite + Unpin), value: &impl Seriali
 }
 
 fn silent(error: &std::io::Error) -> ApiError {
-    ApiError::new(ErrorCode::Busy, format!("The process that runs the engine does not answer: {error}."))
-        .with_hint("Close Quaero's window, or wait for the other command to end.")
+    ApiError::new(
+        ErrorCode::Busy,
+        format!("The process that runs the engine does not answer: {error}."),
+    )
+    .with_hint("Close Quaero's window, or wait for the other command to end.")
 }
 
 fn strange() -> ApiError {
-    ApiError::new(ErrorCode::Internal, "The process that runs the engine gave an answer that does not fit.")
-        .with_hint("It may be another version of Quaero. Close it first.")
+    ApiError::new(
+        ErrorCode::Internal,
+        "The process that runs the engine gave an answer that does not fit.",
+    )
+    .with_hint("It may be another version of Quaero. Close it first.")
 }
 
 #[cfg(test)]

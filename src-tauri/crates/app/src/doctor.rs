@@ -35,7 +35,10 @@ impl App {
             Ok(runs) => match runs.iter().find(|run| run.status == RunStatus::Interrupted) {
                 Some(run) => good(
                     "Runs",
-                    format!("run {} was interrupted; go on with it: quaero runs resume {}", run.id, run.id),
+                    format!(
+                        "run {} was interrupted; go on with it: quaero runs resume {}",
+                        run.id, run.id
+                    ),
                 ),
                 None => good("Runs", "none is interrupted"),
             },
@@ -53,14 +56,22 @@ impl App {
         let broken: Vec<Check> = views
             .iter()
             .filter_map(|view| {
-                let error = view.problems.iter().find(|problem| problem.severity == Severity::Error)?;
+                let error =
+                    view.problems.iter().find(|problem| problem.severity == Severity::Error)?;
                 Some(bad(
                     "Definition",
-                    format!("{}:{}:{}: {}", view.summary.file, error.line, error.column, error.message),
+                    format!(
+                        "{}:{}:{}: {}",
+                        view.summary.file, error.line, error.column, error.message
+                    ),
                 ))
             })
             .collect();
-        if broken.is_empty() { vec![good("Definitions", format!("{}, all valid", views.len()))] } else { broken }
+        if broken.is_empty() {
+            vec![good("Definitions", format!("{}, all valid", views.len()))]
+        } else {
+            broken
+        }
     }
 }
 

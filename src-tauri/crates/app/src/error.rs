@@ -30,7 +30,9 @@ pub(crate) fn engine(error: EngineError) -> ApiError {
     let message = error.to_string();
     match error {
         EngineError::NoSuchRun(id) => no_run(id),
-        EngineError::AlreadyEnded(..) | EngineError::Stopped => ApiError::new(ErrorCode::Conflict, message),
+        EngineError::AlreadyEnded(..) | EngineError::Stopped => {
+            ApiError::new(ErrorCode::Conflict, message)
+        }
         EngineError::Store(error) => store(error),
     }
 }

@@ -14,7 +14,7 @@ pub enum Followed {
     /// Something happened in the run.
     Event(AppEvent),
     /// The run has ended; nothing follows.
-    Ended(Box<RunView>),
+    Ended(RunView),
 }
 
 /// A run being followed. Dropping it stops the following, not the run.
@@ -96,12 +96,15 @@ impl App {
             }
         }
         outcome?;
-        Ok(Followed::Ended(Box::new(self.get_run(run).await?)))
+        Ok(Followed::Ended(self.get_run(run).await?))
     }
 }
 
 /// The process that worked on the run has stopped.
 pub(crate) fn stopped(run: JobId) -> ApiError {
-    ApiError::new(ErrorCode::Conflict, format!("Run {run} was interrupted: the process that worked on it has stopped."))
-        .with_hint(format!("Go on with it: quaero runs resume {run}"))
+    ApiError::new(
+        ErrorCode::Conflict,
+        format!("Run {run} was interrupted: the process that worked on it has stopped."),
+    )
+    .with_hint(format!("Go on with it: quaero runs resume {run}"))
 }

@@ -17,9 +17,10 @@ use std::{
 };
 
 use quaero_contract::{
-    ApiError, AppInfo, DefinitionSummary, DefinitionView, DocumentId, DocumentView, ErrorCode, JobId,
-    JobPage, JobProgress, JobQuery, JobStatusChange, LogAppended, LogPage, LogQuery, Origin, Problem,
-    ResultSaved, RunRequest, RunStatus, RunSummary, RunView, SearchRequest, SearchResults, Settings,
+    ApiError, AppInfo, DefinitionSummary, DefinitionView, DocumentId, DocumentView, ErrorCode,
+    JobId, JobPage, JobProgress, JobQuery, JobStatusChange, LogAppended, LogPage, LogQuery, Origin,
+    Problem, ResultSaved, RunRequest, RunStatus, RunSummary, RunView, SearchRequest, SearchResults,
+    Settings,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
@@ -132,6 +133,7 @@ struct Core {
     clock: Arc<dyn Clock>,
     /// `None` for a reader.
     engine: RwLock<Option<Engine>>,
+    registry: Registry,
     library: Library,
     settings: SettingsFile,
     events: broadcast::Sender<AppEvent>,
@@ -140,22 +142,22 @@ struct Core {
     closing: CancellationToken,
 }
 
-/// What the application takes from the world around it.
+/// What the application is made of, besides its data.
 #[derive(Clone)]
 pub struct World {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// How PDF files are read.
-    pub pdf: PdfExtractor,
+    /// The step types.
+    pub registry: Registry,
 }
 
 impl Default for World {
-    /// The computer's clock, and this program as a reader of PDF (`__extract-pdf`), so that a
-    /// hostile file ends a child process and not this one.
+    /// The computer's clock and the shipped step types. PDF files are read by this program started
+    /// again (`__extract-pdf`), so that a hostile file ends a child process and not this one.
     fn default() -> Self {
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("quaero"));
         let pdf = PdfExtractor::ChildProcess { program, args: vec!["__extract-pdf".to_owned()] };
-        Self { clock: Arc::new(SystemClock), pdf }
+        Self { clock: Arc::new(SystemClock), registry: quaero_workers::registry(pdf) }
     }
 }
 
@@ -185,10 +187,13 @@ impl App {
         };
         let access = if adopt.is_some() { Access::Write } else { Access::Read };
         if access == Access::Read && !data_dir.join("quaero.db").exists() {
-            return Err(ApiError::new(ErrorCode::NotFound, format!("There is no data in {} yet.", data_dir.display()))
-                .with_hint("Run a definition first: quaero definitions list"));
+            return Err(ApiError::new(
+                ErrorCode::NotFound,
+                format!("There is no data in {} yet.", data_dir.display()),
+            )
+            .with_hint("Run a definition first: quaero definitions list"));
         }
-        let World { clock, pdf } = world;
+        let World { clock, registry } = world;
         let store = Store::open(&data_dir, access, clock.now_ms()).await.map_err(error::store)?;
         let library = Library::new(&data_dir);
         let (events, _) = broadcast::channel(4096);
@@ -198,8 +203,8 @@ impl App {
                     tracing::warn!(folder = %library.folder().display(), error = %e, "The folder for definitions cannot be made.");
                 }
                 let options = EngineOptions { adopt, ..EngineOptions::default() };
-                let registry = quaero_workers::registry(pdf);
-                let engine = Engine::start(store.clone(), registry, clock.clone(), options).await;
+                let engine =
+                    Engine::start(store.clone(), registry.clone(), clock.clone(), options).await;
                 Some(engine.map_err(error::engine)?)
             }
             None => None,
@@ -209,6 +214,7 @@ impl App {
         }
         let core = Arc::new(Core {
             settings: SettingsFile::new(&data_dir),
+            registry,
             library,
             store,
             clock,
@@ -223,7 +229,9 @@ impl App {
             match control::Server::start(&core, &core.data_dir) {
                 Ok(server) => *core.server() = Some(server),
                 // Everything works without it, except commands beside this process.
-                Err(error) => tracing::warn!(%error, "Requests of other processes cannot be taken."),
+                Err(error) => {
+                    tracing::warn!(%error, "Requests of other processes cannot be taken.")
+                }
             }
         }
         Ok(Self { core })
@@ -257,13 +265,12 @@ impl App {
     /// # Errors
     /// If the user's folder cannot be listed.
     pub fn definitions_in(data_dir: &Path) -> Result<Vec<DefinitionView>, ApiError> {
-        let library = Library::new(data_dir);
-        library.all(registry()).map_err(|e| error::file(&format!("The folder {}", library.folder().display()), &e))
+        all_definitions(&Library::new(data_dir), registry())
     }
 
     async fn definitions(&self) -> Result<Vec<DefinitionView>, ApiError> {
-        let data_dir = self.core.data_dir.clone();
-        blocking(move || Self::definitions_in(&data_dir)).await?
+        let core = Arc::clone(&self.core);
+        blocking(move || all_definitions(&core.library, &core.registry)).await?
     }
 
     /// Checks a definition's text. No side effects; needs no open data folder.
@@ -284,7 +291,8 @@ impl App {
     /// `not_found`; `invalid` with the first problem of the definition or of the values.
     pub async fn run_definition(&self, request: RunRequest) -> Result<JobId, ApiError> {
         let RunRequest { request_id, definition_id, set } = request;
-        let DefinitionView { summary, text, problems } = self.get_definition(&definition_id).await?;
+        let DefinitionView { summary, text, problems } =
+            self.get_definition(&definition_id).await?;
         if summary.errors > 0 {
             return Err(error::problems(&summary.file, &problems));
         }
@@ -302,7 +310,8 @@ impl App {
         if !(1..=64).contains(&request_id.chars().count()) {
             return Err(ApiError::new(ErrorCode::Invalid, "A request id has 1 to 64 characters."));
         }
-        let run = blocking(move || new_run(&file, &text, &set, request_id)).await??;
+        let registry = self.core.registry.clone();
+        let run = blocking(move || new_run(&file, &text, &set, request_id, &registry)).await??;
         let engine = self.core.engine.read().await;
         engine.as_ref().ok_or_else(error::no_engine)?.submit(run).await.map_err(error::engine)
     }
@@ -311,7 +320,11 @@ impl App {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn list_runs(&self, before: Option<JobId>, limit: u32) -> Result<Vec<RunSummary>, ApiError> {
+    pub async fn list_runs(
+        &self,
+        before: Option<JobId>,
+        limit: u32,
+    ) -> Result<Vec<RunSummary>, ApiError> {
         let live = self.live().await?;
         let runs = self.core.store.list_runs(before, limit).await.map_err(error::store)?;
         let now_ms = self.core.clock.now_ms();
@@ -373,7 +386,9 @@ impl App {
             match run.status {
                 RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => return Ok(run),
                 RunStatus::Interrupted => return Err(follow::stopped(id)),
-                RunStatus::Running if self.core.engine.read().await.is_none() => return Err(error::no_engine()),
+                RunStatus::Running if self.core.engine.read().await.is_none() => {
+                    return Err(error::no_engine());
+                }
                 RunStatus::Running => {}
             }
             // After missed events, look again.
@@ -381,7 +396,8 @@ impl App {
                 event = events.recv() => event,
                 () = self.core.closing.cancelled() => return Err(follow::stopped(id)),
             } {
-                if matches!(&event, AppEvent::Progress(p) if p.run.id == id && p.run.status.is_terminal()) {
+                if matches!(&event, AppEvent::Progress(p) if p.run.id == id && p.run.status.is_terminal())
+                {
                     break;
                 }
             }
@@ -434,7 +450,9 @@ impl App {
     /// `storage` if they cannot be written.
     pub async fn set_settings(&self, settings: Settings) -> Result<(), ApiError> {
         let file = self.core.settings.clone();
-        blocking(move || file.save(&settings)).await?.map_err(|e| error::file("The settings cannot be saved", &e))
+        blocking(move || file.save(&settings))
+            .await?
+            .map_err(|e| error::file("The settings cannot be saved", &e))
     }
 
     /// Facts for the settings page.
@@ -473,8 +491,11 @@ impl App {
     /// Stops starting work, lets running tasks end or go back to the queue within 10 s, and closes
     /// the files. Other clones get errors from then on.
     pub async fn close(self) {
-        self.core.server().take();
         self.core.closing.cancel();
+        let server = self.core.server().take();
+        if let Some(server) = server {
+            server.stop().await;
+        }
         let engine = self.core.engine.write().await.take();
         if let Some(engine) = engine {
             engine.stop(CLOSE_TIME).await;
@@ -496,10 +517,18 @@ impl Core {
     }
 }
 
-/// The step types, for checking definitions. Nothing is ever run with it.
+/// The shipped step types, for checking definitions. Nothing is ever run with it.
 pub(crate) fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| quaero_workers::registry(PdfExtractor::InProcess))
+}
+
+fn all_definitions(
+    library: &Library,
+    registry: &Registry,
+) -> Result<Vec<DefinitionView>, ApiError> {
+    let listed = library.all(registry);
+    listed.map_err(|e| error::file(&format!("The folder {}", library.folder().display()), &e))
 }
 
 /// A definition with its values as the engine takes it.
@@ -508,10 +537,12 @@ fn new_run(
     text: &str,
     set: &BTreeMap<String, String>,
     request_id: String,
+    registry: &Registry,
 ) -> Result<NewRun, ApiError> {
-    let Checked { definition, problems, .. } = check(file, text.as_bytes(), registry());
+    let Checked { definition, problems, .. } = check(file, text.as_bytes(), registry);
     let definition = definition.ok_or_else(|| error::problems(file, &problems))?;
-    let bound = definition.bind(set, registry()).map_err(|problems| error::problems(file, &problems))?;
+    let bound =
+        definition.bind(set, registry).map_err(|problems| error::problems(file, &problems))?;
     let step = |step: BoundStep| NewStep {
         name: step.name,
         step_type: step.step_type,
@@ -556,7 +587,9 @@ async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<App
 }
 
 /// Runs what would hold up the async threads on one of its own.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "A part of Quaero failed.");
         ApiError::new(ErrorCode::Internal, "A part of Quaero failed unexpectedly.")

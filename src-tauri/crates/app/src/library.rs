@@ -56,7 +56,8 @@ impl Library {
             views.push(user_file(&path, registry, &mut ids));
         }
         for (file, text) in SHIPPED {
-            let shipped = view(Origin::Shipped, format!("job-definitions/{file}"), text.as_bytes(), registry);
+            let shipped =
+                view(Origin::Shipped, format!("job-definitions/{file}"), text.as_bytes(), registry);
             // The user's own file of that id stands for it, even if it is broken: that is what
             // the user wants to work on.
             if !ids.contains(&shipped.summary.id) {
@@ -64,7 +65,11 @@ impl Library {
             }
         }
         views.sort_by_cached_key(|view| {
-            (view.summary.origin == Origin::Shipped, view.summary.name.to_lowercase(), view.summary.id.clone())
+            (
+                view.summary.origin == Origin::Shipped,
+                view.summary.name.to_lowercase(),
+                view.summary.id.clone(),
+            )
         });
         Ok(views)
     }
@@ -87,7 +92,8 @@ impl Library {
         let mut files = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+            let hidden =
+                path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
             let known = path.extension().is_some_and(|ending| ending == "toml" || ending == "json");
             if known && !hidden && !path.is_dir() {
                 files.push(path);
@@ -115,7 +121,8 @@ fn user_file(path: &Path, registry: &Registry, ids: &mut HashSet<String>) -> Def
     let mut view = view(Origin::User, file, &bytes, registry);
     if !ids.insert(view.summary.id.clone()) {
         let message = format!("Another file in this folder has the id `{}` too.", view.summary.id);
-        view.problems.insert(0, problem("duplicate_id", message, "Give one of the two another id."));
+        view.problems
+            .insert(0, problem("duplicate_id", message, "Give one of the two another id."));
         // Its id leads to the other file, so this one goes by its name.
         view.summary.id = name_of(path);
     }
@@ -141,7 +148,12 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// A definition's text with everything that can be said of it.
-pub(crate) fn view(origin: Origin, file: String, bytes: &[u8], registry: &Registry) -> DefinitionView {
+pub(crate) fn view(
+    origin: Origin,
+    file: String,
+    bytes: &[u8],
+    registry: &Registry,
+) -> DefinitionView {
     let name = name_of(Path::new(&file));
     let Checked { definition, problems, header } = check(&name, bytes, registry);
     counted(DefinitionView {
@@ -230,16 +242,32 @@ mod tests {
         for view in library.all(registry()).expect("listed") {
             assert_eq!(view.problems, [], "{}", view.summary.file);
             let stem = Path::new(&view.summary.file).file_stem().and_then(|stem| stem.to_str());
-            assert_eq!(stem, Some(view.summary.id.as_str()), "a shipped file is named after its id");
-            assert!(!view.summary.description.is_empty(), "{} needs a description", view.summary.file);
+            assert_eq!(
+                stem,
+                Some(view.summary.id.as_str()),
+                "a shipped file is named after its id"
+            );
+            assert!(
+                !view.summary.description.is_empty(),
+                "{} needs a description",
+                view.summary.file
+            );
         }
     }
 
     #[test]
     fn a_broken_file_is_listed_with_its_problems() {
-        let (_dir, library) = library(&[("a.toml", "id = "), ("b.toml", &definition("b", "B")), ("c.txt", "x"), (".d.toml", "x")]);
+        let (_dir, library) = library(&[
+            ("a.toml", "id = "),
+            ("b.toml", &definition("b", "B")),
+            ("c.txt", "x"),
+            (".d.toml", "x"),
+        ]);
         assert_eq!(listed(&library).len(), 2);
-        let broken = library.get("a.toml", registry()).expect("listed").or(library.get("a", registry()).expect("listed"));
+        let broken = library
+            .get("a.toml", registry())
+            .expect("listed")
+            .or(library.get("a", registry()).expect("listed"));
         let broken = broken.expect("found by its file's name");
         assert!(broken.summary.errors > 0 && !broken.problems[0].message.is_empty());
         assert_eq!(broken.text, "id = ");
@@ -247,7 +275,10 @@ mod tests {
 
     #[test]
     fn of_two_files_with_one_id_the_later_is_wrong() {
-        let (_dir, library) = library(&[("1.toml", &definition("same", "One")), ("2.toml", &definition("same", "Two"))]);
+        let (_dir, library) = library(&[
+            ("1.toml", &definition("same", "One")),
+            ("2.toml", &definition("same", "Two")),
+        ]);
         assert_eq!(listed(&library), ["same One 0", "2.toml Two 1"]);
         let second = library.get("2.toml", registry()).expect("listed").expect("found");
         assert_eq!(second.problems[0].code, "duplicate_id");

@@ -107,7 +107,9 @@ mod tests {
     #[test]
     fn a_damaged_file_means_defaults_and_is_kept() {
         let large = "x".repeat(100_000);
-        for damage in ["", "{", "{\"theme\":\"pink\"}", "{\"theme\":\"dark\",\"new\":1}", "\u{0}", &large] {
+        for damage in
+            ["", "{", "{\"theme\":\"pink\"}", "{\"theme\":\"dark\",\"new\":1}", "\u{0}", &large]
+        {
             let dir = tempfile::tempdir().expect("a folder");
             fs::write(dir.path().join(FILE), damage).expect("written");
             let settings = SettingsFile::new(dir.path());

@@ -1,5 +1,7 @@
 //! The use cases on a real data folder, with the real engine and the shipped step types.
 
+mod word_count;
+
 use std::{fs, path::Path};
 
 use quaero_contract::{JobStatus, RunStatus, Theme};
@@ -66,7 +68,8 @@ async fn a_folder_is_indexed_found_and_read() {
     assert!(view.steps.iter().all(|step| step.status == JobStatus::Completed));
     assert!(view.definition_text.contains("index-folder"));
 
-    let request = SearchRequest { query: "quick fox".to_owned(), limit: 10, ..SearchRequest::default() };
+    let request =
+        SearchRequest { query: "quick fox".to_owned(), limit: 10, ..SearchRequest::default() };
     let found = app.search(request).await.expect("searched");
     assert_eq!(found.hits.iter().map(|hit| hit.title.as_str()).collect::<Vec<_>>(), ["Alpha"]);
     let document = app.get_document(found.hits[0].id).await.expect("found");
@@ -82,19 +85,32 @@ async fn a_folder_is_indexed_found_and_read() {
 #[tokio::test]
 async fn a_reader_works_beside_the_engine_and_changes_nothing() {
     let bench = Bench::new();
-    let nothing = open(bench.data.path(), Role::Reader).await.map(|_| ()).expect_err("nothing there");
+    let nothing =
+        open(bench.data.path(), Role::Reader).await.map(|_| ()).expect_err("nothing there");
     assert_eq!(nothing.code, ErrorCode::NotFound);
-    assert_eq!(fs::read_dir(bench.data.path()).expect("listed").count(), 0, "looking creates nothing");
+    assert_eq!(
+        fs::read_dir(bench.data.path()).expect("listed").count(),
+        0,
+        "looking creates nothing"
+    );
 
     let engine = bench.open(Role::Engine).await;
-    let second = open(bench.data.path(), Role::EngineForOwnRuns).await.map(|_| ()).expect_err("taken");
+    let second =
+        open(bench.data.path(), Role::EngineForOwnRuns).await.map(|_| ()).expect_err("taken");
     assert_eq!(second.code, ErrorCode::Busy, "{second}");
     let run = engine.run_text(bench.wish("one")).await.expect("accepted");
     engine.wait_run(run).await.expect("ended");
 
     let reader = bench.open(Role::Reader).await;
     assert_eq!(reader.get_run(run).await.expect("read").summary.status, RunStatus::Completed);
-    assert_eq!(reader.search(SearchRequest { limit: 10, ..SearchRequest::default() }).await.expect("read").total, 2);
+    assert_eq!(
+        reader
+            .search(SearchRequest { limit: 10, ..SearchRequest::default() })
+            .await
+            .expect("read")
+            .total,
+        2
+    );
     for refused in [
         reader.run_text(bench.wish("two")).await.map(|_| ()),
         reader.cancel_run(run).await,
@@ -115,7 +131,10 @@ async fn a_wrong_request_says_what_is_wrong() {
     let rows = [
         (with(""), "index.toml:1"),
         (with("id = \"x\"\nname = \"X\"\n[step.a]\ntype = \"crawll\"\n"), "index.toml:4"),
-        (RunText { set: BTreeMap::from([("foldr".to_owned(), "x".to_owned())]), ..wish.clone() }, "index.toml:"),
+        (
+            RunText { set: BTreeMap::from([("foldr".to_owned(), "x".to_owned())]), ..wish.clone() },
+            "index.toml:",
+        ),
         (RunText { set: BTreeMap::new(), ..wish.clone() }, "index.toml:"),
         (RunText { request_id: String::new(), ..wish.clone() }, ""),
         (RunText { request_id: "x".repeat(65), ..wish.clone() }, ""),
@@ -123,10 +142,15 @@ async fn a_wrong_request_says_what_is_wrong() {
     for (request, place) in rows {
         let error = app.run_text(request.clone()).await.expect_err("refused");
         assert_eq!(error.code, ErrorCode::Invalid, "{request:?}");
-        let found = error.place.as_ref().map(|p| format!("{}:{}", p.file, p.line)).unwrap_or_default();
+        let found =
+            error.place.as_ref().map(|p| format!("{}:{}", p.file, p.line)).unwrap_or_default();
         assert!(found.starts_with(place), "{found} for {error}");
     }
-    let unknown = RunRequest { request_id: "1".to_owned(), definition_id: "none".to_owned(), set: Vec::new() };
+    let unknown = RunRequest {
+        request_id: "1".to_owned(),
+        definition_id: "none".to_owned(),
+        set: Vec::new(),
+    };
     assert_eq!(app.run_definition(unknown).await.expect_err("unknown").code, ErrorCode::NotFound);
     for missing in [
         app.get_run(JobId(99)).await.map(|_| ()),
@@ -155,7 +179,11 @@ async fn a_run_that_was_cut_off_goes_on_where_it_was() {
     let app = bench.open(Role::Engine).await;
     let ended = app.wait_run(run).await.expect("ended");
     let seen = ended.documents.created + ended.documents.unchanged;
-    assert_eq!((ended.status, ended.documents.created, seen), (RunStatus::Completed, 2, 2), "{ended:?}");
+    assert_eq!(
+        (ended.status, ended.documents.created, seen),
+        (RunStatus::Completed, 2, 2),
+        "{ended:?}"
+    );
     assert_eq!(app.resume_run(run).await.expect_err("it has ended").code, ErrorCode::Conflict);
     app.close().await;
 }
@@ -190,4 +218,34 @@ fn opening_can_be_moved_between_threads() {
     const fn movable<T: Send>(_: &T) {}
     let options = AppOptions { data_dir: PathBuf::new(), role: Role::Reader };
     movable(&App::open(options));
+}
+
+#[tokio::test]
+async fn the_step_type_of_the_readme_works() {
+    let readme = include_str!("../../../../README.md");
+    let example = include_str!("tests/word_count.rs");
+    assert!(readme.contains(&format!("```rust\n{example}```")), "the README shows another example");
+    assert!(example.lines().count() <= 60);
+
+    let bench = Bench::new();
+    let world = World::default();
+    let registry =
+        world.registry.with_manager(word_count::WordCount).with_worker(word_count::WordCount);
+    let options = AppOptions { data_dir: bench.data.path().to_owned(), role: Role::Engine };
+    let app = App::open_in(World { registry, ..world }, options).await.expect("opened");
+    let mut wish = bench.wish("one");
+    wish.text +=
+        "output_tags = [\"mine\"]\n[step.count]\ntype = \"word_count\"\nfilter_tags = [\"mine\"]\n";
+    let run = app.run_text(wish).await.expect("accepted");
+    let ended = app.wait_run(run).await.expect("ended");
+    assert_eq!((ended.status, ended.warnings), (RunStatus::Completed, 0), "{ended:?}");
+    let request = SearchRequest {
+        query: "title:\"Word counts\"".to_owned(),
+        limit: 10,
+        ..SearchRequest::default()
+    };
+    let found = app.search(request).await.expect("searched");
+    let report = app.get_document(found.hits[0].id).await.expect("found");
+    assert!(report.html.contains("<td>Beta</td><td align=\"right\">5</td>"), "{}", report.html);
+    app.close().await;
 }

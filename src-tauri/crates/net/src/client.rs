@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     io,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -88,11 +88,26 @@ pub(crate) type Lookup =
 struct Shared {
     policy: AddressPolicy,
     limits: Limits,
-    /// Connects to public addresses only.
-    public: reqwest::Client,
+    lookup: Lookup,
+    /// Connects to public addresses only. Made when it is first needed, as is `named`: reading the
+    /// system's trusted certificates takes a while.
+    public: OnceLock<Result<reqwest::Client, NetError>>,
     /// Connects to wherever the names that the definition lists lead.
-    named: reqwest::Client,
+    named: OnceLock<Result<reqwest::Client, NetError>>,
     robots: Robots,
+}
+
+impl Shared {
+    fn http(&self, trust: Trust) -> Result<&reqwest::Client, NetError> {
+        let client = match trust {
+            Trust::Public => &self.public,
+            Trust::Named => &self.named,
+        };
+        client
+            .get_or_init(|| build(&self.limits, trust, &self.lookup))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
 }
 
 /// The HTTP client. Cheap to clone; clones share connections and the robots.txt files they know.
@@ -103,31 +118,20 @@ pub struct Client {
 
 impl Client {
     /// A client that asks whom the policy lets it ask.
-    ///
-    /// # Errors
-    /// If the system's cryptography or trusted certificates cannot be set up.
-    pub fn new(policy: AddressPolicy, limits: Limits) -> Result<Self, NetError> {
+    #[must_use]
+    pub fn new(policy: AddressPolicy, limits: Limits) -> Self {
         let lookup: Lookup = Arc::new(|name| {
             Box::pin(async move {
                 let found = tokio::net::lookup_host((name, 0)).await?;
                 Ok(found.map(|address| address.ip()).collect())
             })
         });
-        Self::with_lookup(policy, limits, &lookup)
+        Self::with_lookup(policy, limits, lookup)
     }
 
-    pub(crate) fn with_lookup(
-        policy: AddressPolicy,
-        limits: Limits,
-        lookup: &Lookup,
-    ) -> Result<Self, NetError> {
-        // Someone else in the process may have installed the same one before; that is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let public = build(&limits, Trust::Public, lookup)?;
-        let named = build(&limits, Trust::Named, lookup)?;
-        Ok(Self {
-            shared: Arc::new(Shared { policy, limits, public, named, robots: Robots::default() }),
-        })
+    pub(crate) fn with_lookup(policy: AddressPolicy, limits: Limits, lookup: Lookup) -> Self {
+        let (public, named, robots) = (OnceLock::new(), OnceLock::new(), Robots::default());
+        Self { shared: Arc::new(Shared { policy, limits, lookup, public, named, robots }) }
     }
 
     /// Whom this client may ask.
@@ -168,10 +172,11 @@ impl Client {
     }
 
     /// What the robots.txt of the address's host allows. Known files are not asked for again for
-    /// an hour; a host whose file cannot be read is not asked again for half a minute.
+    /// an hour; a host whose file cannot be read is not asked again for some seconds.
     ///
     /// # Errors
-    /// [`NetError::Robots`] if the file may exist but cannot be read for now.
+    /// [`NetError::Robots`] if the file may exist but cannot be read for now; an error of the
+    /// connection if nobody answers.
     pub async fn robots(&self, url: &Url) -> Result<Arc<RobotRules>, NetError> {
         self.shared.robots.rules(self, url).await
     }
@@ -179,6 +184,8 @@ impl Client {
 
 #[allow(clippy::disallowed_methods, reason = "this is the one place that makes the client")]
 fn build(limits: &Limits, trust: Trust, lookup: &Lookup) -> Result<reqwest::Client, NetError> {
+    // Someone else in the process may have installed the same one before; that is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         reqwest::Client::builder()
             .user_agent(USER_AGENT)
@@ -188,7 +195,7 @@ fn build(limits: &Limits, trust: Trust, lookup: &Lookup) -> Result<reqwest::Clie
             .connect_timeout(limits.connect)
             .http2_max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(8)
+            .pool_max_idle_per_host(64)
             .dns_resolver(Resolver { trust, lookup: lookup.clone() })
     };
     let built = builder().build().or_else(|error| {

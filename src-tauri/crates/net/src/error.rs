@@ -75,7 +75,7 @@ pub enum NetError {
     BadRedirect { url: String, reason: String },
     /// robots.txt cannot be read for now, so nobody knows what may be fetched.
     #[error("{url} cannot be read for now, so nothing of the site is fetched: {reason}")]
-    Robots { url: String, reason: String, wait_ms: Option<u64> },
+    Robots { url: String, reason: String, wait_ms: u64 },
 }
 
 impl NetError {

@@ -25,7 +25,7 @@ const ANCHORED_RULES: usize = 1000;
 /// More hosts are not remembered at once.
 const HOSTS: usize = 10_000;
 const KEEP: Duration = Duration::from_secs(60 * 60);
-const KEEP_FAILURE: Duration = Duration::from_secs(30);
+const KEEP_FAILURE: Duration = Duration::from_secs(5);
 const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// What one host allows.
@@ -156,11 +156,15 @@ async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> 
         total: Some(FETCH_TIME),
     };
     let unavailable = |reason: String, wait: Option<Duration>| {
-        let wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        // Asking again earlier would only meet the remembered failure.
+        let wait = wait.unwrap_or_default().max(KEEP_FAILURE);
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         Err(NetError::Robots { url: shown(&file), reason, wait_ms })
     };
     let response = match client.get(&file, &options).await {
         Ok(response) => response,
+        // Nobody is there: the host's name or its server is missing, not the file.
+        Err(error @ (NetError::Dns { .. } | NetError::Connect { .. })) => return Err(error),
         Err(error) if error.is_transient() => return unavailable(error.to_string(), None),
         // A file that can never be read is no file. What the policy refuses for robots.txt it
         // refuses for the pages too.

@@ -110,16 +110,8 @@ pub(crate) fn test(names: &[&str]) -> Result<ExitCode, String> {
 /// database from the network, so they are not asked for here.
 fn lint() -> Counts {
     let rules = count(cargo().args(["test", "--locked", "--quiet", "--package", "xtask"]));
-    let clippy = check(cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--quiet",
-        "--",
-        "-D",
-        "warnings",
-    ]));
+    let clippy = "clippy --workspace --all-targets --features quaero-tests/window --locked --quiet -- -D warnings";
+    let clippy = check(cargo().args(clippy.split(' ')));
     if process::find("cargo-deny").is_none() {
         println!(
             "cargo-deny is not installed; licences and sources of dependencies were not checked."
@@ -137,7 +129,7 @@ fn unit() -> Counts {
         let counts = count(
             cargo()
                 .args(["test", "--workspace", "--exclude", "xtask", "--locked", "--no-fail-fast"])
-                .args(["--", "--skip", "e2e::", "--skip", BINDINGS_TEST])
+                .args(["--", "--skip", BINDINGS_TEST])
                 .env("QUAERO_BIN", program)
                 .envs(home.variables()),
         );
@@ -158,15 +150,10 @@ fn e2e() -> Counts {
                     Command::new("dbus-run-session")
                         .arg("--")
                         .arg(cargo().get_program())
-                        .args([
-                            "test",
-                            "--locked",
-                            "--package",
-                            "quaero-tests",
-                            "--",
-                            "e2e::",
-                            "--test-threads=1",
-                        ])
+                        .args(
+                            "test --locked --package quaero-tests --features window --test window"
+                                .split(' '),
+                        )
                         .current_dir(process::root())
                         .env("QUAERO_BIN", program)
                         .env("DISPLAY", display.name())

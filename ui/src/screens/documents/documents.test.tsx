@@ -37,7 +37,7 @@ it("says what is wrong with a search that cannot be understood", async () => {
 it("narrows by tag, source and site, and widens again", async () => {
   const { user, router } = await open({ at: "/documents", seed: both });
   await waitFor(() => expect(titles()).not.toHaveLength(0));
-  await user.click(screen.getByRole("button", { name: "Narrow the results" }));
+  await user.click(screen.getByRole("button", { name: /^Filter/ }));
   await user.click(await screen.findByRole("checkbox", { name: /^storage/ }));
   await waitFor(() => expect(titles()).toHaveLength(2));
   await user.click(screen.getByRole("checkbox", { name: /^File/ }));
@@ -45,7 +45,7 @@ it("narrows by tag, source and site, and widens again", async () => {
   await user.keyboard("{Escape}");
   await user.click(screen.getByRole("button", { name: "Remove filter File" }));
   await waitFor(() => expect(titles()).toHaveLength(2));
-  await user.click(screen.getByRole("button", { name: "Narrow the results" }));
+  await user.click(screen.getByRole("button", { name: /^Filter/ }));
   await user.click(await screen.findByRole("checkbox", { name: /^example\.org/ }));
   await waitFor(() => expect(router.state.location.search).toMatchObject({ q: "site:example.org" }));
   await waitFor(() => expect(titles()).toHaveLength(1));
@@ -91,12 +91,11 @@ it("reads a document with its source, tags, details and outline", async () => {
   expect(within(pane).getByText("/home/you/docs/solar-panels.md")).toBeVisible();
   expect(within(pane).getByText("R. Example")).toBeInTheDocument();
   const outline = within(pane).getByRole("navigation", { name: "On this page" });
-  expect(within(outline).getAllByRole("button").map((entry) => entry.textContent)).toEqual([
-    "What the field data say",
-    "Causes",
-    "Moisture",
-    "Recomputing the loss",
-  ]);
+  expect(
+    within(outline)
+      .getAllByRole("button")
+      .map((entry) => entry.textContent),
+  ).toEqual(["What the field data say", "Causes", "Moisture", "Recomputing the loss"]);
   await user.click(within(pane).getByRole("button", { name: "Show in folder" }));
   await waitFor(() => expect(fake.opened).toHaveLength(1));
 });

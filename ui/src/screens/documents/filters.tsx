@@ -24,7 +24,7 @@ export function FilterButton({
     list?.includes(value) ? list.filter((one) => one !== value) : [...(list ?? []), value];
   return (
     <Popover.Root>
-      <Popover.Trigger className={buttonClass("plain")} aria-label={text.documents.filters}>
+      <Popover.Trigger className={buttonClass("plain")}>
         <Icon name="filter" className="size-3.5" />
         <span className="@max-[40rem]/main:sr-only">{text.documents.filter}</span>
         {chosen > 0 && <span className="num text-meta text-accent">{number(chosen)}</span>}

@@ -4,23 +4,23 @@ import { FakeBackend } from "../../backend/fake/engine";
 import { folderRun, openRun } from "../../testing/harness";
 import { PAGE, TreeModel } from "./tree-model";
 
-const rowNames = () => screen.getAllByRole("treeitem").map((row) => row.getAttribute("aria-label"));
+const rowNames = () => screen.getAllByRole("treeitem").map((row) => row.textContent);
 
 async function treeOf(seed: Parameters<typeof openRun>[0]) {
   const window = await openRun(seed);
   await screen.findByRole("treeitem", { name: /solar-panels\.md/ });
   const tree = screen.getByRole("tree", { name: "Tasks of this run" });
-  const active = () => document.getElementById(tree.getAttribute("aria-activedescendant") ?? "")?.getAttribute("aria-label");
+  const active = () => document.getElementById(tree.getAttribute("aria-activedescendant") ?? "")?.textContent;
   return { ...window, tree, active };
 }
 
 it("draws few rows of a run of 100,000 tasks", async () => {
   const { user, tree, active } = await treeOf(folderRun(40, 100_000));
-  expect(screen.getByRole("tab", { name: /Tasks 100,001/ })).toBeVisible();
+  expect(screen.getByRole("tab", { name: /Tasks\s*100,001/ })).toBeVisible();
   expect(screen.getAllByRole("treeitem").length).toBeLessThan(60);
   tree.focus();
   await user.keyboard("{End}");
-  expect(active()).toBe("index, waiting to start, 0 of 0");
+  expect(active()).toMatch(/^index, waiting to start/);
   expect(screen.getAllByRole("treeitem").length).toBeLessThan(60);
 });
 
@@ -32,11 +32,11 @@ it("is moved through by keyboard alone", async () => {
   expect(tree).toHaveFocus();
   expect(active()).toMatch(/^read, completed/);
   await user.keyboard("{ArrowRight}");
-  expect(active()).toBe("/home/you/docs, completed");
+  expect(active()).toMatch(/^\/home\/you\/docs, completed/);
   await user.keyboard("{ArrowRight}{ArrowDown}");
   expect(active()).toMatch(/wind-farms\.md, completed/);
   await user.keyboard("{ArrowLeft}");
-  expect(active()).toBe("/home/you/docs, completed");
+  expect(active()).toMatch(/^\/home\/you\/docs, completed/);
   await user.keyboard("{ArrowLeft}");
   expect(screen.queryByRole("treeitem", { name: /wind-farms/ })).not.toBeInTheDocument();
   await user.keyboard("{ArrowRight}{ArrowRight}{Enter}");
@@ -46,10 +46,12 @@ it("is moved through by keyboard alone", async () => {
 });
 
 it("opens what runs by itself and keeps up with it", async () => {
-  const { advance } = await treeOf(folderRun(3, 12));
-  expect(rowNames()).toContain("/home/you/docs/solar-panels.md, running");
+  const { advance } = await treeOf(folderRun(2, 12));
+  expect(rowNames().some((name) => name?.startsWith("solar-panels.md, running"))).toBe(true);
   await advance(40);
-  await waitFor(() => expect(rowNames()).toContain("/home/you/docs/solar-panels.md, completed"));
+  await waitFor(() =>
+    expect(rowNames().some((name) => name?.startsWith("solar-panels.md, completed"))).toBe(true),
+  );
 });
 
 it("filters by status and by text, and says when nothing matches", async () => {
@@ -68,10 +70,10 @@ it("offers to read again what could not be read", async () => {
     folderRun(200, 3)(fake);
     fake.fail("listJobs", { code: "storage", message: "The disk is gone." });
   });
-  const row = await screen.findByRole("treeitem", { name: "The disk is gone. Try again" });
+  const row = await screen.findByRole("treeitem", { name: /The disk is gone/ });
   fake.fail("listJobs", null);
   await user.click(row);
-  expect(await screen.findByRole("treeitem", { name: /\/home\/you\/docs/ })).toBeVisible();
+  expect(await screen.findByRole("treeitem", { name: /^\/home\/you\/docs, completed/ })).toBeVisible();
 });
 
 describe("the model", () => {
@@ -80,18 +82,23 @@ describe("the model", () => {
   it("reads a page at a time and keeps places when it reads again", async () => {
     const fake = new FakeBackend();
     const run = fake.seedRun("index-folder", "/docs", 1, 3, 1_200);
-    const [root] = fake.seedRun === undefined ? [] : run.children(run.steps[0]?.id ?? "");
+    const [root] = run.children(run.steps[0]?.id ?? "");
     const model = new TreeModel(fake, run.id);
     model.setOpen(root?.id ?? "", true);
     await settle();
-    const list = () => model.rows([]).length;
-    expect(list()).toBe(0);
     const names = () => run.children(root?.id ?? "").map((job) => model.find(job.id)?.status);
     expect(names().filter(Boolean)).toHaveLength(PAGE);
     await model.loadMore(root?.id ?? "");
     expect(names().filter(Boolean)).toHaveLength(2 * PAGE);
     fake.advance(300);
-    await model.refresh(root?.id ?? "", 600, 620);
+    const inView = () => model.rows(run.steps).slice(602, 622);
+    model.setOpen(run.steps[0]?.id ?? "", true);
+    await settle();
+    expect(names()[610]).toBe("pending");
+    await model.freshen(inView());
+    expect(names()[610]).toBe("pending");
+    model.touch();
+    await model.freshen(inView());
     expect(names()[610]).toBe("completed");
     expect(names()[10]).toBe("pending");
     await model.loadMore(root?.id ?? "");

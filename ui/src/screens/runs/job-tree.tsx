@@ -99,7 +99,12 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
   const items = virtual.getVirtualItems();
 
   useReadingOnSight(model, rows, items);
-  useFreshRows(model, run, live, () => items.flatMap(({ index }) => rows[index] ?? []));
+  useFreshRows(
+    model,
+    run,
+    live,
+    items.flatMap(({ index }) => rows[index] ?? []),
+  );
 
   const moveTo = (at: number) => {
     const row = rows[Math.max(0, Math.min(rows.length - 1, at))];
@@ -199,7 +204,7 @@ export function JobTree({ run, steps, live, selected, onSelect, model }: Props) 
           aria-activedescendant={rows[activeAt] && `${id}-${rows[activeAt].key}`}
           tabIndex={0}
           onKeyDown={onKeyDown}
-          className="group/tree min-h-0 flex-1 overflow-y-auto outline-offset-[-2px]"
+          className="group/tree min-h-0 flex-1 overflow-x-hidden overflow-y-auto outline-offset-[-2px]"
         >
           <div role="presentation" className="relative w-full" style={{ height: virtual.getTotalSize() }}>
             {items.map((item) => {
@@ -255,7 +260,6 @@ function Row({ id, row, top, live, active, selected, onToggle, onAct }: RowProps
       aria-level={row.level}
       aria-selected={selected}
       aria-expanded={openable ? isOpen(row) : undefined}
-      aria-label={label(row)}
       onClick={onAct}
       className={`absolute inset-x-0 flex h-7 items-center gap-1.5 pr-4 ${selected ? "selected" : "hover:bg-bg0"} ${active ? "group-focus-visible/tree:shadow-[inset_2px_0_0_var(--accent)] group-focus-visible/tree:bg-bg2" : ""}`}
       style={{ transform: `translateY(${top}px)`, paddingLeft: `${0.5 + (row.level - 1) * 1.125}rem` }}
@@ -287,15 +291,12 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
         <>
           <StatusShape status={step.status} />
           <span className="font-medium">{step.name}</span>
-          <span className="font-mono text-label text-faint">{step.type}</span>
+          <span className="sr-only">, {text.status[step.status]}, </span>
+          <span className="font-mono text-label text-faint @max-[36rem]/main:hidden">{step.type}</span>
           <span className="min-w-0 flex-1 truncate text-meta text-error">{step.error?.message}</span>
           {step.jobs.total > 0 && (
             <>
-              <ProgressBar
-                jobs={step.jobs}
-                label={`${text.run.progress}: ${step.name}`}
-                className="h-1 w-20 shrink-0"
-              />
+              <ProgressBar jobs={step.jobs} className="h-1 w-20 shrink-0 @max-[36rem]/main:hidden" />
               <span className="num w-24 shrink-0 text-right text-meta text-muted">
                 {text.tree.step(doneTasks(step.jobs), step.jobs.total)}
               </span>
@@ -315,6 +316,7 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
           <span className="min-w-0 shrink truncate" title={job.name}>
             {row.short}
           </span>
+          <span className="sr-only">, {text.status[job.status]}</span>
           <span className="min-w-0 flex-1 truncate text-meta text-error">{job.error?.message}</span>
           {job.attempt > 1 && (
             <span className="num shrink-0 text-meta text-warn">{text.tree.columns.attempt(job.attempt)}</span>
@@ -335,22 +337,12 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
     case "none":
       return <span className="text-faint">{text.tree.empty}</span>;
     case "error":
-      return <InlineError error={row.error} />;
-  }
-}
-
-function label(row: TreeRow): string {
-  switch (row.kind) {
-    case "step":
-      return `${row.step.name}, ${text.status[row.step.status]}, ${text.tree.step(doneTasks(row.step.jobs), row.step.jobs.total)}`;
-    case "task":
-      return [row.job.name, text.status[row.job.status], row.job.error?.message].filter(Boolean).join(", ");
-    case "more":
-      return text.tree.loading;
-    case "none":
-      return text.tree.empty;
-    case "error":
-      return `${row.error.message} ${text.failed.retry}`;
+      return (
+        <>
+          <InlineError error={row.error} />
+          <span className="text-meta text-accent">{text.failed.retry}</span>
+        </>
+      );
   }
 }
 
@@ -380,41 +372,30 @@ function useReadingOnSight(model: TreeModel, rows: TreeRow[], items: { index: nu
   });
 }
 
-/** Reads the rows in view again when their run has moved: with the clock, and at its end. */
-function useFreshRows(model: TreeModel, run: string, live: boolean, inView: () => TreeRow[]): void {
-  const stale = useRef(false);
+/** Reads the rows in view again when their run has moved: with the clock, at its end, and on scroll. */
+function useFreshRows(model: TreeModel, run: string, live: boolean, inView: TreeRow[]): void {
   const view = useRef(inView);
   view.current = inView;
   const now = useNow(live);
-
-  const refresh = useCallback(() => {
-    stale.current = false;
-    const spans = new Map<string, [number, number]>();
-    for (const row of view.current()) {
-      if (row.kind === "none") spans.set(row.list, [0, 0]);
-      if (row.kind !== "task") continue;
-      const list = row.parent ?? "";
-      const [from, to] = spans.get(list) ?? [row.at, row.at];
-      spans.set(list, [Math.min(from, row.at), Math.max(to, row.at)]);
-    }
-    for (const [list, [from, to]] of spans) void model.refresh(list, from, to);
-  }, [model]);
+  const first = inView[0]?.key;
 
   useEffect(() => {
+    const freshen = () => {
+      model.touch();
+      void model.freshen(view.current);
+    };
     const stop = backend.subscribe((happening) => {
-      if (happening.kind === "missed") refresh();
-      if (happening.kind === "progress" && happening.progress.run.id === run) stale.current = true;
-      if (happening.kind === "status" && happening.change.run_id === run) refresh();
+      if (happening.kind === "missed") freshen();
+      if (happening.kind === "progress" && happening.progress.run.id === run) model.touch();
+      if (happening.kind === "status" && happening.change.run_id === run) freshen();
     });
-    const stopFocus = focusManager.subscribe((focused) => focused && refresh());
+    const stopFocus = focusManager.subscribe((focused) => focused && freshen());
     return () => {
       stop();
       stopFocus();
     };
-  }, [run, refresh]);
+  }, [model, run]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each second of a live run
-  useEffect(() => {
-    if (stale.current) refresh();
-  }, [now, refresh]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each second of a live run, and on scroll
+  useEffect(() => void model.freshen(view.current), [model, now, first]);
 }

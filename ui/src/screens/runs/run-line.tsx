@@ -17,17 +17,13 @@ export function RunLine({ run }: { run: RunSummary }) {
         className="flex h-9 items-center gap-2.5 px-3 outline-offset-[-2px] transition-colors duration-75 hover:bg-bg0"
       >
         <StatusIcon status={shownStatus(run)} />
-        <span className="shrink-0 font-medium">{run.name}</span>
+        <span className="min-w-0 shrink-0 truncate font-medium @max-[38rem]/main:shrink">{run.name}</span>
         {live && (
           <>
             <span className="num">
               <Chip colour="text-accent">{percent(doneTasks(run.jobs), run.jobs.total)}</Chip>
             </span>
-            <ProgressBar
-              jobs={run.jobs}
-              label={`${text.run.progress}: ${run.name}`}
-              className="h-1 w-40 shrink"
-            />
+            <ProgressBar jobs={run.jobs} className="h-1 w-40 min-w-8 shrink @max-[38rem]/main:hidden" />
           </>
         )}
         {run.warnings > 0 && <Chip colour="text-warn">{text.warnings(run.warnings)}</Chip>}
@@ -36,7 +32,11 @@ export function RunLine({ run }: { run: RunSummary }) {
           {live ? (
             <>
               {number(doneTasks(run.jobs))}
-              {text.run.tasks(0, run.jobs.total).rest} · <Elapsed run={run} />
+              {text.run.tasks(0, run.jobs.total).rest}
+              <span className="@max-[38rem]/main:hidden">
+                {" "}
+                · <Elapsed run={run} />
+              </span>
             </>
           ) : (
             <time dateTime={run.finished ?? run.started} title={exactTime(run.finished ?? run.started)}>

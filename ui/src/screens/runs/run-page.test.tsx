@@ -53,7 +53,9 @@ it("is right again after events were lost", async () => {
 it("never shows a finished run as unfinished", async () => {
   const { fake, id, status } = await openRun(folderRun(200));
   const run = (await fake.getRun(id)).summary;
-  await act(async () => fake.tell({ kind: "progress", progress: { run: { ...run, status: "running" }, steps: [] } }));
+  await act(async () =>
+    fake.tell({ kind: "progress", progress: { run: { ...run, status: "running" }, steps: [] } }),
+  );
   expect(status()).toBe("completed");
 });
 

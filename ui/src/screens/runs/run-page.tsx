@@ -34,10 +34,13 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
       title={name}
       heading={
         <div className="flex min-w-0 items-center gap-2.5">
-          <Link to="/runs" className="rounded-s text-muted hover:text-text">
+          <Link
+            to="/runs"
+            className="-m-1 rounded-s p-1 text-muted hover:text-text @max-[30rem]/main:sr-only"
+          >
             {text.nav.runs}
           </Link>
-          <span aria-hidden="true" className="text-faint">
+          <span aria-hidden="true" className="text-faint @max-[30rem]/main:hidden">
             /
           </span>
           <PageTitle>{name}</PageTitle>
@@ -62,6 +65,9 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
     </Page>
   );
 }
+
+/** In a narrow window a button is its icon; the name stays for those who listen. */
+const narrow = "@max-[34rem]/main:sr-only";
 
 function RunActions({ run }: { run: RunView }) {
   const navigate = useNavigate();
@@ -98,19 +104,19 @@ function RunActions({ run }: { run: RunView }) {
       {canRepeat && (
         <LinkButton to="/jobs/$id" params={{ id: definition_id }} search={{ run: true, from: id }}>
           <Icon name="again" className="size-3.5" />
-          {text.run.again}
+          <span className={narrow}>{text.run.again}</span>
         </LinkButton>
       )}
       {open && (
         <Button onClick={() => cancel.start(id)} busy={cancel.pending}>
           <Icon name="stop" className="size-3.5" />
-          {cancel.pending ? text.run.cancelling : text.run.cancel}
+          <span className={narrow}>{cancel.pending ? text.run.cancelling : text.run.cancel}</span>
         </Button>
       )}
       {status === "interrupted" && (
         <Button look="primary" onClick={() => resume.start(id)} busy={resume.pending}>
           <Icon name="runs" className="size-3.5" />
-          {resume.pending ? text.run.resuming : text.run.resume}
+          <span className={narrow}>{resume.pending ? text.run.resuming : text.run.resume}</span>
         </Button>
       )}
     </>

@@ -3,7 +3,7 @@ import type { RunStatus, RunSummary } from "../../backend/types";
 import { useRuns } from "../../data/hooks";
 import { exactTime, number, when } from "../../format";
 import { Button, LinkButton } from "../../parts/button";
-import { Segments } from "../../parts/field";
+import { Segments, Select } from "../../parts/field";
 import { Page } from "../../parts/page";
 import { doneTasks, ProgressBar } from "../../parts/progress";
 import { Empty, Failed, SkeletonRows } from "../../parts/states";
@@ -32,15 +32,20 @@ export function Runs({ status }: { status: Shown }) {
       title={text.runs.title}
       actions={
         query.runs.length > 0 && (
-          <Segments
-            label={text.runs.filter}
-            value={status}
-            options={(["all", ...STATUSES] as Shown[]).map((one) => [
-              one,
-              one === "all" ? text.runs.all : capital(text.status[one]),
-            ])}
-            onChange={choose}
-          />
+          <>
+            <div className="@max-[46rem]/main:hidden">
+              <Segments label={text.runs.filter} value={status} options={OPTIONS} onChange={choose} />
+            </div>
+            <div className="hidden @max-[46rem]/main:block">
+              <Select
+                label={text.runs.filter}
+                value={status}
+                options={OPTIONS}
+                onChange={choose}
+                className="w-36"
+              />
+            </div>
+          </>
         )
       }
     >
@@ -76,21 +81,27 @@ export function Runs({ status }: { status: Shown }) {
 
 const capital = (word: string) => word.charAt(0).toUpperCase() + word.slice(1);
 
+const OPTIONS: [Shown, string][] = [
+  ["all", text.runs.all],
+  ...STATUSES.map((status): [Shown, string] => [status, capital(text.status[status])]),
+];
+
 function RunTable({ runs }: { runs: RunSummary[] }) {
   const columns = text.runs.columns;
   const head = "h-8 px-2 text-left text-label font-medium text-faint whitespace-nowrap";
   const cell = "h-9 px-2";
   const rare = "@max-[44rem]/main:hidden";
+  const rarer = "@max-[30rem]/main:hidden";
   return (
     <table className="w-full border-collapse">
       <thead>
         <tr className="border-b border-line">
-          <th className={`${head} w-40 pl-4`}>{columns.status}</th>
+          <th className={`${head} w-40 pl-4 @max-[30rem]/main:w-30`}>{columns.status}</th>
           <th className={head}>{columns.name}</th>
-          <th className={`${head} w-36`}>{columns.tasks}</th>
+          <th className={`${head} w-36 ${rarer}`}>{columns.tasks}</th>
           <th className={`${head} w-24 text-right ${rare}`}>{columns.documents}</th>
           <th className={`${head} w-20 text-right ${rare}`}>{columns.took}</th>
-          <th className={`${head} w-36 pr-4 text-right`}>{columns.started}</th>
+          <th className={`${head} w-36 pr-4 text-right @max-[30rem]/main:w-24`}>{columns.started}</th>
         </tr>
       </thead>
       <tbody>
@@ -116,14 +127,10 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
                 {run.warnings > 0 && <Chip colour="text-warn">{text.warnings(run.warnings)}</Chip>}
               </div>
             </td>
-            <td className={`${cell} num`}>
+            <td className={`${cell} num ${rarer}`}>
               {shownStatus(run) === "running" ? (
                 <div className="flex items-center gap-2">
-                  <ProgressBar
-                    jobs={run.jobs}
-                    label={`${text.run.progress}: ${run.name}`}
-                    className="h-1 w-14"
-                  />
+                  <ProgressBar jobs={run.jobs} className="h-1 w-14" />
                   <span className="text-meta text-muted">
                     {number(doneTasks(run.jobs))}/{number(run.jobs.total)}
                   </span>

@@ -9,7 +9,16 @@ export const PAGE = 500;
 
 export type TreeFilter = { text: string; statuses: JobStatus[] };
 
-type Children = { jobs: JobNode[]; more: boolean; loading: boolean; error: ApiError | null };
+type Children = {
+  jobs: JobNode[];
+  more: boolean;
+  loading: boolean;
+  error: ApiError | null;
+  /** When its end was last read; see `#epoch`. */
+  tail: number;
+};
+
+const ENDED: readonly JobStatus[] = ["completed", "failed", "cancelled", "skipped"];
 
 export type TreeRow =
   | { kind: "step"; key: string; level: 1; step: StepView; open: boolean }
@@ -33,6 +42,12 @@ const MATCHES = "";
 export class TreeModel {
   readonly #lists = new Map<string, Children>();
   readonly #jobs = new Map<string, JobNode>();
+  /** When each job was last read. */
+  readonly #read = new Map<string, number>();
+  /** Grows whenever the run may have changed. */
+  #epoch = 0;
+  /** Lists being read again now, with what is to be read after that. */
+  readonly #refreshing = new Map<string, [from: number, to: number] | null>();
   readonly #open = new Set<string>();
   readonly #unfolded = new Set<string>();
   readonly #listeners = new Set<() => void>();
@@ -88,40 +103,73 @@ export class TreeModel {
 
   /** Reads the next page of a list. */
   async loadMore(list: string): Promise<void> {
-    const known = this.#lists.get(list) ?? { jobs: [], more: true, loading: false, error: null };
+    const known = this.#lists.get(list) ?? { jobs: [], more: true, loading: false, error: null, tail: 0 };
     if (known.loading) return;
     this.#lists.set(list, { ...known, loading: true, error: null });
     this.#changed();
     const after = known.jobs.at(-1)?.id ?? null;
-    await this.#read(list, after, PAGE, (now, page) => ({
+    await this.#ask(list, after, PAGE, (now, page) => ({
       ...now,
       jobs: [...now.jobs, ...page.jobs],
       more: page.more,
     }));
   }
 
-  /**
-   * Reads again the rows between two places of a list, and what has come after its end. Rows are in
-   * the order of ids and none ever goes, so that they keep their places.
-   */
-  async refresh(list: string, from: number, to: number): Promise<void> {
-    const known = this.#lists.get(list);
-    if (!known || known.loading) return;
-    if (list === MATCHES) {
-      // What matched may not match any more: the page is read anew.
-      await this.#read(list, null, Math.max(PAGE, Math.min(1000, to + 1)), (now, page) =>
-        now.jobs.length > page.jobs.length && page.more ? now : { ...now, jobs: page.jobs, more: page.more },
-      );
+  /** Says that the run may have changed. */
+  touch(): void {
+    this.#epoch += 1;
+  }
+
+  /** Reads again those of these rows that may have changed since they were read. */
+  async freshen(rows: TreeRow[]): Promise<void> {
+    const spans = new Map<string, [from: number, to: number]>();
+    for (const row of rows) {
+      const at = row.kind === "task" ? row.at : 0;
+      const list = row.kind === "task" ? (row.parent ?? MATCHES) : row.kind === "none" ? row.list : null;
+      if (list === null || !this.#isStale(row, list)) continue;
+      const [from, to] = spans.get(list) ?? [at, at];
+      spans.set(list, [Math.min(from, at), Math.max(to, at)]);
+    }
+    await Promise.all([...spans].map(([list, [from, to]]) => this.#refresh(list, from, to)));
+  }
+
+  #isStale(row: TreeRow, list: string): boolean {
+    const children = this.#lists.get(list);
+    if (!children || children.loading) return false;
+    const grew = !children.more && children.tail < this.#epoch;
+    if (row.kind !== "task") return grew;
+    const last = row.at === children.jobs.length - 1;
+    return (
+      (last && grew) || (!ENDED.includes(row.job.status) && (this.#read.get(row.key) ?? 0) < this.#epoch)
+    );
+  }
+
+  /** Rows are in the order of ids and none ever goes, so that they keep their places. */
+  async #refresh(list: string, from: number, to: number): Promise<void> {
+    if (this.#refreshing.has(list)) {
+      this.#refreshing.set(list, [from, to]);
       return;
     }
-    const start = Math.max(0, from);
-    const limit = Math.min(1000, Math.max(PAGE, to - start + 1));
-    await this.#read(list, known.jobs[start - 1]?.id ?? null, limit, (now, page) => {
-      const jobs = [...now.jobs];
-      jobs.splice(start, page.jobs.length, ...page.jobs);
-      const reachesEnd = start + page.jobs.length >= now.jobs.length;
-      return { ...now, jobs, more: reachesEnd ? page.more : now.more };
-    });
+    this.#refreshing.set(list, null);
+    const known = this.#lists.get(list)?.jobs ?? [];
+    if (list === MATCHES) {
+      // What matched may not match any more: the beginning is read anew.
+      await this.#ask(list, null, Math.min(1000, Math.max(PAGE, to + 1)), (now, page) => {
+        const cut = now.jobs.findIndex((job) => job.id === page.jobs.at(-1)?.id);
+        const rest = cut < 0 || !page.more ? [] : now.jobs.slice(cut + 1);
+        return { ...now, jobs: [...page.jobs, ...rest], more: rest.length > 0 ? now.more : page.more };
+      });
+    } else {
+      const limit = Math.min(1000, Math.max(PAGE, to - from + 1));
+      await this.#ask(list, known[from - 1]?.id ?? null, limit, (now, page) => {
+        const jobs = [...now.jobs];
+        jobs.splice(from, page.jobs.length, ...page.jobs);
+        return { ...now, jobs, more: from + page.jobs.length >= now.jobs.length ? page.more : now.more };
+      });
+    }
+    const next = this.#refreshing.get(list);
+    this.#refreshing.delete(list);
+    if (next) await this.#refresh(list, ...next);
   }
 
   /** The rows to draw. */
@@ -155,13 +203,14 @@ export class TreeModel {
       rows.push({ kind: "none", key: `${list}0`, level, list });
   }
 
-  async #read(
+  async #ask(
     list: string,
     after: string | null,
     limit: number,
     merge: (now: Children, page: { jobs: JobNode[]; more: boolean }) => Children,
   ): Promise<void> {
     const filter = this.#filter;
+    const epoch = this.#epoch;
     const query =
       list === MATCHES
         ? { parent: null, statuses: filter.statuses, text: filter.text, after, limit }
@@ -171,8 +220,18 @@ export class TreeModel {
       if (list === MATCHES && filter !== this.#filter) return;
       const now = this.#lists.get(list);
       if (now) {
-        this.#lists.set(list, { ...merge(now, page), loading: false, error: null });
-        this.#remember(list, page.jobs);
+        const merged = merge(now, page);
+        this.#lists.set(list, {
+          ...merged,
+          loading: false,
+          error: null,
+          tail: page.more ? merged.tail : epoch,
+        });
+        for (const job of page.jobs) {
+          this.#jobs.set(job.id, job);
+          this.#read.set(job.id, epoch);
+        }
+        this.#unfold(list, page.jobs);
       }
     } catch (thrown) {
       if (list === MATCHES && filter !== this.#filter) return;
@@ -182,9 +241,8 @@ export class TreeModel {
     this.#changed();
   }
 
-  #remember(list: string, jobs: JobNode[]): void {
-    for (const job of jobs) this.#jobs.set(job.id, job);
-    // A step's only task, such as a folder, is opened once by itself.
+  /** A step's only task, such as a folder, is opened once by itself. */
+  #unfold(list: string, jobs: JobNode[]): void {
     const [only] = this.#lists.get(list)?.jobs ?? [];
     if (list === MATCHES || !only || jobs.length !== 1 || only.children === 0 || this.#unfolded.has(only.id))
       return;

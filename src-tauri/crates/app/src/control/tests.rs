@@ -22,7 +22,7 @@ async fn to_the_end(mut follow: Follow) -> (usize, Result<RunView, ApiError>) {
                 assert_eq!(event.run_id(), follow.run());
                 events += 1;
             }
-            Ok(Followed::Ended(view)) => return (events, Ok(*view)),
+            Ok(Followed::Ended(view)) => return (events, Ok(view)),
             Err(error) => return (events, Err(error)),
         }
     }
@@ -40,7 +40,10 @@ async fn a_run_is_handed_over_and_followed_to_its_end() {
     let ended = ended.expect("ended").summary;
     assert_eq!((ended.status, ended.documents.created), (RunStatus::Completed, 2));
     assert!(events > 0, "its events were told");
-    assert_eq!(window.get_run(run).await.expect("it is the window's run").summary.status, RunStatus::Completed);
+    assert_eq!(
+        window.get_run(run).await.expect("it is the window's run").summary.status,
+        RunStatus::Completed
+    );
 
     let again = remote.run(bench.wish("one")).await.expect("accepted");
     assert_eq!(again.run(), run, "the same request is the same run");
@@ -173,7 +176,9 @@ async fn a_data_folder_with_a_very_long_path_works_too() {
     std::fs::create_dir_all(&deep).expect("created");
     let options = AppOptions { data_dir: deep.clone(), role: Role::Engine };
     let window = App::open(options).await.expect("opened");
-    let EngineAt::There(remote) = EngineAt::open(&deep).await.expect("found") else { panic!("the lock was free") };
+    let EngineAt::There(remote) = EngineAt::open(&deep).await.expect("found") else {
+        panic!("the lock was free")
+    };
     remote.ping().await.expect("it answers");
     window.close().await;
 }

@@ -19,10 +19,57 @@ use super::is_deceptive;
 
 /// The elements that may stand in the result.
 pub(super) const ELEMENTS: [&str; 51] = [
-    "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "details", "dfn",
-    "div", "dl", "dt", "em", "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i",
-    "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "strike", "strong",
-    "sub", "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "var",
+    "a",
+    "abbr",
+    "b",
+    "blockquote",
+    "br",
+    "caption",
+    "cite",
+    "code",
+    "dd",
+    "del",
+    "details",
+    "dfn",
+    "div",
+    "dl",
+    "dt",
+    "em",
+    "figcaption",
+    "figure",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "i",
+    "ins",
+    "kbd",
+    "li",
+    "mark",
+    "ol",
+    "p",
+    "pre",
+    "q",
+    "s",
+    "samp",
+    "small",
+    "strike",
+    "strong",
+    "sub",
+    "summary",
+    "sup",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "ul",
+    "var",
 ];
 /// Elements whose content is not text for people.
 const WITHOUT_CONTENT: [&str; 8] =
@@ -51,7 +98,9 @@ struct Output {
 impl Flattener {
     /// An empty result that is full at `max` bytes.
     pub(super) const fn new(max: usize) -> Self {
-        Self { out: RefCell::new(Output { html: String::new(), open: Vec::new(), skip: None, max }) }
+        Self {
+            out: RefCell::new(Output { html: String::new(), open: Vec::new(), skip: None, max }),
+        }
     }
 
     /// Adds one piece.
@@ -158,7 +207,8 @@ impl Output {
             "a" => match value(&tag.attrs, "href").and_then(web_address) {
                 Some(href) => {
                     let title = value(&tag.attrs, "title").filter(|title| !title.is_empty());
-                    let title = title.map(|title| ("title", title.chars().take(MAX_TITLE).collect()));
+                    let title =
+                        title.map(|title| ("title", title.chars().take(MAX_TITLE).collect()));
                     std::iter::once(("href", href)).chain(title).collect()
                 }
                 None => return,
@@ -232,8 +282,29 @@ fn ends_before(open: &str, next: &str) -> bool {
     match open {
         "p" => matches!(
             next,
-            "blockquote" | "details" | "div" | "dl" | "figure" | "h1" | "h2" | "h3" | "h4" | "h5"
-                | "h6" | "hr" | "li" | "ol" | "p" | "pre" | "table" | "ul" | "dd" | "dt" | "td" | "th" | "tr"
+            "blockquote"
+                | "details"
+                | "div"
+                | "dl"
+                | "figure"
+                | "h1"
+                | "h2"
+                | "h3"
+                | "h4"
+                | "h5"
+                | "h6"
+                | "hr"
+                | "li"
+                | "ol"
+                | "p"
+                | "pre"
+                | "table"
+                | "ul"
+                | "dd"
+                | "dt"
+                | "td"
+                | "th"
+                | "tr"
         ),
         "li" => next == "li",
         "dt" | "dd" => matches!(next, "dt" | "dd"),

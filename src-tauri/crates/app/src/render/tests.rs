@@ -2,7 +2,9 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::{
-    MAX_HTML, MAX_MARKDOWN, flatten::{ELEMENTS, MAX_DEPTH}, render, visible,
+    MAX_HTML, MAX_MARKDOWN,
+    flatten::{ELEMENTS, MAX_DEPTH},
+    render, visible,
 };
 
 #[derive(Deserialize)]
@@ -83,8 +85,8 @@ fn check_attributes(element: &str, mut rest: &str) -> Result<(), String> {
 
 #[test]
 fn no_attack_of_the_corpus_gets_through() {
-    let corpus: Corpus =
-        toml::from_str(include_str!("../../../../../tests/attacks/render.toml")).expect("the corpus parses");
+    let corpus: Corpus = toml::from_str(include_str!("../../../../../tests/attacks/render.toml"))
+        .expect("the corpus parses");
     assert!(corpus.row.len() > 80, "the corpus has {} rows", corpus.row.len());
     let mut faults = Vec::new();
     for row in corpus.row {
@@ -100,7 +102,8 @@ fn no_attack_of_the_corpus_gets_through() {
             fault(format!("no {wanted:?}"));
         }
         let lower = html.to_lowercase();
-        for unwanted in row.lacks.iter().filter(|unwanted| lower.contains(&unwanted.to_lowercase())) {
+        for unwanted in row.lacks.iter().filter(|unwanted| lower.contains(&unwanted.to_lowercase()))
+        {
             fault(format!("{unwanted:?}"));
         }
     }
@@ -121,17 +124,86 @@ proptest! {
 /// Pieces that mean something to one of the three readers.
 fn fragment() -> impl Strategy<Value = String> {
     let known = prop::sample::select(vec![
-        "<script>", "</script>", "<style>", "<svg>", "<math>", "<mtext>", "<annotation-xml encoding=\"text/html\">",
-        "<foreignObject>", "<img src=x onerror=alert(1)>", "<a href=\"javascript:alert(1)\">", "</a>",
-        "<a href='https://a.example/'>", "[x](javascript:alert(1))", "[x](<data:text/html,x>)",
-        "![alt](https://a.example/i.png)", "![\" onerror=\"alert(1)](x)", "<table>", "<tr>", "<td align=left>",
-        "<p>", "</p>", "<div>", "</div>", "<b a=1>", "<b>", "</b>", "<li>", "<ol start=-1>", "<input type=checkbox>",
-        "<details open ontoggle=alert(1)>", "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "<!DOCTYPE html>",
-        "<plaintext>", "<textarea>", "</textarea>", "<title>", "</title>", "<noscript>", "<template>", "<select>",
-        "<form id=x>", "<base href=//evil>", "<iframe srcdoc='<script>'>", "<object data=x>", "<h1 id=__TAURI__>",
-        "&lt;", "&#x6a;avascript:", "&Tab;", "\u{202e}", "\u{200b}", "\u{e0041}", "\0", "\n", "\n\n", "> ", "- ", "1. ",
-        "    ", "```", "```rust\" onclick=\"x\n", "`", "|a|b|\n|:-|-:|\n|c|d|\n", "*", "**", "~~", "\\", "<", ">", "\"", "'",
-        "- [x] done\n", "https://a.example", "<https://a.example/?a=1&b=2>", "[r]: javascript:x\n", "[r]",
+        "<script>",
+        "</script>",
+        "<style>",
+        "<svg>",
+        "<math>",
+        "<mtext>",
+        "<annotation-xml encoding=\"text/html\">",
+        "<foreignObject>",
+        "<img src=x onerror=alert(1)>",
+        "<a href=\"javascript:alert(1)\">",
+        "</a>",
+        "<a href='https://a.example/'>",
+        "[x](javascript:alert(1))",
+        "[x](<data:text/html,x>)",
+        "![alt](https://a.example/i.png)",
+        "![\" onerror=\"alert(1)](x)",
+        "<table>",
+        "<tr>",
+        "<td align=left>",
+        "<p>",
+        "</p>",
+        "<div>",
+        "</div>",
+        "<b a=1>",
+        "<b>",
+        "</b>",
+        "<li>",
+        "<ol start=-1>",
+        "<input type=checkbox>",
+        "<details open ontoggle=alert(1)>",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?",
+        "?>",
+        "<!DOCTYPE html>",
+        "<plaintext>",
+        "<textarea>",
+        "</textarea>",
+        "<title>",
+        "</title>",
+        "<noscript>",
+        "<template>",
+        "<select>",
+        "<form id=x>",
+        "<base href=//evil>",
+        "<iframe srcdoc='<script>'>",
+        "<object data=x>",
+        "<h1 id=__TAURI__>",
+        "&lt;",
+        "&#x6a;avascript:",
+        "&Tab;",
+        "\u{202e}",
+        "\u{200b}",
+        "\u{e0041}",
+        "\0",
+        "\n",
+        "\n\n",
+        "> ",
+        "- ",
+        "1. ",
+        "    ",
+        "```",
+        "```rust\" onclick=\"x\n",
+        "`",
+        "|a|b|\n|:-|-:|\n|c|d|\n",
+        "*",
+        "**",
+        "~~",
+        "\\",
+        "<",
+        ">",
+        "\"",
+        "'",
+        "- [x] done\n",
+        "https://a.example",
+        "<https://a.example/?a=1&b=2>",
+        "[r]: javascript:x\n",
+        "[r]",
     ])
     .prop_map(str::to_owned);
     prop_oneof![4 => known, 1 => "[ -~]{0,12}", 1 => any::<String>()]
@@ -157,7 +229,12 @@ fn deep_nesting_costs_no_more_than_its_length() {
         let html = render(&bomb).html;
         let name: String = bomb.chars().take(20).collect();
         assert_eq!(check_closed(&html), Ok(()), "{name}");
-        assert!(html.len() < 40 * bomb.len() + 1000, "{name}: {} became {}", bomb.len(), html.len());
+        assert!(
+            html.len() < 40 * bomb.len() + 1000,
+            "{name}: {} became {}",
+            bomb.len(),
+            html.len()
+        );
         // Quadratic work on these takes minutes in a debug build; linear work well under a second.
         assert!(start.elapsed().as_secs() < 20, "{name} took {:?}", start.elapsed());
     }
@@ -169,12 +246,19 @@ fn a_very_long_text_is_cut_between_blocks() {
     let long = paragraph.repeat(MAX_MARKDOWN / paragraph.len() + 100);
     let rendered = render(&long);
     assert!(rendered.truncated);
-    assert!(rendered.html.ends_with("<p>Some words that fill a line.</p>\n"), "a block was cut in two");
+    assert!(
+        rendered.html.ends_with("<p>Some words that fill a line.</p>\n"),
+        "a block was cut in two"
+    );
 
     let short = render(paragraph);
-    assert_eq!((short.html.as_str(), short.truncated), ("<p>Some words that fill a line.</p>\n", false));
+    assert_eq!(
+        (short.html.as_str(), short.truncated),
+        ("<p>Some words that fill a line.</p>\n", false)
+    );
 
-    let growing = format!("|{}\n|{}\n{}", "a|".repeat(1000), "-|".repeat(1000), "|\n".repeat(20_000));
+    let growing =
+        format!("|{}\n|{}\n{}", "a|".repeat(1000), "-|".repeat(1000), "|\n".repeat(20_000));
     assert!(render(&growing).html.len() < 2 * MAX_HTML);
 }
 

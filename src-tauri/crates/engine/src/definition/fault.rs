@@ -60,6 +60,8 @@ pub(super) struct Faults {
     /// The step that is looked at.
     step: Option<String>,
     cut: bool,
+    /// How many patterns were looked at.
+    patterns: usize,
 }
 
 impl Faults {
@@ -81,6 +83,12 @@ impl Faults {
     /// Whether more would not be kept. Ask before computing an expensive suggestion.
     pub(super) fn full(&self) -> bool {
         self.list.len() >= LIMITS.problems
+    }
+
+    /// Counts a pattern that is to be compiled; gives how many that makes.
+    pub(super) fn count_pattern(&mut self) -> usize {
+        self.patterns += 1;
+        self.patterns
     }
 
     /// How many errors there were so far.

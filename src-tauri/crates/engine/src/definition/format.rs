@@ -115,7 +115,12 @@ fn uri(text: &str) -> Result<(), Misfit> {
         return Err(bad("is longer than 2048 bytes.".to_owned()));
     }
     let url = Url::parse(text).map_err(|error| {
-        let fault = bad(format!("is not a web address: {error}."));
+        let fault = bad(match error {
+            url::ParseError::RelativeUrlWithoutBase => {
+                "must be a web address that starts with http:// or https://.".to_owned()
+            }
+            error => format!("is not a web address: {error}."),
+        });
         if text.contains('.') && !text.contains("://") && !text.contains(char::is_whitespace) {
             return fault.fix(format!("Write `https://{}`.", quote(text)));
         }
@@ -248,7 +253,7 @@ fn schedule(text: &str) -> Result<(), Misfit> {
         return Ok(());
     }
     cron::check(text).map_err(|reason| {
-        misfit("bad_cron", format!("is not a schedule. {reason}"))
+        misfit("bad_cron", format!("cannot be used. {reason}"))
             .fix("Write for example `0 7 * * *` for every day at 7:00.")
     })
 }

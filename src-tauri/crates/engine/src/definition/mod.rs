@@ -4,8 +4,8 @@
 //! [`Definition::bind`] puts the values of one run into it. Nothing here has side effects or
 //! evaluates anything, and everything has a limit ([`LIMITS`]).
 //!
-//! The way through the files: `source` reads text into a tree that knows its places, `shape` makes
-//! a definition of it, `schema` and `format` check configurations, `placeholder` and `bind` fill
+//! The way through the files: `source` reads text into a tree that knows its places, `shape`
+//! and `steps` make a definition of it, `schema` and `format` check configurations, `placeholder` and `bind` fill
 //! in values.
 
 mod bind;
@@ -49,7 +49,7 @@ pub struct Limits {
     pub items: usize,
     /// Problems that are reported.
     pub problems: usize,
-    /// Regular expressions and file patterns of one step.
+    /// Regular expressions and file patterns of one definition: compiling them takes the most time.
     pub patterns: usize,
     /// Characters of one pattern.
     pub pattern_chars: usize,
@@ -67,7 +67,7 @@ pub const LIMITS: Limits = Limits {
     string_bytes: 64 * 1024,
     items: 10_000,
     problems: 200,
-    patterns: 100,
+    patterns: 200,
     pattern_chars: 500,
     pattern_bytes: 1024 * 1024,
     output_bytes: 1024 * 1024,

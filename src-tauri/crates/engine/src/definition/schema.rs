@@ -157,12 +157,13 @@ impl Schema {
                 Kind::Required { .. }
                     | Kind::AdditionalProperties { .. }
                     | Kind::UnevaluatedProperties { .. }
+                    | Kind::FalseSchema
             );
             if about_entries || told.insert(error.instance_path().as_str().to_owned()) {
                 self.explain(error, subject, faults);
             }
         }
-        let mut formats = Formats { subject, faults, told, patterns: 0 };
+        let mut formats = Formats { subject, faults, told };
         formats.walk(self.view(), subject.value, &mut String::new());
     }
 
@@ -180,6 +181,15 @@ impl Schema {
                         return;
                     }
                     faults.add(unknown_field(key, pointer, view, subject));
+                }
+            }
+            // A table without any fields says it like this.
+            Kind::FalseSchema if !subject.node.follow(pointer).fields().is_empty() => {
+                for field in subject.node.follow(pointer).fields() {
+                    if faults.full() {
+                        return;
+                    }
+                    faults.add(unknown_field(&field.key, pointer, view, subject));
                 }
             }
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => {
@@ -247,8 +257,7 @@ fn sentence(kind: &Kind, value: &Value, pointer: &str, subject: &Subject<'_>) ->
         Kind::Type { kind } => wrong_type(&type_list(kind), value, pointer, subject),
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            fault("missing_field", format!("needs `{name}`."))
-                .fix(format!("Add a line `{name} = …`."))
+            fault("missing_field", format!("needs `{name}`.")).fix(format!("Add `{name}`."))
         }
         Kind::Minimum { limit } => {
             fault("out_of_range", format!("must be at least {limit}, not {shown}."))
@@ -329,8 +338,9 @@ fn wrong_type(types: &[JsonType], value: &Value, pointer: &str, subject: &Subjec
         {
             Some(format!("Write {text} without quotes."))
         }
-        Value::Array(_) | Value::Object(_) | Value::Null => None,
-        _ if has(JsonType::Array) => Some(format!("Write a list: [{}].", show(value))),
+        Value::String(_) if has(JsonType::Array) => {
+            Some(format!("Write a list: [{}].", show(value)))
+        }
         Value::Number(_) | Value::Bool(_) if has(JsonType::String) => {
             Some(format!("Put it between quotes: \"{value}\"."))
         }
@@ -363,8 +373,6 @@ struct Formats<'a, 'f> {
     faults: &'f mut Faults,
     /// Places of which something was said already.
     told: HashSet<String>,
-    /// How many patterns were compiled.
-    patterns: usize,
 }
 
 impl Formats<'_, '_> {
@@ -402,17 +410,15 @@ impl Formats<'_, '_> {
             return;
         }
         if matches!(name, "regex" | "glob") {
-            self.patterns += 1;
-            if self.patterns > LIMITS.patterns {
-                // Said once; compiling more would take too long.
-                if self.patterns == LIMITS.patterns + 1 {
-                    let list = pointer.rsplit_once('/').map_or(pointer, |(list, _)| list);
-                    let message = format!(
-                        "has too many patterns: {} in a step are allowed.",
-                        LIMITS.patterns
-                    );
-                    self.faults.add(self.subject.fault(list, "too_many", &message));
-                }
+            let count = self.faults.count_pattern();
+            if count == LIMITS.patterns + 1 {
+                let message = format!(
+                    "goes beyond the {} patterns that a definition can have.",
+                    LIMITS.patterns
+                );
+                self.faults.add(self.subject.fault(pointer, "too_many", &message));
+            }
+            if count > LIMITS.patterns {
                 return;
             }
         }

@@ -216,18 +216,19 @@ fn read_toml(text: &Text, faults: &mut Faults) -> (Node, bool) {
         // The tree has gaps; it is only good for the header.
         return (convert(&mut Faults::default()), false);
     }
-    let mut header: Option<Span> = None;
+    // Where the table ends whose header was the last to be told of.
+    let mut told_until = 0;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         // In a table that is there twice every key may be, too; that is one mistake.
-        let same_table = header.as_ref().is_some_and(|header| {
-            text.source.get(header.end..span.start).is_some_and(|between| !between.contains("\n["))
-        });
-        if same_table {
+        if span.start < told_until {
             continue;
         }
+        if text.line_at(span.start).starts_with('[') {
+            let rest = text.source.get(span.end..).unwrap_or_default();
+            told_until = rest.find("\n[").map_or(text.source.len(), |at| span.end + at);
+        }
         let key = text.source.get(span.clone()).map(quote).unwrap_or_default();
-        header = text.line_at(span.start).starts_with('[').then(|| span.clone());
         faults.add(
             Fault::new(&span, "duplicate_key", format!("`{key}` is defined twice."))
                 .fix("Keep one of the two."),

@@ -254,7 +254,7 @@ impl Reader<'_> {
         if common.get("type").is_none() {
             let typo = suggest("type", own.fields().iter().map(|field| field.key.as_str()));
             let fix = typo.map_or_else(
-                || "Add a line `type = …`, for example `type = \"local_dir\"`.".to_owned(),
+                || "Add a `type`, for example `type = \"local_dir\"`.".to_owned(),
                 |typo| format!("Did you mean `type` in place of `{}`?", quote(typo)),
             );
             self.faults.add(

@@ -59,6 +59,11 @@ struct LocalDir {
     share: Option<f64>,
 }
 
+/// Takes no settings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Reindex {}
+
 struct Manager<C>(&'static str, &'static [&'static str], std::marker::PhantomData<C>);
 
 impl<C: JsonSchema + Send + Sync + 'static> StepManager for Manager<C> {
@@ -105,6 +110,7 @@ impl<C: JsonSchema + Send + Sync + 'static> StepManager for Manager<C> {
 fn registry() -> Registry {
     Registry::default()
         .with_manager(Manager::<Crawl>("crawl", &["crawler"], std::marker::PhantomData))
+        .with_manager(Manager::<Reindex>("reindex", &[], std::marker::PhantomData))
         .with_manager(Manager::<LocalDir>("local_dir", &[], std::marker::PhantomData))
 }
 

@@ -155,10 +155,10 @@ impl Visitor {
         }
         match self.client.robots(url).await {
             Ok(rules) => Ok(Some(rules)),
-            Err(error @ NetError::Robots { wait_ms: Some(ms), .. }) => Err(TaskError {
-                retry: Retry::PauseLane { ms: spread(ms, visit.attempt) },
-                ..failed(&error)
-            }),
+            Err(ref error @ NetError::Robots { wait_ms, .. }) => {
+                let ms = wait_ms.saturating_mul(visit.attempt.max(1).into());
+                Err(TaskError { retry: Retry::PauseLane { ms }, ..failed(error) })
+            }
             Err(error) => Err(failed(&error)),
         }
     }
@@ -244,6 +244,7 @@ impl Visitor {
         }
         let canonical =
             content.canonical.as_ref().filter(|canonical| self.is_same_page(canonical, address));
+        let identity = normalise(canonical.unwrap_or(address)).to_string();
         let mut metadata = content.metadata;
         let mut add = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
@@ -253,11 +254,11 @@ impl Visitor {
         add("format", Some(format.name()));
         add("content_type", response.content_type.as_deref());
         add("charset", content.charset);
-        add("redirected_from", response.redirects.first().map(Url::as_str));
         visited.outcome.documents.push(NewDocument {
             source_type: "web".to_owned(),
-            source_id: normalise(canonical.unwrap_or(address)).into(),
-            url: Some(address.to_string()),
+            source_id: identity.clone(),
+            // Not the address that led here: the document must not depend on which link came first.
+            url: Some(identity),
             title: content.title,
             markdown: content.markdown,
             metadata,
@@ -380,11 +381,6 @@ fn growing_pause(attempt: u32) -> u64 {
         .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
         .min(LONGEST_WAIT);
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A pause grows with each attempt that met it.
-fn spread(ms: u64, attempt: u32) -> u64 {
-    ms.saturating_mul(u64::from(attempt.max(1)))
 }
 
 fn failed(error: &NetError) -> TaskError {

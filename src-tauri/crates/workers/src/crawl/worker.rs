@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use quaero_contract::JobId;
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
-use quaero_net::{AddressPolicy, Client, Limits};
+use quaero_net::{Client, Limits};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -62,15 +62,11 @@ impl CrawlWorker {
             remember(&self.frontiers, job.step_id, || Ok(Arc::new(Frontier::new(job.config()?)?)))?;
         let mut hosts = frontier.config.allow_hosts.clone();
         hosts.sort_unstable();
-        let client = remember(&self.clients, hosts, || client(frontier.policy.clone()))?;
+        let client = remember(&self.clients, hosts, || {
+            Ok(Client::new(frontier.policy.clone(), Limits::default()))
+        })?;
         Ok(Visitor { frontier, client, pdf: self.pdf.clone(), parsers: self.parsers() })
     }
-}
-
-/// A client for crawls under a policy.
-pub(super) fn client(policy: AddressPolicy) -> Result<Client, TaskError> {
-    Client::new(policy, Limits::default())
-        .map_err(|error| TaskError::permanent(error.code(), error.to_string()))
 }
 
 /// The known value, or a new one.

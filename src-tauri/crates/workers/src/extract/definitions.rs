@@ -192,7 +192,7 @@ mod tests {
                 "<ul><li><p><strong>-a</strong></p><p><strong>--all</strong></p><div>A<br>B</div></li></ul>",
             ),
             ("<dt>a</dt><dd>A</dd>", "<p><strong>a</strong></p><div>A</div>"),
-            ("<dl></dl></dl><dtx>", "<dl></dl></dl><dtx>"),
+            ("<dl></dl></dl><dtx><dd", "<ul></ul><dtx><dd"),
         ] {
             assert_eq!(to_lists(given), expected, "{given}");
         }

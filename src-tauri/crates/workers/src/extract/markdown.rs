@@ -191,7 +191,10 @@ fn needs_escape(line: &str, at: usize) -> bool {
         b'_' => !(word(before.chars().next_back()) && word(after.chars().next())),
         b'!' => after.starts_with('['),
         b'&' => after.chars().take(32).any(|c| c == ';'),
-        b'*' | b'[' | b']' | b'`' | b'<' | b'\\' | b'|' => true,
+        b'<' => {
+            after.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
+        }
+        b'*' | b'[' | b']' | b'`' | b'\\' | b'|' => true,
         _ => false,
     }
 }

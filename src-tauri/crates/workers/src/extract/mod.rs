@@ -157,9 +157,12 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
     };
     let base = scan.base.as_ref().unwrap_or(url);
     let convert = |html: &str| {
-        guarded(|| markdown::from_html(html, base, &scan.images, options))
-            .flatten()
-            .filter(|markdown| markdown.len() <= MAX_MARKDOWN)
+        let markdown =
+            guarded(|| markdown::from_html(html, base, &scan.images, options)).flatten()?;
+        // Cells that claim to span a thousand others become more, deep nesting nothing.
+        let plausible =
+            markdown.len() <= MAX_MARKDOWN && (!markdown.is_empty() || scan.visible == 0);
+        plausible.then_some(markdown)
     };
     let plain = || text::paragraphs(&text::without_tags(&scan.html));
     let mut markdown = if scan.elements > TREE_ELEMENTS {
@@ -212,7 +215,7 @@ const FINDER_BYTES: usize = 4 * 1024 * 1024;
 const FINDER_TEXT: usize = 1024 * 1024;
 /// Elements beyond which only the text of a page is taken.
 const TREE_ELEMENTS: usize = 400_000;
-/// Bytes of Markdown of one page. A few cells that claim to span a thousand others can make more.
+/// Bytes of Markdown of one page.
 const MAX_MARKDOWN: usize = 16 * 1024 * 1024;
 /// Bytes of text that are an answer whatever the rest of the page holds.
 const ENOUGH: usize = 250;

@@ -7,7 +7,7 @@
 use std::{
     io::{Read, Write},
     panic::catch_unwind,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{ExitCode, Stdio},
     time::Duration,
 };
@@ -79,9 +79,7 @@ impl PdfExtractor {
         }
         match self {
             Self::ChildProcess { program, args } => {
-                tokio::time::timeout(TIME_LIMIT, in_child(program, args, bytes))
-                    .await
-                    .map_err(|_| ExtractError::Limit(format!("{} seconds", TIME_LIMIT.as_secs())))?
+                in_child(program, args, bytes, TIME_LIMIT).await
             }
             Self::InProcess => tokio::task::spawn_blocking(move || pdf_bytes_to_text(&bytes))
                 .await
@@ -91,7 +89,19 @@ impl PdfExtractor {
 }
 
 async fn in_child(
-    program: &PathBuf,
+    program: &Path,
+    args: &[String],
+    bytes: Vec<u8>,
+    limit: Duration,
+) -> Result<PdfText, ExtractError> {
+    // Dropping the child ends it.
+    tokio::time::timeout(limit, ask_child(program, args, bytes)).await.unwrap_or_else(|_| {
+        Err(ExtractError::Limit(format!("it took longer than {} seconds", limit.as_secs())))
+    })
+}
+
+async fn ask_child(
+    program: &Path,
     args: &[String],
     bytes: Vec<u8>,
 ) -> Result<PdfText, ExtractError> {
@@ -116,9 +126,16 @@ async fn in_child(
     };
     let mut answer = Vec::new();
     let mut limited = stdout.take(MAX_OUTPUT + 1);
-    let ((), read) = tokio::join!(write, limited.read_to_end(&mut answer));
-    read.map_err(unavailable)?;
+    let read = limited.read_to_end(&mut answer);
+    tokio::pin!(read);
+    // A reader may answer without having read everything.
+    tokio::select! {
+        read = &mut read => read,
+        () = write => read.await,
+    }
+    .map_err(unavailable)?;
     if answer.len() as u64 > MAX_OUTPUT {
+        // Dropped here, the child ends; it would wait for somebody to read on.
         return Err(ExtractError::Limit(format!(
             "more than {} MB of text",
             MAX_OUTPUT / 1024 / 1024
@@ -192,11 +209,13 @@ pub fn pdf_bytes_to_text(bytes: &[u8]) -> Result<PdfText, ExtractError> {
     catch_unwind(move || {
         let document = pdf_extract::Document::load_mem(&owned)
             .map_err(|e| ExtractError::Damaged(e.to_string()))?;
-        if document.is_encrypted() {
-            return Err(ExtractError::Damaged("it is protected by a password".to_owned()));
-        }
         let pages = pdf_extract::extract_text_from_mem_by_pages(&owned)
             .map_err(|error| ExtractError::Damaged(error.to_string()))?;
+        if pages.is_empty() {
+            return Err(ExtractError::Damaged(
+                "it has no pages, or is protected by a password".to_owned(),
+            ));
+        }
         Ok(PdfText {
             title: clean::line(&info(&document, b"Title")),
             author: clean::line(&info(&document, b"Author")),
@@ -215,4 +234,138 @@ fn info(document: &pdf_extract::Document, key: &[u8]) -> String {
         pdf_extract::decode_text_string(value).ok()
     };
     value().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A PDF of these objects, numbered from 1; the first is the catalog.
+    fn pdf(objects: &[&str], trailer: &str) -> Vec<u8> {
+        let mut out = String::from("%PDF-1.4\n");
+        let mut offsets = Vec::new();
+        for (index, object) in objects.iter().enumerate() {
+            offsets.push(out.len());
+            out.push_str(&format!("{} 0 obj\n{object}\nendobj\n", index + 1));
+        }
+        let xref = out.len();
+        out.push_str(&format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1));
+        for offset in offsets {
+            out.push_str(&format!("{offset:010} 00000 n \n"));
+        }
+        let size = objects.len() + 1;
+        out.push_str(&format!(
+            "trailer\n<< /Size {size} /Root 1 0 R {trailer} >>\nstartxref\n{xref}\n%%EOF\n"
+        ));
+        out.into_bytes()
+    }
+
+    const CATALOG: &str = "<< /Type /Catalog /Pages 2 0 R >>";
+    const PAGES: &str = "<< /Type /Pages /Kids [3 0 R] /Count 1 >>";
+    const PAGE: &str = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R \
+        /Resources << /Font << /F1 5 0 R >> >> >>";
+    const FONT: &str =
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>";
+
+    fn one_page() -> Vec<u8> {
+        let text = "BT /F1 24 Tf 72 700 Td (The tide of # 3 turns) Tj ET";
+        let stream = format!("<< /Length {} >>\nstream\n{text}\nendstream", text.len());
+        let info = "<< /Title (Tides) /Author (Ines Moreau) >>";
+        pdf(&[CATALOG, PAGES, PAGE, &stream, FONT, info], "/Info 6 0 R")
+    }
+
+    /// The test program itself, as the product runs itself.
+    fn child() -> PdfExtractor {
+        let args =
+            ["--exact", "extract::pdf::tests::the_reader_itself", "--ignored", "--nocapture"];
+        PdfExtractor::ChildProcess {
+            program: std::env::current_exe().expect("a test runs in a program"),
+            args: args.map(str::to_owned).to_vec(),
+        }
+    }
+
+    #[test]
+    #[ignore = "is the child process of the other tests"]
+    fn the_reader_itself() {
+        let code = i32::from(pdf_child_main() != ExitCode::SUCCESS);
+        std::process::exit(code);
+    }
+
+    #[tokio::test]
+    async fn a_child_process_reads_what_is_read_in_process() {
+        for reader in [child(), PdfExtractor::InProcess] {
+            let text = reader.extract(one_page()).await.expect("it is a good file");
+            assert_eq!(
+                (text.title.as_str(), text.author.as_str()),
+                ("Tides", "Ines Moreau"),
+                "{reader:?}"
+            );
+            assert_eq!(text.pages.len(), 1);
+            assert_eq!(text.markdown(), "The tide of # 3 turns\n");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_file_fails_alone() {
+        let nested = "[".repeat(20_000) + &"]".repeat(20_000);
+        let good = one_page();
+        for (name, bytes) in [
+            ("nothing", Vec::new()),
+            ("not a PDF", b"<html>".to_vec()),
+            ("only the header", b"%PDF-1.7\n".to_vec()),
+            ("cut off", good[..good.len() / 2].to_vec()),
+            (
+                "encrypted",
+                pdf(
+                    &[CATALOG, PAGES, PAGE, FONT],
+                    "/Encrypt << /Filter /Standard /V 1 /R 2 /O (x) /U (x) /P 0 >>",
+                ),
+            ),
+        ] {
+            let error = child().extract(bytes).await.expect_err(name);
+            assert!(matches!(error.code(), "damaged" | "parser_limit"), "{name}: {error:?}");
+        }
+        let cycle = "<< /Type /Pages /Kids [2 0 R 2 0 R] /Count 9 >>";
+        for (name, bytes) in [
+            ("deep nesting", pdf(&[CATALOG, PAGES, PAGE, &nested, FONT], "")),
+            ("pages that contain themselves", pdf(&[CATALOG, cycle], "")),
+            ("a table that continues itself", pdf(&[CATALOG, PAGES, PAGE], "/Prev 9")),
+        ] {
+            // Whether there is text is a matter of taste; that there is an end is not.
+            if let Err(error) = child().extract(bytes).await {
+                assert!(matches!(error.code(), "damaged" | "parser_limit"), "{name}: {error:?}");
+            }
+        }
+        child().extract(good).await.expect("the next file is read");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_reader_that_hangs_dies_or_floods_is_a_limit() {
+        let shell = |script: &str| PdfExtractor::ChildProcess {
+            program: PathBuf::from("/bin/sh"),
+            args: vec!["-c".to_owned(), script.to_owned()],
+        };
+        for (name, script) in
+            [("dies", "kill -9 $$"), ("floods", "exec yes"), ("says nothing", "exit 0")]
+        {
+            let error = shell(script).extract(vec![0; 100_000]).await.expect_err(name);
+            assert_eq!(error.code(), "parser_limit", "{name}: {error}");
+        }
+        let sleep = ["-c".to_owned(), "exec sleep 1000".to_owned()];
+        let error =
+            in_child(Path::new("/bin/sh"), &sleep, Vec::new(), Duration::from_millis(50)).await;
+        assert_eq!(error.expect_err("hangs").code(), "parser_limit");
+    }
+
+    #[tokio::test]
+    async fn a_missing_reader_is_named() {
+        let missing = PdfExtractor::ChildProcess {
+            program: PathBuf::from("/no/such/reader"),
+            args: Vec::new(),
+        };
+        let error = missing.extract(Vec::new()).await.expect_err("it cannot be started");
+        assert_eq!(error.code(), "pdf_reader_unavailable");
+        assert!(error.to_string().contains("/no/such/reader"), "{error}");
+    }
 }

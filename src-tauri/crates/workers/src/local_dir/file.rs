@@ -30,15 +30,15 @@ impl FileWorker {
 }
 
 /// What was read.
-struct Source {
-    bytes: Vec<u8>,
+pub(super) struct Source {
+    pub(super) bytes: Vec<u8>,
     modified: Option<String>,
 }
 
 /// What became of it.
-struct Content {
-    title: String,
-    markdown: String,
+pub(super) struct Content {
+    pub(super) title: String,
+    pub(super) markdown: String,
     metadata: Map<String, Value>,
 }
 
@@ -138,7 +138,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The name decides, unless it says nothing; then the bytes do.
-fn format(name: &str, bytes: &[u8]) -> Option<Format> {
+pub(super) fn format(name: &str, bytes: &[u8]) -> Option<Format> {
     if bytes.starts_with(b"%PDF-") {
         return Some(Format::Pdf);
     }
@@ -151,7 +151,12 @@ fn format(name: &str, bytes: &[u8]) -> Option<Format> {
     }
 }
 
-fn content(bytes: &[u8], path: &Path, name: &str, format: Format) -> Result<Content, ExtractError> {
+pub(super) fn content(
+    bytes: &[u8],
+    path: &Path,
+    name: &str,
+    format: Format,
+) -> Result<Content, ExtractError> {
     let (text, _) = quaero_net::decode(bytes, None);
     if format != Format::Html {
         let file = extract::text(&text, name, format)?;
@@ -164,7 +169,7 @@ fn content(bytes: &[u8], path: &Path, name: &str, format: Format) -> Result<Cont
 }
 
 /// The bytes of a regular file below `root`, or None if there are more than `max`.
-fn read(root: &Path, path: &Path, max: u64) -> std::io::Result<Option<Source>> {
+pub(super) fn read(root: &Path, path: &Path, max: u64) -> std::io::Result<Option<Source>> {
     // A folder on the way may have become a link since the walk.
     let parent = path.parent().unwrap_or(root);
     if !super::dunce(parent)?.starts_with(root) {
@@ -202,7 +207,7 @@ fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 
-fn file_error(path: &str, error: &std::io::Error) -> TaskError {
+pub(super) fn file_error(path: &str, error: &std::io::Error) -> TaskError {
     match error.kind() {
         ErrorKind::NotFound => {
             TaskError::permanent("not_found", format!("{path} is no longer there."))

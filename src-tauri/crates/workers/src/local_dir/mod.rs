@@ -5,6 +5,8 @@
 //! that is not plugged in must not empty the store.
 
 mod file;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::{

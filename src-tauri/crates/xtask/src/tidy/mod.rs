@@ -32,7 +32,7 @@ fn sources(endings: &[&str]) -> Vec<Source> {
 }
 
 fn collect(dir: &Path, endings: &[&str], found: &mut Vec<Source>) {
-    const NOT_OURS: [&str; 5] = ["node_modules", "dist", "target", "gen", "data"];
+    const NOT_OURS: [&str; 6] = ["node_modules", "dist", "dist-fake", "target", "gen", "data"];
 
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let path: PathBuf = entry.path();

@@ -1,0 +1,169 @@
+//! Ending, interrupting and watching runs from other processes, and what is refused.
+
+use std::time::{Duration, Instant};
+
+use quaero_tests::{
+    data, folders,
+    program::{Process, Quaero},
+    site::{HostileSite, Site, StaticSite},
+};
+
+use super::{Place, completed_at_least, counts, index, run};
+
+/// How soon running work stops after a cancel.
+const CANCEL_TIME: Duration = Duration::from_secs(2);
+
+/// A run that never ends by itself, and its id.
+fn endless(place: &Place, quaero: &Quaero, site: &Site) -> (Process, String) {
+    let settings = "request_delay = \"0s\"\nconcurrency = 4\npage_timeout = \"10m\"";
+    let definition = place.crawl(site, &["/slow", "/silent", "/page/a"], settings);
+    let mut process = quaero.start(run(&definition));
+    let id = process.run_id();
+    process.wait_for("progress", |line| line["run"]["jobs"]["running"] == 2 && completed_at_least(line, 1));
+    (process, id)
+}
+
+#[test]
+fn a_run_is_cancelled_from_another_process() {
+    let place = Place::new();
+    let (quaero, site) = (place.quaero(), HostileSite::serve().expect("a port"));
+    let (process, id) = endless(&place, &quaero, &site);
+
+    let asked = Instant::now();
+    quaero.ask(["runs", "cancel", &id]).expect(0);
+    let answer = process.finish().expect(3);
+    assert!(asked.elapsed() < CANCEL_TIME, "{:?}", asked.elapsed());
+    let finished = answer.finished();
+    assert_eq!(finished["status"], "cancelled");
+    assert_eq!((&finished["jobs"]["completed"], &finished["jobs"]["cancelled"]), (&1.into(), &2.into()), "{finished}");
+    data::assert_whole(quaero.data_dir());
+
+    let again = quaero.ask(["runs", "cancel", &id]).expect(1);
+    assert!(again.stderr.contains("already ended"), "{again}");
+    quaero.ask(["runs", "resume", &id]).expect(1);
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_goes_on_where_it_was() {
+    let place = Place::new();
+    let (pages, quaero) = (place.folder("site"), place.quaero());
+    folders::web_site(&pages, 60).expect("a site");
+    let site = StaticSite::serve(&pages).expect("a port");
+    let definition = place.crawl(&site, &["/"], "request_delay = \"20ms\"\nconcurrency = 2");
+
+    let mut process = quaero.start(run(&definition));
+    let id = process.run_id();
+    process.wait_for("progress", |line| completed_at_least(line, 5));
+    process.interrupt();
+    let answer = process.finish().expect(130);
+    assert!(answer.stderr.contains(&format!("quaero runs resume {id}")), "it says how to go on: {answer}");
+    data::assert_consistent(quaero.data_dir());
+
+    let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
+    assert_eq!((&list[0]["id"], &list[0]["status"]), (&id.as_str().into(), &"interrupted".into()), "{list}");
+    let kept = data::sources(quaero.data_dir()).len();
+    assert!((5..60).contains(&kept), "{kept}");
+
+    let finished = quaero.ask(["runs", "resume", &id, "--json"]).expect(0).finished();
+    assert_eq!(counts(&finished), (60, 0, 0), "{finished}");
+    assert_eq!(data::sources(quaero.data_dir()).len(), 60);
+    let most = site.hits().into_iter().filter(|(path, _)| path != "/robots.txt").map(|(_, hits)| hits).sum::<usize>();
+    assert!(most <= 61 + 2, "only what was under way is fetched again: {most}");
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
+fn others_read_while_a_run_is_under_way_and_hand_over_their_own() {
+    let place = Place::new();
+    let (folder, quaero, site) = (place.folder("docs"), place.quaero(), HostileSite::serve().expect("a port"));
+    folders::plain(&folder, 20).expect("a folder");
+    let (process, id) = endless(&place, &quaero, &site);
+
+    let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
+    assert_eq!((&list[0]["id"], &list[0]["status"]), (&id.as_str().into(), &"running".into()), "{list}");
+    let documents = quaero.ask(["docs", "list", "--json"]).expect(0).json();
+    assert_eq!(documents.as_array().map(Vec::len), Some(1), "what is done can be read: {documents}");
+    quaero.ask(["doctor", "--json"]).expect(0);
+
+    // The first process does the work, the second one watches it.
+    let finished = quaero.ask(index(&folder)).expect(0).finished();
+    assert_eq!(counts(&finished), (20, 0, 0), "{finished}");
+    quaero.ask(["runs", "cancel", &id]).expect(0);
+    process.finish().expect(3);
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
+fn two_processes_on_one_folder_share_one_engine() {
+    let place = Place::new();
+    let (folder, quaero) = (place.folder("docs"), place.quaero());
+    folders::plain(&folder, 60).expect("a folder");
+    // Which of them has the engine is for the system to say.
+    let both: Vec<_> = (0..2).map(|_| quaero.start(index(&folder))).collect();
+    let all: Vec<_> = both.into_iter().map(|process| process.finish().expect(0).finished()).collect();
+    let ids: Vec<_> = all.iter().map(|finished| finished["run_id"].clone()).collect();
+    assert_ne!(ids[0], ids[1], "two wishes, two runs");
+    let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
+    let (created, updated): (u64, u64) =
+        all.iter().map(counts).fold((0, 0), |sum, (created, updated, _)| (sum.0 + created, sum.1 + updated));
+    assert_eq!((created, updated), (60, 0), "each file becomes a document once");
+    assert_eq!(data::sources(quaero.data_dir()).len(), 60);
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_2() {
+    let place = Place::new();
+    let quaero = place.quaero();
+    let folder = place.folder("docs");
+    folders::plain(&folder, 1).expect("a folder");
+    let set = format!("folder={}", folder.display());
+    let rows: [(&[&str], &str); 14] = [
+        (&["fly"], "unrecognized subcommand"),
+        (&["run"], "FILE|ID"),
+        (&["run", "nothing"], "nothing"),
+        (&["run", "missing.toml"], "missing.toml"),
+        (&["run", "index-folder"], "folder"),
+        (&["run", "index-folder", "--set", "folder"], "KEY=VALUE"),
+        (&["run", "index-folder", "--set", "fodler=/tmp"], "fodler"),
+        (&["run", "index-folder", "--set", &set, "--set", &set], "twice"),
+        (&["runs", "show", "99"], "99"),
+        (&["runs", "show", "x"], "x"),
+        (&["runs", "cancel", "99"], "no data"),
+        (&["docs", "show", "-1"], "-1"),
+        (&["docs", "search"], "QUERY"),
+        (&["docs", "list", "--limit", "0"], "limit"),
+    ];
+    for (args, word) in rows {
+        let answer = quaero.ask(args);
+        assert_eq!(answer.code(), Some(2), "{answer}");
+        assert!(answer.stderr.contains(word), "`{word}` is not said: {answer}");
+        assert_eq!(answer.lines, [""; 0], "an error is nothing for standard output: {answer}");
+    }
+    assert!(!quaero.data_dir().exists(), "refused wishes leave nothing behind");
+}
+
+#[test]
+fn a_definition_with_problems_is_refused_with_all_of_them() {
+    let place = Place::new();
+    let quaero = place.quaero();
+    let text = "id = \"x\"\nname = \"X\"\n[step.a]\ntype = \"crawl\"\nstart_urls = [\"http://127.0.0.1/\"]\nmax_page = 3\n\
+                [step.b]\ntype = \"flying\"\ndepends = \"nobody\"\n";
+    let file = place.file("bad.toml", text);
+    let good = place.file("good.toml", "id = \"y\"\nname = \"Y\"\n[step.a]\ntype = \"reindex\"\n");
+    let (file, good) = (file.to_string_lossy().into_owned(), good.to_string_lossy().into_owned());
+
+    let reports = quaero.ask(["validate", &file, &good, "--json"]).expect(2).json();
+    assert_eq!((&reports[0]["file"], &reports[1]["file"]), (&file.as_str().into(), &good.as_str().into()));
+    let mut codes: Vec<_> = reports[0]["problems"].as_array().expect("a list").iter().filter_map(|p| p["code"].as_str()).collect();
+    codes.sort_unstable();
+    assert_eq!(codes, ["address_refused", "unknown_dependency", "unknown_field", "unknown_type"]);
+    assert_eq!(reports[1]["problems"], serde_json::json!([]));
+    quaero.ask(["validate", &good, "--json"]).expect(0);
+
+    let answer = quaero.ask(["run", &file, "--json"]).expect(2);
+    assert!(answer.stderr.contains("max_pages"), "the fix is named: {answer}");
+    assert!(!quaero.data_dir().exists(), "validation leaves nothing behind");
+}

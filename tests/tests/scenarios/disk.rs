@@ -1,0 +1,108 @@
+//! Disks that are full or cannot be written. They are file systems of the test's own, which only
+//! the administrator may mount.
+
+#![cfg(target_os = "linux")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use quaero_tests::{data, folders};
+
+use super::{Place, completed_at_least, counts, index};
+
+/// A small file system in memory.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// None, with a note in the test's output, where mounting is not allowed.
+    fn mount(at: PathBuf, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        match mount(&["-t", "tmpfs", "-o", &options, "quaero-test"], &at) {
+            Ok(()) => Some(Self(at)),
+            Err(error) => {
+                println!("not tested: no file system can be mounted here ({error})");
+                None
+            }
+        }
+    }
+
+    fn change(&self, options: &str) {
+        mount(&["-o", &format!("remount,{options}")], &self.0).expect("it was mounted by us");
+    }
+
+    fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.0).expect("it is mounted");
+        disk.f_bavail * disk.f_frsize
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let done = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        if !done.is_ok_and(|status| status.success()) {
+            println!("{} could not be unmounted", self.0.display());
+        }
+    }
+}
+
+fn mount(args: &[&str], at: &Path) -> Result<(), String> {
+    let output = Command::new("mount").args(args).arg(at).output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+}
+
+#[test]
+fn a_full_disk_stops_nothing_for_good() {
+    let place = Place::new();
+    let folder = place.folder("docs");
+    let quaero = place.quaero();
+    let Some(disk) = Disk::mount(place.folder("data"), "3m") else { return };
+    // Text that is larger than the disk by far.
+    for number in 0..120 {
+        let text: String = (0..6_000).map(|line| format!("{} ", folders::word(number * 37 + line))).collect();
+        folders::write(&folder, format!("{number}.txt").as_ref(), text.as_bytes()).expect("written");
+    }
+    let mut process = quaero.start(index(&folder));
+    let id = process.run_id();
+    process.wait_for("progress", |line| completed_at_least(line, 2));
+    while disk.free() > 64 << 10 {
+        assert!(!process.ends_within(Duration::from_millis(20)), "{process} ended on a full disk");
+    }
+    let show = quaero.ask(["runs", "show", &id, "--json"]).expect(0).json();
+    assert_eq!(show["status"], "running", "what there is can be read: {show}");
+
+    disk.change("size=200m");
+    let finished = process.finish().expect(0).finished();
+    assert_eq!(counts(&finished), (120, 0, 0), "{finished}");
+    assert_eq!(data::sources(quaero.data_dir()).len(), 120);
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
+fn a_disk_without_room_for_a_start_is_told() {
+    let place = Place::new();
+    let folder = place.folder("docs");
+    folders::plain(&folder, 1).expect("a folder");
+    let Some(_disk) = Disk::mount(place.folder("data"), "64k") else { return };
+    let answer = place.quaero().ask(index(&folder)).expect(1);
+    assert!(answer.stderr.contains("full") && answer.stderr.contains("data"), "{answer}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_can_still_be_read() {
+    let place = Place::new();
+    let folder = place.folder("docs");
+    let quaero = place.quaero();
+    folders::plain(&folder, 5).expect("a folder");
+    let Some(disk) = Disk::mount(place.folder("data"), "16m") else { return };
+    quaero.ask(index(&folder)).expect(0);
+    disk.change("ro");
+    let answer = quaero.ask(index(&folder)).expect(1);
+    assert!(answer.stderr.contains("Read-only"), "it says why: {answer}");
+    let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
+    assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+    let hits = quaero.ask(["docs", "search", &folders::word(3), "--json"]).expect(0).json();
+    assert_eq!(hits.as_array().map(Vec::len), Some(1), "{hits}");
+}

@@ -1,0 +1,158 @@
+//! `kill -9` at random moments. Whatever the moment: no accepted run is lost, the database never
+//! contradicts itself, and in the end the documents are those of an undisturbed run.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use quaero_tests::{
+    data, folders,
+    program::Quaero,
+    site::StaticSite,
+};
+
+use super::{Place, counts, index, run};
+
+/// How often each run is killed.
+const KILLS: u32 = 10;
+
+/// Random numbers whose seed is printed, so that a failure can be had again: QUAERO_SEED.
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> Self {
+        let given = std::env::var("QUAERO_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seed = given.unwrap_or(now);
+        println!("QUAERO_SEED={seed}");
+        Self(seed)
+    }
+
+    /// SplitMix64.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn up_to(&mut self, longest: Duration) -> Duration {
+        let most = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
+        Duration::from_micros(self.next() % most)
+    }
+}
+
+/// What became of a run that was killed again and again.
+struct Survived {
+    /// How often it was killed while under way.
+    kills: u32,
+    /// The last line of the process that ended it.
+    finished: serde_json::Value,
+}
+
+/// Starts a run and kills it at random moments of its first `window`, resuming it each time.
+fn kill_and_resume(quaero: &Quaero, first: &[String], window: Duration) -> Survived {
+    let mut dice = Dice::new();
+    let mut kills = 0;
+    let mut accepted: Option<String> = None;
+    loop {
+        let resume = |id: &String| ["runs", "resume", id, "--json"].map(str::to_owned).to_vec();
+        let args = accepted.as_ref().map_or(first.to_vec(), resume);
+        let mut process = quaero.start(&args);
+        let moment = dice.up_to(window);
+        if kills < KILLS && !process.ends_within(moment) {
+            let killed = process.kill();
+            kills += 1;
+            let told = killed.lines.first().and_then(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).ok()?;
+                line["run_id"].as_str().map(str::to_owned)
+            });
+            let listed = known_run(quaero);
+            assert!(
+                told.is_none() || listed == told,
+                "kill {kills} after {moment:?} lost an accepted run: {told:?}, {listed:?}"
+            );
+            assert!(accepted.is_none() || listed == accepted, "kill {kills} after {moment:?} lost {accepted:?}");
+            accepted = listed;
+            continue;
+        }
+        let answer = process.finish().expect(0);
+        return Survived { kills, finished: answer.finished() };
+    }
+}
+
+/// The run that the data folder knows, which it must hold as interrupted and without contradiction.
+fn known_run(quaero: &Quaero) -> Option<String> {
+    // Killed before the database was first complete.
+    if !quaero.data_dir().join("initialised").exists() {
+        return None;
+    }
+    data::assert_consistent(quaero.data_dir());
+    let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
+    let runs = list.as_array().expect("a list");
+    assert!(runs.len() <= 1, "{list}");
+    let run = runs.first()?;
+    assert!(run["status"] == "interrupted" || run["status"] == "completed", "{list}");
+    run["id"].as_str().map(str::to_owned)
+}
+
+/// An undisturbed run, and how long it took.
+fn undisturbed(quaero: &Quaero, args: &[String]) -> (serde_json::Value, Duration) {
+    let start = Instant::now();
+    let finished = quaero.ask(args).expect(0).finished();
+    (finished, start.elapsed())
+}
+
+fn assert_same(killed: &Path, calm: &Path) {
+    let (killed_documents, calm_documents) = (data::documents(killed), data::documents(calm));
+    let differ: Vec<_> = calm_documents
+        .iter()
+        .filter(|(source, content)| killed_documents.get(*source) != Some(content))
+        .map(|(source, _)| source)
+        .collect();
+    assert_eq!(differ, [&String::new(); 0], "missing or different");
+    assert_eq!(killed_documents.len(), calm_documents.len(), "there are more than there should be");
+    data::assert_whole(killed);
+}
+
+#[test]
+fn a_killed_folder_run_ends_as_an_undisturbed_one() {
+    let place = Place::new();
+    let folder = place.folder("docs");
+    folders::plain(&folder, 500).expect("a folder");
+    let (calm, killed) = (place.quaero_in("calm"), place.quaero_in("killed"));
+    let (_, took) = undisturbed(&calm, &index(&folder));
+
+    let survived = kill_and_resume(&killed, &index(&folder), took * 2 / 5);
+    assert!(survived.kills >= KILLS / 3, "only {} kills met a live process", survived.kills);
+    let (created, updated, unchanged) = counts(&survived.finished);
+    // A file that was saved in the same commit as its task cannot be read twice.
+    assert_eq!((created, updated, unchanged), (500, 0, 0), "{}", survived.finished);
+    assert_same(killed.data_dir(), calm.data_dir());
+}
+
+#[test]
+fn a_killed_crawl_ends_as_an_undisturbed_one() {
+    const CONCURRENCY: usize = 2;
+    let place = Place::new();
+    let pages = place.folder("site");
+    folders::web_site(&pages, 150).expect("a site");
+    let site = StaticSite::serve(&pages).expect("a port");
+    let definition = place.crawl(&site, &["/"], &format!("request_delay = \"5ms\"\nconcurrency = {CONCURRENCY}"));
+    let (calm, killed) = (place.quaero_in("calm"), place.quaero_in("killed"));
+    let (_, took) = undisturbed(&calm, &run(&definition));
+    let fetched = |site: &quaero_tests::site::Site| -> usize {
+        site.hits().into_iter().filter(|(path, _)| path != "/robots.txt").map(|(_, hits)| hits).sum()
+    };
+    let calm_hits = fetched(&site);
+
+    let survived = kill_and_resume(&killed, &run(&definition), took * 2 / 5);
+    assert!(survived.kills >= KILLS / 3, "only {} kills met a live process", survived.kills);
+    assert_eq!(counts(&survived.finished), (150, 0, 0), "{}", survived.finished);
+    assert_same(killed.data_dir(), calm.data_dir());
+    let again = fetched(&site) - 2 * calm_hits;
+    let most = survived.kills as usize * CONCURRENCY;
+    assert!(again <= most, "{again} pages were fetched again; at most {most} were under way when it was killed");
+}
