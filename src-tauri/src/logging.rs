@@ -16,8 +16,8 @@ const USUAL: &str = "warn,quaero=info,quaero_app=info,quaero_engine=info,quaero_
 /// Days that are kept.
 const DAYS: usize = 14;
 
-/// Starts logging into `logs/` of the data folder, panics included. What is still in memory is
-/// written when the guard is dropped.
+/// Starts logging into `logs/` of the data folder. Panics go there too, and not to the terminal. What
+/// is still in memory is written when the guard is dropped.
 ///
 /// # Errors
 /// If the folder cannot be written.
@@ -41,10 +41,6 @@ pub(crate) fn start(data_dir: &Path) -> io::Result<WorkerGuard> {
         .try_init()
         .map_err(io::Error::other)?;
 
-    let usual = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        tracing::error!(%info, "A part of Quaero failed.");
-        usual(info);
-    }));
+    panic::set_hook(Box::new(|info| tracing::error!(%info, "A part of Quaero failed.")));
     Ok(guard)
 }

@@ -70,7 +70,7 @@ pub(crate) fn run(flag: Option<PathBuf>) -> ExitCode {
 }
 
 fn build(data_dir: PathBuf) -> tauri::Result<tauri::App> {
-    let mut context = tauri::tauri_build_context!();
+    let mut context = context();
     separate(context.config_mut(), &data_dir);
     let bridge = bindings::builder();
 
@@ -98,6 +98,17 @@ fn build(data_dir: PathBuf) -> tauri::Result<tauri::App> {
             Ok(())
         })
         .build(context)
+}
+
+/// The configuration, the permissions and the front end, as the build script embedded them.
+#[allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "written by tauri-build"
+)]
+fn context() -> tauri::Context {
+    tauri::tauri_build_context!()
 }
 
 /// Opens the application beside the window, which may be shown meanwhile.

@@ -133,19 +133,14 @@ async function go(page, place) {
     document.activeElement?.blur();
     location.hash = `#${to}`;
   }, place);
-  await page.waitForFunction(
-    () =>
-      new Promise((done) => {
-        const before = document.body.innerHTML;
-        requestAnimationFrame(() =>
-          setTimeout(() => {
-            const still =
-              document.body.innerHTML === before && !document.querySelector("[aria-label=Loading]");
-            done(still && document.querySelector("main h1") !== null);
-          }, 60),
-        );
-      }),
-  );
+  for (let calm = 0; calm < 2; ) {
+    const before = await page.innerHTML("body");
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))));
+    const there = await page.evaluate(
+      () => document.querySelector("main h1") && !document.querySelector("[aria-label=Loading]"),
+    );
+    calm = there && (await page.innerHTML("body")) === before ? calm + 1 : 0;
+  }
   looks += 1;
 }
 
@@ -222,8 +217,14 @@ async function tabThrough(page, label) {
         return { key: String(Math.random()), shows: true, seen: true, inside: true };
       const box = element.getBoundingClientRect();
       const x = Math.min(innerWidth - 1, Math.max(0, box.left + box.width / 2));
-      const y = Math.min(innerHeight - 1, Math.max(0, box.top + Math.min(box.height / 2, 12)));
-      const there = document.elementFromPoint(x, y);
+      const [top, bottom] = [Math.max(0, box.top), Math.min(innerHeight - 1, box.bottom)];
+      // Seen in part is seen: a tall region need not be shown whole.
+      const seen = [0.05, 0.3, 0.5, 0.7, 0.95].some((part) => {
+        const there = document.elementFromPoint(x, top + (bottom - top) * part);
+        return (
+          element.contains(there) || there?.contains(element) || there?.closest("label")?.contains(element)
+        );
+      });
       const rings = [element, element.closest("label"), element.parentElement]
         .filter(Boolean)
         .flatMap((one) => [getComputedStyle(one), getComputedStyle(one, "::after")]);
@@ -233,10 +234,7 @@ async function tabThrough(page, label) {
         shows: rings.some(
           (style) => style.outlineStyle !== "none" && Number.parseFloat(style.outlineWidth) >= 2,
         ),
-        seen:
-          element.contains(there) ||
-          (there !== null && there.contains(element)) ||
-          there?.closest("label")?.contains(element),
+        seen,
         inside: box.bottom > 0 && box.top < innerHeight,
       };
     });

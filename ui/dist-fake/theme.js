@@ -12,5 +12,5 @@
   }
   const dark = theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
   document.documentElement.dataset.theme = dark ? "dark" : "light";
-  if (zoom !== 1) document.documentElement.style.fontSize = `${zoom * 100}%`;
+  if (zoom !== 1) document.documentElement.style.fontSize = `${Math.round(zoom * 100)}%`;
 })();

@@ -1,7 +1,15 @@
 // Every sentence that the window shows, in one place and one voice: short, concrete, sentence case.
 // What happened, why, what to do.
 
-import type { ErrorCode, JobStatus, LogLevel, RunStatus, Severity, Theme } from "./backend/types";
+import type {
+  DocumentCounts,
+  ErrorCode,
+  JobStatus,
+  LogLevel,
+  RunStatus,
+  Severity,
+  Theme,
+} from "./backend/types";
 import { number } from "./format";
 
 const count = (n: number, one: string, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
@@ -23,7 +31,7 @@ export const text = {
   home: {
     title: "Research you can check",
     intro:
-      "Describe a job. Quaero runs it on this computer, keeps what it finds as clean text, and every result leads back to its source.",
+      "Quaero runs research jobs on this computer and keeps what they find as clean, searchable text that always leads back to its source.",
     folder: {
       title: "Search a folder",
       about: "Index your documents and search across them. Nothing leaves this computer.",
@@ -117,14 +125,14 @@ export const text = {
     documents: "Documents",
     warnings: "Warnings",
     failedTasks: "Failed",
-    docCounts: (created: number, updated: number, unchanged: number) =>
+    docCounts: ({ created, updated, unchanged }: DocumentCounts, live: boolean) =>
       [
         created && `${number(created)} new`,
         updated && `${number(updated)} changed`,
         unchanged && `${number(unchanged)} unchanged`,
       ]
         .filter(Boolean)
-        .join(" · ") || "none yet",
+        .join(" · ") || (live ? "none yet" : "none"),
     failedTitle: "The run failed",
     interruptedTitle: "The run was cut off",
     interruptedAbout: "Everything finished so far is kept. It goes on where it stopped.",

@@ -121,15 +121,10 @@ impl Show {
             Self::Json => output.json_line(&json::run_finished(view)),
             Self::Lines => summary(view, output),
             Self::Bars(bars) => {
-                let steps = view.steps.iter().map(|step| StepProgress {
-                    id: step.id,
-                    name: step.name.clone(),
-                    status: step.status,
-                    jobs: step.jobs,
-                    documents: step.documents,
-                });
-                bars.update(&steps.collect::<Vec<_>>());
-                bars.leave();
+                bars.clear();
+                for step in &view.steps {
+                    output.line(format_args!("{} {}", one_line(&step.name), doing(step.status)));
+                }
                 summary(view, output);
             }
         }
@@ -137,7 +132,7 @@ impl Show {
 
     fn clear(&mut self) {
         if let Self::Bars(bars) = self {
-            bars.leave();
+            bars.clear();
         }
     }
 }
@@ -225,7 +220,7 @@ impl Bars {
             } else {
                 String::new()
             };
-            bar.set_message(format!("{}, {}{failed}", step.status, count(documents, "document")));
+            bar.set_message(format!("{}{failed}", count(documents, "document")));
         }
     }
 
@@ -234,10 +229,10 @@ impl Bars {
         let _ = self.all.println(line);
     }
 
-    /// Leaves the bars on the screen as they are.
-    fn leave(&self) {
-        for bar in self.steps.values() {
-            bar.abandon();
+    /// Takes the bars off the screen.
+    fn clear(&mut self) {
+        for (_, bar) in self.steps.drain() {
+            bar.finish_and_clear();
         }
     }
 }

@@ -23,9 +23,13 @@ pub(super) enum Look {
 
 /// Standard output and standard error.
 pub(super) struct Output {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
     /// Whether standard output takes colour.
     colour: bool,
     error_colour: bool,
+    /// Whether a person reads standard output.
+    terminal: bool,
 }
 
 impl Output {
@@ -33,33 +37,43 @@ impl Output {
         // https://no-color.org: set and not empty means none.
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let terminal = io::stdout().is_terminal();
         Self {
-            colour: wanted && io::stdout().is_terminal(),
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            colour: wanted && terminal,
             error_colour: wanted && io::stderr().is_terminal(),
+            terminal,
         }
+    }
+
+    /// Writes as into a pipe, but to somewhere else.
+    #[cfg(test)]
+    pub(super) fn to(out: impl Write + 'static, err: impl Write + 'static) -> Self {
+        let (colour, error_colour, terminal) = (false, false, false);
+        Self { out: Box::new(out), err: Box::new(err), colour, error_colour, terminal }
     }
 
     /// One line on standard output.
     pub(super) fn line(&mut self, text: impl Display) {
         // A reader that has gone away, such as `head`, has seen all that it wanted.
-        let _ = writeln!(io::stdout().lock(), "{text}");
+        let _ = writeln!(self.out, "{text}");
     }
 
     /// One line on standard error.
     pub(super) fn note(&mut self, text: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(self.err, "{text}");
     }
 
     /// One value as one line of JSON, there at once for whoever reads along.
     pub(super) fn json_line(&mut self, value: &impl Serialize) {
         let text = serde_json::to_string(value).expect("views are plain data");
-        let mut stdout = io::stdout().lock();
-        let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+        let _ = writeln!(self.out, "{text}").and_then(|()| self.out.flush());
     }
 
     /// One value as JSON, indented on a terminal.
     pub(super) fn json(&mut self, value: &impl Serialize) {
-        if io::stdout().is_terminal() {
+        if self.terminal {
             self.line(serde_json::to_string_pretty(value).expect("views are plain data"));
         } else {
             self.json_line(value);

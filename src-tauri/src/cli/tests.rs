@@ -338,3 +338,152 @@ fn times_and_numbers_are_written_for_people() {
     let exits: BTreeSet<u8> = [Exit::Done, Exit::Failed].map(Exit::code).into();
     assert_eq!(exits.len(), 2);
 }
+
+/// What a command printed.
+#[derive(Clone, Default)]
+struct Printed(std::rc::Rc<std::cell::RefCell<Vec<u8>>>);
+
+impl std::io::Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Printed {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("UTF-8")
+    }
+}
+
+/// A data folder and the commands on it.
+struct Bench {
+    data: tempfile::TempDir,
+    files: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bench = Self {
+            data: tempfile::tempdir().expect("a folder"),
+            files: tempfile::tempdir().expect("a folder"),
+        };
+        std::fs::write(bench.files.path().join("a.md"), "# Alpha\n\nquick fox\n").expect("written");
+        std::fs::write(bench.files.path().join("b.md"), "# Beta\n\nlazy dog\n").expect("written");
+        bench
+    }
+
+    /// Runs a command: its exit code, standard output and standard error.
+    async fn quaero(&self, line: &str) -> (u8, String, String) {
+        let data_dir = self.data.path().to_string_lossy();
+        let files = self.files.path().to_string_lossy();
+        let words: Vec<String> =
+            line.split(' ').map(|word| word.replace("FILES", &files)).collect();
+        let args = ["quaero", "--data-dir", &data_dir].map(str::to_owned).into_iter().chain(words);
+        let cli = Cli::try_parse_from(args).expect(line);
+        let (out, err) = (Printed::default(), Printed::default());
+        let mut output = Output::to(out.clone(), err.clone());
+        let exit = command(cli, &mut output).await.unwrap_or_else(|error| {
+            output.error(&error);
+            Exit::of(&error)
+        });
+        (exit.code(), out.text(), err.text())
+    }
+
+    async fn json(&self, line: &str) -> Value {
+        let (code, out, err) = self.quaero(line).await;
+        assert_eq!(code, 0, "{line}: {err}");
+        serde_json::from_str(&out).expect(line)
+    }
+}
+
+#[tokio::test]
+async fn a_run_from_the_command_line_is_told_and_found_again() {
+    let bench = Bench::new();
+    let (code, out, err) = bench.quaero("run index-folder --set folder=FILES --json").await;
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<Value> =
+        out.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let types: Vec<&str> =
+        lines.iter().map(|line| line["type"].as_str().expect("a type")).collect();
+    assert_eq!((types[0], types[types.len() - 1]), ("run_started", "run_finished"));
+    let between = ["progress", "status_change", "result_saved", "log"];
+    assert!(types[1..types.len() - 1].iter().all(|name| between.contains(name)), "{types:?}");
+    let last = &lines[lines.len() - 1];
+    assert_eq!((&last["status"], &last["documents"]["created"]), (&json!("completed"), &json!(2)));
+
+    let (code, out, _) = bench.quaero("run index-folder --set folder=FILES").await;
+    assert_eq!(code, 0);
+    assert!(out.contains("0 new, 0 changed, 2 unchanged"), "{out}");
+
+    let runs = bench.json("runs list --json").await;
+    assert_eq!(runs.as_array().map(Vec::len), Some(2));
+    let run = runs[1]["id"].as_str().expect("text");
+    let shown = bench.json(&format!("runs show {run} --json")).await;
+    assert_eq!(shown["tree"][0]["type"], "local_dir");
+    assert!(shown["tree"][0]["children"][0]["children"].is_array());
+    let found = bench.json("docs search --json quick fox").await;
+    assert_eq!(
+        (found[0]["title"].as_str(), found.as_array().map(Vec::len)),
+        (Some("Alpha"), Some(1))
+    );
+    let document = found[0]["id"].as_str().expect("text");
+    let (_, markdown, _) = bench.quaero(&format!("docs show {document}")).await;
+    assert!(markdown.contains("quick fox"), "{markdown}");
+    assert_eq!(
+        bench.json("docs list --tag folder --limit 1 --json").await.as_array().map(Vec::len),
+        Some(1)
+    );
+    assert_eq!(bench.quaero("doctor").await.0, 0);
+    assert_eq!(bench.quaero(&format!("runs cancel {run}")).await.0, 1, "it has ended");
+}
+
+#[tokio::test]
+async fn exit_codes_tell_how_it_went() {
+    let bench = Bench::new();
+    std::fs::write(bench.files.path().join("bad.toml"), "id = \"x\"\nname = \"X\"\n")
+        .expect("written");
+    let rows = [
+        ("runs list", 0, ""),
+        ("docs list --json", 0, ""),
+        ("doctor", 0, ""),
+        ("definitions list", 0, ""),
+        ("runs show 7", 2, "no data"),
+        ("run nothing", 2, "quaero definitions list"),
+        ("run FILES/none.toml", 2, "none.toml"),
+        ("run FILES/bad.toml", 2, "-->"),
+        ("run index-folder", 2, "folder"),
+        ("run index-folder --set foldr=x", 2, "foldr"),
+        ("run index-folder --set folder=FILES/none", 1, ""),
+        ("runs show 999", 2, "999"),
+        ("docs show 999", 2, "999"),
+        ("runs cancel 999", 2, "999"),
+        ("runs resume 999", 2, "999"),
+        ("validate FILES/bad.toml", 2, ""),
+        ("validate FILES/none.toml", 2, ""),
+    ];
+    for (line, code, told) in rows {
+        let (found, out, err) = bench.quaero(line).await;
+        assert_eq!(found, code, "{line}: {out}{err}");
+        assert!(err.contains(told), "{line} says {err}");
+    }
+}
+
+#[tokio::test]
+async fn problems_are_printed_for_scripts() {
+    let bench = Bench::new();
+    let file = bench.files.path().join("bad.toml");
+    std::fs::write(&file, "id = \"x\"\nname = \"X\"\n[step.a]\ntype = \"crawll\"\n")
+        .expect("written");
+    let (code, out, _) = bench.quaero("validate --json FILES/bad.toml FILES/none.toml").await;
+    assert_eq!(code, 2);
+    let reports: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(reports[0]["file"].as_str(), file.to_str());
+    let problem = &reports[0]["problems"][0];
+    check(problem, &["code", "severity", "message", "line", "column", "step", "fix"]);
+    assert_eq!((&problem["line"], &problem["severity"]), (&json!(4), &json!("error")));
+    assert_eq!(reports[1]["problems"][0]["code"], "unreadable");
+}

@@ -34,6 +34,7 @@ export function useCommand<In, Out>(command: (input: In) => Promise<Out>, done?:
   return {
     start: mutation.mutate,
     pending: mutation.isPending,
+    done: mutation.isSuccess,
     error: mutation.error === null ? null : asApiError(mutation.error),
     reset: mutation.reset,
   };

@@ -78,7 +78,7 @@ function Place({
 }) {
   return (
     <li>
-      <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className={item}>
+      <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} title={name} className={item}>
         <Icon name={icon} />
         <span className={wide}>{name}</span>
         {badge && (

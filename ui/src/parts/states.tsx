@@ -84,7 +84,15 @@ export function details(error: ApiError): string {
   return `${error.code}: ${error.message}${place}${error.hint ? `\n${error.hint}` : ""}`;
 }
 
-export function CopyButton({ label, value }: { label: string; value: () => string }) {
+export function CopyButton({
+  label,
+  value,
+  labelClass,
+}: {
+  label: string;
+  value: () => string;
+  labelClass?: string;
+}) {
   const [copied, setCopied] = useState(false);
   return (
     <Button
@@ -95,7 +103,9 @@ export function CopyButton({ label, value }: { label: string; value: () => strin
       onBlur={() => setCopied(false)}
     >
       <Icon name={copied ? "check" : "copy"} className="size-3.5" />
-      <span aria-live="polite">{copied ? text.failed.copied : label}</span>
+      <span aria-live="polite" className={labelClass}>
+        {copied ? text.failed.copied : label}
+      </span>
     </Button>
   );
 }

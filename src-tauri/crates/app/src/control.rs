@@ -186,8 +186,8 @@ impl Remote {
 /// Listens for the requests of other processes. Ends when dropped.
 pub(crate) struct Server {
     task: JoinHandle<()>,
-    /// How many runs are being followed by other processes.
-    followed: watch::Receiver<usize>,
+    /// How many runs of other processes are under way here.
+    handed: watch::Receiver<usize>,
 }
 
 impl Server {
@@ -199,14 +199,14 @@ impl Server {
     pub(crate) fn start(core: &Arc<Core>, data_dir: &Path) -> std::io::Result<Self> {
         let address = socket::Address::of(data_dir)?;
         let listener = address.listen()?;
-        let (count, followed) = watch::channel(0);
+        let (count, handed) = watch::channel(0);
         let core = Arc::downgrade(core);
         let task = tokio::spawn(async move {
             // The address holds what its name depends on.
             let _address = address;
             accept(listener, core, Arc::new(count)).await;
         });
-        Ok(Self { task, followed })
+        Ok(Self { task, handed })
     }
 
     /// Stops listening. After this the socket is gone.
@@ -216,9 +216,9 @@ impl Server {
         let _ = (&mut self.task).await;
     }
 
-    /// Tells when no other process follows a run any more.
-    pub(crate) fn followed(&self) -> watch::Receiver<usize> {
-        self.followed.clone()
+    /// Tells how many runs of other processes are under way here.
+    pub(crate) fn handed_over(&self) -> watch::Receiver<usize> {
+        self.handed.clone()
     }
 }
 
@@ -228,7 +228,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: Listener, core: Weak<Core>, followed: Arc<watch::Sender<usize>>) {
+async fn accept(listener: Listener, core: Weak<Core>, handed: Arc<watch::Sender<usize>>) {
     let callers = Arc::new(Semaphore::new(MAX_CALLERS));
     loop {
         let permit =
@@ -243,10 +243,10 @@ async fn accept(listener: Listener, core: Weak<Core>, followed: Arc<watch::Sende
             }
         };
         let Some(core) = core.upgrade() else { return };
-        let followed = Arc::clone(&followed);
+        let handed = Arc::clone(&handed);
         tokio::spawn(async move {
             let app = App { core };
-            if let Err(error) = serve(&app, stream, &followed).await {
+            if let Err(error) = serve(&app, stream, &handed).await {
                 tracing::debug!(%error, "A caller from another process has gone.");
             }
             drop(permit);
@@ -254,7 +254,11 @@ async fn accept(listener: Listener, core: Weak<Core>, followed: Arc<watch::Sende
     }
 }
 
-async fn serve(app: &App, stream: Stream, followed: &watch::Sender<usize>) -> std::io::Result<()> {
+async fn serve(
+    app: &App,
+    stream: Stream,
+    handed: &Arc<watch::Sender<usize>>,
+) -> std::io::Result<()> {
     let mut lines = BufReader::new(&stream);
     let mut sender = &stream;
     let request = match timeout(REQUEST_TIME, read_line::<Request>(&mut lines, MAX_REQUEST)).await {
@@ -285,7 +289,13 @@ async fn serve(app: &App, stream: Stream, followed: &watch::Sender<usize>) -> st
         Ok(run) => run,
         Err(error) => return write_line(&mut sender, &Answer::Failed(error)).await,
     };
-    let _counted = Counted::new(followed);
+    // The run counts until it ends, even if its follower leaves before.
+    let (counted, host) = (Counted::new(Arc::clone(handed)), app.clone());
+    tokio::spawn(async move {
+        // An error means that the run does not go on here, which is an end as well.
+        let _ = host.wait_run(run).await;
+        drop(counted);
+    });
     write_line(&mut sender, &Answer::Started { run }).await?;
     let mut follow = app.follow(run, events);
     while let Some(message) = follow.next().await {
@@ -299,17 +309,17 @@ async fn serve(app: &App, stream: Stream, followed: &watch::Sender<usize>) -> st
     Ok(())
 }
 
-/// Counts a followed run for as long as it lives.
-struct Counted<'a>(&'a watch::Sender<usize>);
+/// Counts a run for as long as it lives.
+struct Counted(Arc<watch::Sender<usize>>);
 
-impl<'a> Counted<'a> {
-    fn new(count: &'a watch::Sender<usize>) -> Self {
+impl Counted {
+    fn new(count: Arc<watch::Sender<usize>>) -> Self {
         count.send_modify(|n| *n += 1);
         Self(count)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.send_modify(|n| *n -= 1);
     }

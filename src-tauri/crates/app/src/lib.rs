@@ -3,10 +3,12 @@
 
 mod control;
 mod doctor;
+mod documents;
 mod error;
 mod follow;
 pub mod library;
 pub mod render;
+mod runs;
 pub mod settings;
 
 use std::{
@@ -17,17 +19,13 @@ use std::{
 };
 
 use quaero_contract::{
-    ApiError, AppInfo, DefinitionSummary, DefinitionView, DocumentId, DocumentView, ErrorCode,
-    JobId, JobPage, JobProgress, JobQuery, JobStatusChange, LogAppended, LogPage, LogQuery, Origin,
-    Problem, ResultSaved, RunRequest, RunStatus, RunSummary, RunView, SearchRequest, SearchResults,
-    Settings,
+    ApiError, AppInfo, DefinitionSummary, DefinitionView, ErrorCode, JobId, JobProgress,
+    JobStatusChange, LogAppended, Origin, Problem, ResultSaved, Settings,
 };
 use quaero_engine::{
-    Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
-    definition::{BoundStep, Checked, OnError, check},
-    work::Registry,
+    Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
 };
-use quaero_store::{Access, NewRun, NewStep, Store};
+use quaero_store::{Access, Store};
 use quaero_workers::extract::PdfExtractor;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{RwLock, Semaphore, broadcast};
@@ -36,7 +34,6 @@ use tokio_util::sync::CancellationToken;
 pub use control::{EngineAt, Remote};
 pub use follow::{Follow, Followed};
 use library::Library;
-use render::Rendered;
 use settings::SettingsFile;
 
 /// Documents rendered at the same time. Rendering cannot be interrupted.
@@ -105,7 +102,7 @@ pub struct RunText {
     pub text: String,
     /// Values for keys of `[config]`.
     pub set: BTreeMap<String, String>,
-    /// See [`RunRequest::request_id`].
+    /// See [`quaero_contract::RunRequest::request_id`].
     pub request_id: String,
 }
 
@@ -186,7 +183,7 @@ impl App {
             Role::Reader => None,
         };
         let access = if adopt.is_some() { Access::Write } else { Access::Read };
-        if access == Access::Read && !data_dir.join("quaero.db").exists() {
+        if access == Access::Read && !Store::exists(&data_dir) {
             return Err(ApiError::new(
                 ErrorCode::NotFound,
                 format!("There is no data in {} yet.", data_dir.display()),
@@ -285,156 +282,6 @@ impl App {
         library::view(Origin::User, file.to_owned(), text, registry())
     }
 
-    /// Accepts a run of a definition of the library. The same request again is the same run.
-    ///
-    /// # Errors
-    /// `not_found`; `invalid` with the first problem of the definition or of the values.
-    pub async fn run_definition(&self, request: RunRequest) -> Result<JobId, ApiError> {
-        let RunRequest { request_id, definition_id, set } = request;
-        let DefinitionView { summary, text, problems } =
-            self.get_definition(&definition_id).await?;
-        if summary.errors > 0 {
-            return Err(error::problems(&summary.file, &problems));
-        }
-        let set = set.into_iter().collect();
-        self.run_text(RunText { file: summary.file, text, set, request_id }).await
-    }
-
-    /// Accepts a run of a definition given as text. The same request again is the same run.
-    ///
-    /// # Errors
-    /// `invalid` with the first problem of the definition or of the values; [`App::validate`] gives
-    /// all of the definition's.
-    pub async fn run_text(&self, request: RunText) -> Result<JobId, ApiError> {
-        let RunText { file, text, set, request_id } = request;
-        if !(1..=64).contains(&request_id.chars().count()) {
-            return Err(ApiError::new(ErrorCode::Invalid, "A request id has 1 to 64 characters."));
-        }
-        let registry = self.core.registry.clone();
-        let run = blocking(move || new_run(&file, &text, &set, request_id, &registry)).await??;
-        let engine = self.core.engine.read().await;
-        engine.as_ref().ok_or_else(error::no_engine)?.submit(run).await.map_err(error::engine)
-    }
-
-    /// Runs, newest first: those older than `before`, at most `limit`.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn list_runs(
-        &self,
-        before: Option<JobId>,
-        limit: u32,
-    ) -> Result<Vec<RunSummary>, ApiError> {
-        let live = self.live().await?;
-        let runs = self.core.store.list_runs(before, limit).await.map_err(error::store)?;
-        let now_ms = self.core.clock.now_ms();
-        Ok(runs.iter().map(|run| run.summary(live, now_ms)).collect())
-    }
-
-    /// A run with its steps.
-    ///
-    /// # Errors
-    /// `not_found`, or if the store fails.
-    pub async fn get_run(&self, id: JobId) -> Result<RunView, ApiError> {
-        let live = self.live().await?;
-        let run = self.core.store.get_run(id, live, self.core.clock.now_ms()).await;
-        run.map_err(error::store)?.ok_or_else(|| error::no_run(id))
-    }
-
-    /// A page of a run's jobs. For a run that does not exist it is empty.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn list_jobs(&self, run: JobId, query: JobQuery) -> Result<JobPage, ApiError> {
-        self.core.store.list_jobs(run, &query).await.map_err(error::store)
-    }
-
-    /// Lines of a run's log. For a run that does not exist there are none.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn read_log(&self, query: LogQuery) -> Result<LogPage, ApiError> {
-        self.core.store.logs().read(&query).await.map_err(error::store)
-    }
-
-    /// Cancels a run. Returns when that is recorded; running work stops within 2 s.
-    ///
-    /// # Errors
-    /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
-    pub async fn cancel_run(&self, id: JobId) -> Result<(), ApiError> {
-        let engine = self.core.engine.read().await;
-        engine.as_ref().ok_or_else(error::no_engine)?.cancel(id).await.map_err(error::engine)
-    }
-
-    /// Goes on with an interrupted run. One that is under way here is left alone.
-    ///
-    /// # Errors
-    /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
-    pub async fn resume_run(&self, id: JobId) -> Result<(), ApiError> {
-        let engine = self.core.engine.read().await;
-        engine.as_ref().ok_or_else(error::no_engine)?.resume(id).await.map_err(error::engine)
-    }
-
-    /// Resolves when the run has ended.
-    ///
-    /// # Errors
-    /// `not_found`; `conflict` if this process does not work on the run, or stops doing so.
-    pub async fn wait_run(&self, id: JobId) -> Result<RunSummary, ApiError> {
-        let mut events = self.events();
-        loop {
-            let run = self.get_run(id).await?.summary;
-            match run.status {
-                RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => return Ok(run),
-                RunStatus::Interrupted => return Err(follow::stopped(id)),
-                RunStatus::Running if self.core.engine.read().await.is_none() => {
-                    return Err(error::no_engine());
-                }
-                RunStatus::Running => {}
-            }
-            // After missed events, look again.
-            while let Ok(event) = tokio::select! {
-                event = events.recv() => event,
-                () = self.core.closing.cancelled() => return Err(follow::stopped(id)),
-            } {
-                if matches!(&event, AppEvent::Progress(p) if p.run.id == id && p.run.status.is_terminal())
-                {
-                    break;
-                }
-            }
-        }
-    }
-
-    /// Searches the documents. There are no wrong queries.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn search(&self, request: SearchRequest) -> Result<SearchResults, ApiError> {
-        let mut results = self.core.store.search(&request).await.map_err(error::store)?;
-        for hit in &mut results.hits {
-            hit.title = render::visible(&hit.title);
-            for part in &mut hit.snippet {
-                part.text = render::visible(&part.text);
-            }
-        }
-        Ok(results)
-    }
-
-    /// A document, with its content as Markdown and as safe HTML.
-    ///
-    /// # Errors
-    /// `not_found`, or if the store fails.
-    pub async fn get_document(&self, id: DocumentId) -> Result<DocumentView, ApiError> {
-        let view = self.core.store.get_document(id).await.map_err(error::store)?;
-        let mut view = view.ok_or_else(|| error::no_document(id))?;
-        view.title = render::visible(&view.title);
-        let _permit = self.core.renderers.acquire().await.expect("the semaphore is never closed");
-        blocking(move || {
-            let Rendered { html, truncated } = render::render(&view.markdown);
-            DocumentView { html, truncated, ..view }
-        })
-        .await
-    }
-
     /// The user's settings.
     ///
     /// # Errors
@@ -478,13 +325,13 @@ impl App {
         })
     }
 
-    /// Resolves when no other process follows a run here any more: until then closing would
-    /// interrupt somebody else's run.
+    /// Resolves when every run that another process has handed over has ended: until then closing
+    /// would interrupt somebody else's run.
     pub async fn handed_over_runs_ended(&self) {
-        let followed = self.core.server().as_ref().map(control::Server::followed);
-        if let Some(mut followed) = followed {
-            // A server that is gone has no followers.
-            let _ = followed.wait_for(|count| *count == 0).await;
+        let handed = self.core.server().as_ref().map(control::Server::handed_over);
+        if let Some(mut handed) = handed {
+            // A server that is gone has taken nothing over.
+            let _ = handed.wait_for(|count| *count == 0).await;
         }
     }
 
@@ -529,45 +376,6 @@ fn all_definitions(
 ) -> Result<Vec<DefinitionView>, ApiError> {
     let listed = library.all(registry);
     listed.map_err(|e| error::file(&format!("The folder {}", library.folder().display()), &e))
-}
-
-/// A definition with its values as the engine takes it.
-fn new_run(
-    file: &str,
-    text: &str,
-    set: &BTreeMap<String, String>,
-    request_id: String,
-    registry: &Registry,
-) -> Result<NewRun, ApiError> {
-    let Checked { definition, problems, .. } = check(file, text.as_bytes(), registry);
-    let definition = definition.ok_or_else(|| error::problems(file, &problems))?;
-    let bound =
-        definition.bind(set, registry).map_err(|problems| error::problems(file, &problems))?;
-    let step = |step: BoundStep| NewStep {
-        name: step.name,
-        step_type: step.step_type,
-        description: step.description,
-        config: step.config,
-        depends: step.depends,
-        on_error: match step.on_error {
-            OnError::Continue => "continue",
-            OnError::Fail => "fail",
-            OnError::Fatal => "fatal",
-            OnError::Retry => "retry",
-        }
-        .to_owned(),
-        always_run: step.always_run,
-    };
-    Ok(NewRun {
-        request_id,
-        definition_id: bound.id,
-        name: bound.name,
-        definition_text: definition.text().to_owned(),
-        variables: bound.variables,
-        tags: bound.tags,
-        auth_id: bound.authentication,
-        steps: bound.steps.into_iter().map(step).collect(),
-    })
 }
 
 /// Turns the engine's events into the application's until the engine is gone.

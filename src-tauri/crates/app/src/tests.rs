@@ -4,7 +4,7 @@ mod word_count;
 
 use std::{fs, path::Path};
 
-use quaero_contract::{JobStatus, RunStatus, Theme};
+use quaero_contract::{DocumentId, JobStatus, RunRequest, RunStatus, SearchRequest, Theme};
 
 use super::*;
 
@@ -211,6 +211,25 @@ async fn a_damaged_database_is_reported_and_left_alone() {
         assert!(error.hint.is_some());
     }
     assert_eq!(fs::read(&path).expect("read"), b"this is no database");
+}
+
+#[tokio::test]
+async fn a_data_folder_may_have_any_name_but_must_be_a_folder() {
+    let root = tempfile::tempdir().expect("a folder");
+    for name in ["with spaces", "Größe 📁", "a'b\"c", "x?mode=memory&y=1#z", "%41"] {
+        let data_dir = root.path().join(name);
+        let app = open(&data_dir, Role::Engine).await.expect(name);
+        app.close().await;
+        assert!(data_dir.join("quaero.db").is_file(), "{name}");
+        open(&data_dir, Role::Reader).await.expect(name).close().await;
+    }
+    let file = root.path().join("a file");
+    fs::write(&file, "x").expect("written");
+    for data_dir in [file.clone(), file.join("below")] {
+        let error = open(&data_dir, Role::Engine).await.map(|_| ()).expect_err("refused");
+        assert_eq!(error.code, ErrorCode::Storage, "{error}");
+        assert!(error.message.contains("a file"), "it names the folder: {error}");
+    }
 }
 
 #[test]

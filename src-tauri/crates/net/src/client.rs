@@ -253,11 +253,9 @@ impl Trail {
     /// If there is no answer that can be used, or the redirect leads nowhere.
     pub async fn follow(&mut self) -> Result<Option<Reply>, NetError> {
         let Shared { policy, limits, .. } = &*self.shared;
-        let http =
-            match policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))? {
-                Trust::Public => &self.shared.public,
-                Trust::Named => &self.shared.named,
-            };
+        let trust =
+            policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))?;
+        let http = self.shared.http(trust)?;
         let first_byte = Instant::now() + limits.connect + limits.first_byte;
         let request = http
             .get(self.url.clone())
@@ -437,4 +435,34 @@ pub struct Response {
     pub body: Vec<u8>,
     /// Whether the body was cut at the limit; only with [`Overflow::Cut`].
     pub cut: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_uses_the_addresses_that_were_checked() {
+        let answers =
+            [["8.8.8.8"], ["127.0.0.1"]].map(|list| list.map(|ip| ip.parse().expect("an address")));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        let lookup: Lookup = Arc::new(move |_| {
+            let found: [IpAddr; 1] = answers[counter.fetch_add(1, Ordering::SeqCst)];
+            Box::pin(async move { Ok(found.to_vec()) })
+        });
+        let resolver = Resolver { trust: Trust::Public, lookup };
+        let name = || "rebind.example.org".parse::<Name>().expect("a name");
+        let first: Vec<SocketAddr> =
+            resolver.resolve(name()).await.expect("a public address").collect();
+        assert_eq!(first, [SocketAddr::from(([8, 8, 8, 8], 0))]);
+        assert!(resolver.resolve(name()).await.is_err(), "the name leads inside by now");
+        assert_eq!(
+            asked.load(Ordering::SeqCst),
+            2,
+            "nothing is looked up a second time after the check"
+        );
+    }
 }

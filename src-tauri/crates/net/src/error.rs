@@ -141,26 +141,28 @@ impl NetError {
             if let Some(refusal) = cause.downcast_ref::<Refusal>() {
                 return Self::refused(url, refusal.clone());
             }
-            // An `io::Error` hides the error it was made from: its `source` is that error's source.
-            let hidden = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            let tls = cause
-                .downcast_ref::<rustls::Error>()
-                .or_else(|| hidden.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
-            if let Some(tls) = tls {
+            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
                 return Self::Tls { url: shown(url), reason: tls.to_string() };
             }
             reason = cause.to_string();
-            next = cause.source();
+            // An `io::Error` hides what it was made from: its `source` is that error's source.
+            let hidden = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            next = match hidden {
+                Some(inner) => Some(inner),
+                None => cause.source(),
+            };
         }
         let url = shown(url);
-        match () {
-            () if error.is_dns() => Self::Dns { url, reason },
-            () if error.is_connect() && error.is_timeout() => {
-                Self::Timeout { url, phase: Phase::Connect }
-            }
-            () if error.is_connect() => Self::Connect { url, reason },
-            () if error.is_timeout() => Self::Timeout { url, phase: Phase::FirstByte },
-            () => Self::Interrupted { url, reason },
+        if error.is_dns() {
+            Self::Dns { url, reason }
+        } else if error.is_connect() && error.is_timeout() {
+            Self::Timeout { url, phase: Phase::Connect }
+        } else if error.is_connect() {
+            Self::Connect { url, reason }
+        } else if error.is_timeout() {
+            Self::Timeout { url, phase: Phase::FirstByte }
+        } else {
+            Self::Interrupted { url, reason }
         }
     }
 }

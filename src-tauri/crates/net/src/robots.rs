@@ -145,10 +145,12 @@ impl Robots {
 
 async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> {
     let everything = || Ok(Arc::new(RobotRules::default()));
-    let mut file = url.clone();
+    let mut site = url.clone();
+    site.set_path("/");
+    site.set_query(None);
+    site.set_fragment(None);
+    let mut file = site.clone();
     file.set_path("/robots.txt");
-    file.set_query(None);
-    file.set_fragment(None);
     let options = GetOptions {
         accept: "text/plain, */*;q=0.1",
         body_bytes: Some(FILE_BYTES),
@@ -164,7 +166,12 @@ async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> 
     let response = match client.get(&file, &options).await {
         Ok(response) => response,
         // Nobody is there: the host's name or its server is missing, not the file.
-        Err(error @ (NetError::Dns { .. } | NetError::Connect { .. })) => return Err(error),
+        Err(NetError::Dns { reason, .. }) => {
+            return Err(NetError::Dns { url: shown(&site), reason });
+        }
+        Err(NetError::Connect { reason, .. }) => {
+            return Err(NetError::Connect { url: shown(&site), reason });
+        }
         Err(error) if error.is_transient() => return unavailable(error.to_string(), None),
         // A file that can never be read is no file. What the policy refuses for robots.txt it
         // refuses for the pages too.

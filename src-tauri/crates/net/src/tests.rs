@@ -1,142 +1,28 @@
 //! The client against servers that do as they please. The servers are raw sockets: a real one would
 //! refuse to send most of this.
 
+mod server;
+
 use std::{
     collections::HashMap,
-    io::{ErrorKind, Write as _},
-    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    io::ErrorKind,
+    net::{IpAddr, TcpListener as StdListener},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use flate2::{Compression, write::GzEncoder};
 use futures::FutureExt as _;
 use serde::Deserialize;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::Url;
 
 use crate::{
-    AddressPolicy, Client, GetOptions, Limits, NetError, Overflow, Refusal, Response,
-    client::Lookup,
+    AddressPolicy, Client, GetOptions, NetError, Overflow, Refusal, Response, client::Lookup,
 };
-
-/// What a server does with a request.
-#[derive(Clone)]
-enum Act {
-    /// Sends this and closes the connection.
-    Say(Vec<u8>),
-    /// Sends this and then nothing more.
-    Hold(Vec<u8>),
-    /// Sends the first, then the second for ever, with a pause before each.
-    Repeat(Vec<u8>, Vec<u8>, Duration),
-    /// Sends this and resets the connection.
-    Reset(Vec<u8>),
-}
-
-struct Server {
-    address: SocketAddr,
-    targets: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    fn url(&self, path: &str) -> Url {
-        Url::parse(&format!("http://{}{path}", self.address)).expect("the test's own path")
-    }
-
-    fn client(&self) -> Client {
-        let policy = AddressPolicy::new(&[self.address.to_string()]).expect("a host");
-        Client::new(policy, small())
-    }
-
-    fn hits(&self, target: &str) -> usize {
-        self.targets
-            .lock()
-            .expect("no panic before")
-            .iter()
-            .filter(|known| *known == target)
-            .count()
-    }
-}
-
-fn small() -> Limits {
-    Limits {
-        connect: Duration::from_secs(2),
-        first_byte: Duration::from_millis(500),
-        idle: Duration::from_millis(500),
-        total: Duration::from_secs(4),
-        header_bytes: 16 << 10,
-        body_bytes: 2 << 20,
-        redirects: 10,
-    }
-}
-
-/// A server that answers the same, or as its request's target says.
-async fn server(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Server {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    let targets = Arc::new(Mutex::new(Vec::new()));
-    let log = targets.clone();
-    let act = Arc::new(act);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (act, log) = (act.clone(), log.clone());
-            tokio::spawn(async move {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(stream.read_u8().await?);
-                }
-                let head = String::from_utf8_lossy(&head).into_owned();
-                let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                let act = act(&target);
-                log.lock().expect("no panic before").push(target);
-                match act {
-                    Act::Say(bytes) => stream.write_all(&bytes).await?,
-                    Act::Hold(bytes) => {
-                        stream.write_all(&bytes).await?;
-                        stream.read_to_end(&mut Vec::new()).await?;
-                    }
-                    Act::Repeat(first, then, pause) => {
-                        stream.write_all(&first).await?;
-                        loop {
-                            tokio::time::sleep(pause).await;
-                            stream.write_all(&then).await?;
-                        }
-                    }
-                    Act::Reset(bytes) => {
-                        stream.write_all(&bytes).await?;
-                        stream.set_zero_linger()?;
-                    }
-                }
-                std::io::Result::Ok(())
-            });
-        }
-    });
-    Server { address, targets }
-}
-
-fn ok(headers: &str, body: &[u8]) -> Vec<u8> {
-    let mut answer = format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{headers}\r\n").into_bytes();
-    answer.extend_from_slice(body);
-    answer
-}
-
-fn redirect(target: &str) -> Vec<u8> {
-    format!(
-        "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n"
-    )
-    .into_bytes()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("in memory")
-}
+use server::{Act, gzip, ok, redirect, server, small};
 
 async fn get(act: Act) -> Result<Response, NetError> {
     let server = server(move |_| act.clone()).await;
@@ -271,6 +157,11 @@ async fn a_misbehaving_server_costs_no_more_than_the_limits() {
         whole[..whole.len() / 2].to_vec()
     };
     let rows = [
+        (
+            "interim answers without end",
+            Act::Repeat(vec![], b"HTTP/1.1 100 Continue\r\n\r\n".to_vec(), Duration::ZERO),
+            "timeout",
+        ),
         ("silence", Act::Hold(vec![]), "timeout"),
         ("half a head", Act::Hold(b"HTTP/1.1 200 OK\r\nX: ".to_vec()), "timeout"),
         (
@@ -337,6 +228,25 @@ async fn a_misbehaving_server_costs_no_more_than_the_limits() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_is_no_secure_connection_is_not_tried_again() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!("https://{}/", listener.local_addr().expect("bound"));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("sent");
+        // Closing now, with a greeting unread, could reset the connection before the answer is read.
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    };
+    let policy = AddressPolicy::new(&["127.0.0.1"]).expect("a host");
+    let url = Url::parse(&url).expect("an address");
+    let client = Client::new(policy, small());
+    let options = GetOptions::default();
+    let (error, ()) = tokio::join!(client.get(&url, &options), server);
+    let error = error.expect_err("nothing was encrypted");
+    assert_eq!((error.code(), error.is_transient()), ("tls", false), "{error}");
 }
 
 #[tokio::test]

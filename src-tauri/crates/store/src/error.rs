@@ -56,24 +56,32 @@ pub enum StoreError {
     Database(Arc<sqlx::Error>),
 }
 
-/// SQLite's primary result codes that need a decision; see <https://sqlite.org/rescode.html>.
-mod code {
-    pub(super) const READONLY: i32 = 8;
-    pub(super) const CORRUPT: i32 = 11;
-    pub(super) const FULL: i32 = 13;
-    pub(super) const NOTADB: i32 = 26;
+/// SQLite's result codes that need a decision; see <https://sqlite.org/rescode.html>.
+pub(crate) mod code {
+    pub(crate) const READONLY: i32 = 8;
+    pub(crate) const CORRUPT: i32 = 11;
+    pub(crate) const FULL: i32 = 13;
+    pub(crate) const CANTOPEN: i32 = 14;
+    pub(crate) const NOTADB: i32 = 26;
+    /// Extended: a change was cut off, and only a writer may undo it.
+    pub(crate) const READONLY_ROLLBACK: i32 = 776;
+}
+
+/// The extended code of an error that SQLite reports.
+pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
+    match error {
+        sqlx::Error::Database(error) => error.code()?.parse().ok(),
+        _ => None,
+    }
 }
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        let primary = match &error {
-            sqlx::Error::Database(db) => {
-                db.code().and_then(|c| c.parse::<i32>().ok()).map(|c| c & 0xff)
-            }
-            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => return Self::Closed,
-            _ => None,
-        };
-        match primary {
+        if matches!(error, sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) {
+            return Self::Closed;
+        }
+        // The low byte is the primary code.
+        match result_code(&error).map(|code| code & 0xff) {
             Some(code::FULL) => Self::Full,
             Some(code::READONLY) => Self::ReadOnly,
             Some(code::CORRUPT | code::NOTADB) => {

@@ -18,7 +18,7 @@ use sqlx::{
     },
 };
 
-use crate::error::{Result, StoreError};
+use crate::error::{Result, StoreError, code, result_code};
 
 pub(crate) const DATABASE: &str = "quaero.db";
 /// There from the moment the database was first complete: without the database, something is lost.
@@ -142,23 +142,27 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
     };
     if length == 0 {
         // SQLite would take an empty file for a new database and hide the loss.
-        if folder.join(INITIALISED).exists() {
+        if holds_store(folder) {
             return Err(corrupt(
                 "it is missing or empty, but this folder has held one before".to_owned(),
             ));
         }
         return Ok(());
     }
-    let mut conn = SqliteConnection::connect_with(&options(&path).read_only(true))
-        .await
-        .map_err(|e| corrupt(e.to_string()))?;
-    let application: i64 =
-        pragma(&mut conn, "PRAGMA application_id").await.map_err(|e| corrupt(e.to_string()))?;
-    let format: i64 =
-        pragma(&mut conn, "PRAGMA user_version").await.map_err(|e| corrupt(e.to_string()))?;
-    conn.close().await?;
+    let is_new = !holds_store(folder);
+    let (application, format) = match header(&path).await {
+        Ok(header) => header,
+        Err(error) => match result_code(&error) {
+            // A process was killed while it created the database. The writer will undo that.
+            Some(code::READONLY_ROLLBACK) if is_new => return Ok(()),
+            Some(code::CANTOPEN) => {
+                return Err(StoreError::io(&path)(std::io::Error::other(error.to_string())));
+            }
+            _ => return Err(corrupt(error.to_string())),
+        },
+    };
     // A process that was killed before the first migration leaves an empty database behind.
-    if application == 0 && format == 0 && !folder.join(INITIALISED).exists() {
+    if application == 0 && format == 0 && is_new {
         return Ok(());
     }
     if application != APPLICATION_ID {
@@ -169,6 +173,20 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
         return Err(StoreError::Newer { path, found: format, known });
     }
     Ok(())
+}
+
+/// The application and the format that the file names.
+async fn header(path: &Path) -> Result<(i64, i64), sqlx::Error> {
+    let mut conn = SqliteConnection::connect_with(&options(path).read_only(true)).await?;
+    let application = pragma(&mut conn, "PRAGMA application_id").await?;
+    let format = pragma(&mut conn, "PRAGMA user_version").await?;
+    conn.close().await?;
+    Ok((application, format))
+}
+
+/// Whether a folder holds a database that was complete once.
+pub(crate) fn holds_store(folder: &Path) -> bool {
+    folder.join(INITIALISED).exists()
 }
 
 fn newest_format() -> i64 {

@@ -106,6 +106,12 @@ impl Store {
         }
     }
 
+    /// Whether a folder holds a store that can be opened for reading.
+    #[must_use]
+    pub fn exists(folder: &Path) -> bool {
+        folder::holds_store(folder)
+    }
+
     /// Runs `change` in a transaction of its own savepoint and answers after it is durable.
     /// The closure must not wait for anything but the database.
     ///

@@ -60,7 +60,7 @@ fn bindings() -> Result<ExitCode, String> {
     machine::ensure(machine::Purpose::Run)?;
     process::run(
         cargo()
-            .args(["test", "--quiet", "--package", "quaero", suite::BINDINGS_TEST])
+            .args(["test", "--quiet", "--workspace", "--bin", "quaero", suite::BINDINGS_TEST])
             .env("QUAERO_WRITE_BINDINGS", "1"),
     )?;
     println!("ui/src/bindings.ts is up to date.");

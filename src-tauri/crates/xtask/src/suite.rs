@@ -55,7 +55,8 @@ impl Part {
             }
             Self::Lint => lint(),
             Self::Bindings => {
-                count(cargo().args(["test", "--locked", "--package", "quaero", BINDINGS_TEST]))
+                let of_program = ["test", "--workspace", "--locked", "--bin", "quaero"];
+                count(cargo().args(of_program).arg(BINDINGS_TEST))
             }
             Self::Unit => unit(),
             Self::Ui => prepared(front_end::install, || {
@@ -123,6 +124,9 @@ fn lint() -> Counts {
         + check(cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
 }
 
+// Tests are built with `--workspace` throughout: with another selection of packages, cargo would build
+// many libraries once more, with other features.
+
 /// Every Rust test but those that drive the window and those of the other parts.
 fn unit() -> Counts {
     with_program(|program, home| {
@@ -151,7 +155,7 @@ fn e2e() -> Counts {
                         .arg("--")
                         .arg(cargo().get_program())
                         .args(
-                            "test --locked --package quaero-tests --features window --test window"
+                            "test --workspace --locked --features quaero-tests/window --test window"
                                 .split(' '),
                         )
                         .current_dir(process::root())

@@ -42,6 +42,9 @@ export function ReadingPane({ id, onBack, onOpen, onTag }: Props) {
   );
 }
 
+/** In a narrow pane a button is its icon; the name stays for those who listen. */
+const narrow = "@max-[34rem]/pane:sr-only";
+
 type Heading = { text: string; level: number; element: HTMLElement };
 
 function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { document: DocumentView }) {
@@ -62,10 +65,12 @@ function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { docum
           {document.source_id}
         </span>
         {headings.length > 1 && <OutlineButton headings={headings} />}
-        <CopyButton label={text.reader.copy} value={() => document.markdown} />
+        <CopyButton label={text.reader.copy} value={() => document.markdown} labelClass={narrow} />
         <Button onClick={() => backend.openSource(document.id).catch(notifyError)}>
           <Icon name={document.source_type === "web" ? "out" : "openFolder"} className="size-3.5" />
-          {document.source_type === "web" ? text.reader.openWeb : text.reader.openFile}
+          <span className={narrow}>
+            {document.source_type === "web" ? text.reader.openWeb : text.reader.openFile}
+          </span>
         </Button>
       </header>
       <div className="flex min-h-0 flex-1">

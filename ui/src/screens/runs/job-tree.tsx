@@ -293,7 +293,11 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
           <span className="font-medium">{step.name}</span>
           <span className="sr-only">, {text.status[step.status]}, </span>
           <span className="font-mono text-label text-faint @max-[36rem]/main:hidden">{step.type}</span>
-          <span className="min-w-0 flex-1 truncate text-meta text-error">{step.error?.message}</span>
+          <span
+            className={`min-w-0 flex-1 truncate text-meta ${step.status === "failed" ? "text-error" : "text-faint"}`}
+          >
+            {step.error?.message}
+          </span>
           {step.jobs.total > 0 && (
             <>
               <ProgressBar jobs={step.jobs} className="h-1 w-20 shrink-0 @max-[36rem]/main:hidden" />
@@ -317,7 +321,9 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
             {row.short}
           </span>
           <span className="sr-only">, {text.status[job.status]}</span>
-          <span className="min-w-0 flex-1 truncate text-meta text-error">{job.error?.message}</span>
+          <span className="min-w-0 flex-1 truncate text-meta text-error" title={job.error?.message}>
+            {job.error && withoutName(job.error.message, job.name)}
+          </span>
           {job.attempt > 1 && (
             <span className="num shrink-0 text-meta text-warn">{text.tree.columns.attempt(job.attempt)}</span>
           )}
@@ -345,6 +351,13 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
       );
   }
 }
+
+/** The row begins with the name already. */
+const withoutName = (message: string, name: string) =>
+  message
+    .replace(name, "")
+    .replace(/\s{2,}/g, " ")
+    .trim();
 
 function Took({
   started,

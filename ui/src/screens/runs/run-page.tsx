@@ -1,7 +1,7 @@
 import { Tabs } from "@base-ui/react/tabs";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useMemo, useState } from "react";
+import { type ReactNode, useMemo, useState, useSyncExternalStore } from "react";
 import { type Action, useActions } from "../../actions/registry";
 import { backend } from "../../backend";
 import type { RunSummary, RunView } from "../../backend/types";
@@ -34,10 +34,7 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
       title={name}
       heading={
         <div className="flex min-w-0 items-center gap-2.5">
-          <Link
-            to="/runs"
-            className="-m-1 rounded-s p-1 text-muted hover:text-text @max-[30rem]/main:sr-only"
-          >
+          <Link to="/runs" className="-m-1 rounded-s p-1 text-muted hover:text-text @max-[30rem]/main:hidden">
             {text.nav.runs}
           </Link>
           <span aria-hidden="true" className="text-faint @max-[30rem]/main:hidden">
@@ -76,7 +73,9 @@ function RunActions({ run }: { run: RunView }) {
   const resume = useCommand(backend.resumeRun.bind(backend));
   const definition = useDefinitions().data?.find((one) => one.id === definition_id && one.errors === 0);
   const open = !isEnded(status);
-  const canCancel = open && !cancel.pending;
+  // The run itself ends a little after the cancel has been accepted.
+  const cancelling = cancel.pending || cancel.done;
+  const canCancel = open && !cancelling;
   const canResume = status === "interrupted" && !resume.pending;
   const canRepeat = !open && definition !== undefined;
   const { start: startCancel } = cancel;
@@ -108,9 +107,9 @@ function RunActions({ run }: { run: RunView }) {
         </LinkButton>
       )}
       {open && (
-        <Button onClick={() => cancel.start(id)} busy={cancel.pending}>
+        <Button onClick={() => cancel.start(id)} busy={cancelling}>
           <Icon name="stop" className="size-3.5" />
-          <span className={narrow}>{cancel.pending ? text.run.cancelling : text.run.cancel}</span>
+          <span className={narrow}>{cancelling ? text.run.cancelling : text.run.cancel}</span>
         </Button>
       )}
       {status === "interrupted" && (
@@ -127,6 +126,7 @@ function Content({ run, tab }: { run: RunView; tab: Tab }) {
   const navigate = useNavigate();
   const { summary } = run;
   const tree = useTreeModel(summary.id, run.steps);
+  useSyncExternalStore(tree.subscribe, tree.version);
   const [selected, setSelected] = useState<string | null>(null);
   const documents = summary.documents.created + summary.documents.updated;
   const shown = tab === "warnings" && summary.warnings === 0 ? "tasks" : tab;
@@ -241,9 +241,7 @@ function Summary({ summary }: { summary: RunSummary }) {
       <Figure name={live ? text.run.elapsed : text.run.took}>
         <Elapsed run={summary} />
       </Figure>
-      <Figure name={text.run.documents}>
-        {text.run.docCounts(documents.created, documents.updated, documents.unchanged)}
-      </Figure>
+      <Figure name={text.run.documents}>{text.run.docCounts(documents, live)}</Figure>
       {jobs.failed > 0 && (
         <Figure name={text.run.failedTasks} colour="text-error">
           {text.tasksCount(jobs.failed)}

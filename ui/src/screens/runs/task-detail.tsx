@@ -49,7 +49,7 @@ export function TaskDetail({ run, job, step, onClose }: Props) {
           )}
           {step && (
             <Fact name={text.task.documents}>
-              {text.run.docCounts(step.documents.created, step.documents.updated, step.documents.unchanged)}
+              {text.run.docCounts(step.documents, step.finished === null)}
             </Fact>
           )}
           {shown.started && <Fact name={text.task.started}>{exactTime(shown.started)}</Fact>}

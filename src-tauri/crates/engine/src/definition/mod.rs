@@ -4,9 +4,9 @@
 //! [`Definition::bind`] puts the values of one run into it. Nothing here has side effects or
 //! evaluates anything, and everything has a limit ([`LIMITS`]).
 //!
-//! The way through the files: `source` reads text into a tree that knows its places, `shape`
-//! and `steps` make a definition of it, `schema` and `format` check configurations, `placeholder` and `bind` fill
-//! in values.
+//! The way through the files: `source` reads text into a tree that knows its places, `shape` and
+//! `steps` make a definition of it, `schema` and `format` check configurations, `placeholder` and
+//! `bind` fill in values.
 
 mod bind;
 mod cron;

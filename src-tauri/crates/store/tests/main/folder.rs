@@ -53,6 +53,37 @@ async fn an_unclean_stop_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_database_whose_creation_was_cut_off_is_made_anew() {
+    let (source, folder) = (tempdir().unwrap(), tempdir().unwrap());
+    // A first transaction that has reached the file, and whose journal is still there.
+    let mut conn = SqliteConnection::connect_with(
+        &sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(source.path().join("quaero.db"))
+            .create_if_missing(true)
+            .pragma("cache_size", "1"),
+    )
+    .await
+    .unwrap();
+    for sql in [
+        "BEGIN",
+        "CREATE TABLE t (x)",
+        "INSERT INTO t SELECT zeroblob(500000)",
+        "INSERT INTO t SELECT zeroblob(500000)",
+    ] {
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+    }
+    for name in ["quaero.db", "quaero.db-journal"] {
+        fs::copy(source.path().join(name), folder.path().join(name)).unwrap();
+    }
+    sqlx::query("ROLLBACK").execute(&mut conn).await.unwrap();
+
+    assert!(!Store::exists(folder.path()), "there is nothing to read yet");
+    let store = open(&folder).await;
+    assert_eq!(store.list_runs(None, 10).await.unwrap().len(), 0);
+    assert!(Store::exists(folder.path()));
+}
+
+#[tokio::test]
 async fn a_damaged_database_is_told_apart_from_a_new_one() {
     check_refused("it is missing", |database| fs::remove_file(database).unwrap()).await;
     check_refused("it is empty", |database| fs::write(database, b"").unwrap()).await;

@@ -43,9 +43,39 @@ pub(super) fn from_html(
         ..ConversionOptions::default()
     };
     let converted =
-        html_to_markdown_rs::convert(&definitions::to_lists(html), settings).ok()?.content?;
+        html_to_markdown_rs::convert(&captions_first(&definitions::to_lists(html)), settings)
+            .ok()?
+            .content?;
     let images = if options.keep_images { images } else { &[] };
     Some(tidy(&with_images(&converted, images)))
+}
+
+/// Moves the caption of each table in front of it, as a paragraph; the converter makes it emphasised
+/// text with escaped escapes.
+fn captions_first(html: &str) -> Cow<'_, str> {
+    const BEFORE: usize = 400;
+    let mut pieces = html.split("<caption");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    if out.len() == html.len() {
+        return Cow::Borrowed(html);
+    }
+    for piece in pieces {
+        let (caption, rest) = piece.split_once("</caption>").unwrap_or((piece, ""));
+        let words: Vec<&str> = caption
+            .split('<')
+            .filter_map(|part| part.split_once('>'))
+            .flat_map(|(_, text)| text.split_whitespace())
+            .collect();
+        let near = (out.len().saturating_sub(BEFORE)..out.len())
+            .find(|at| out.is_char_boundary(*at))
+            .unwrap_or(0);
+        let at = out[near..].rfind("<table").map_or(out.len(), |offset| near + offset);
+        if !words.is_empty() {
+            out.insert_str(at, &format!("<p><strong>{}</strong></p>", words.join(" ")));
+        }
+        out.push_str(rest);
+    }
+    Cow::Owned(out)
 }
 
 /// Puts the images where their marks are.
@@ -194,7 +224,8 @@ fn needs_escape(line: &str, at: usize) -> bool {
         b'<' => {
             after.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?'))
         }
-        b'*' | b'[' | b']' | b'`' | b'\\' | b'|' => true,
+        b'\\' => after.is_empty() || after.starts_with(|c: char| c.is_ascii_punctuation()),
+        b'*' | b'[' | b']' | b'`' | b'|' => true,
         _ => false,
     }
 }

@@ -160,8 +160,8 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
         let markdown =
             guarded(|| markdown::from_html(html, base, &scan.images, options)).flatten()?;
         // Cells that claim to span a thousand others become more, deep nesting nothing.
-        let plausible =
-            markdown.len() <= MAX_MARKDOWN && (!markdown.is_empty() || scan.visible == 0);
+        let plausible = markdown.len() <= MAX_GROWTH * html.len() + FIRST_MARKDOWN
+            && (!markdown.is_empty() || scan.visible == 0);
         plausible.then_some(markdown)
     };
     let plain = || text::paragraphs(&text::without_tags(&scan.html));
@@ -214,9 +214,10 @@ const FINDER_ELEMENTS: usize = 40_000;
 const FINDER_BYTES: usize = 4 * 1024 * 1024;
 const FINDER_TEXT: usize = 1024 * 1024;
 /// Elements beyond which only the text of a page is taken.
-const TREE_ELEMENTS: usize = 400_000;
-/// Bytes of Markdown of one page.
-const MAX_MARKDOWN: usize = 16 * 1024 * 1024;
+const TREE_ELEMENTS: usize = 200_000;
+/// Bytes of Markdown for each byte of HTML, beyond the first ones. Long addresses make some.
+const MAX_GROWTH: usize = 8;
+const FIRST_MARKDOWN: usize = 64 * 1024;
 /// Bytes of text that are an answer whatever the rest of the page holds.
 const ENOUGH: usize = 250;
 
@@ -225,6 +226,10 @@ const ENOUGH: usize = 250;
 /// part. Nothing found means the whole page.
 fn main_content(scan: &Scan, url: &Url) -> Found {
     let marked = scan.main.clone().map(|range| scan.html[range].to_owned());
+    // On a page of a few words the finders have nothing to go by.
+    if scan.visible < ENOUGH / 2 && scan.json_ld.is_empty() {
+        return Found { html: marked, ..Found::default() };
+    }
     if scan.elements > FINDER_ELEMENTS
         || scan.html.len() > FINDER_BYTES
         || scan.visible > FINDER_TEXT
@@ -302,13 +307,12 @@ fn title(scan: &Scan) -> String {
     {
         return heading.clone();
     }
-    if !og.is_empty() && scan.title.starts_with(og) {
-        og.to_owned()
-    } else if scan.title.is_empty() {
-        og.to_owned()
+    let title = if scan.title.is_empty() || !og.is_empty() && scan.title.starts_with(og) {
+        og
     } else {
-        scan.title.clone()
-    }
+        &scan.title
+    };
+    title.to_owned()
 }
 
 fn metadata(scan: &Scan, found: &Found, canonical: Option<&Url>) -> Map<String, Value> {

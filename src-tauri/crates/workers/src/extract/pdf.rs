@@ -286,6 +286,10 @@ mod tests {
 
     #[test]
     #[ignore = "is the child process of the other tests"]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the test harness must not write behind the answer"
+    )]
     fn the_reader_itself() {
         let code = i32::from(pdf_child_main() != ExitCode::SUCCESS);
         std::process::exit(code);

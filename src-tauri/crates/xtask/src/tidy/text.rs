@@ -15,9 +15,12 @@ const GENERATED: &str = "ui/src/bindings.ts";
 #[test]
 fn a_file_says_what_it_is_for() {
     let begins_well = |source: &Source| {
+        // What is tested says what the tests are for.
+        if source.path.ends_with("/tests.rs") || source.path.contains(".test.ts") {
+            return true;
+        }
         if source.path.ends_with(".rs") {
-            // The module that a `tests.rs` belongs to says what is tested.
-            return source.text.starts_with("//!") || source.path.ends_with("/tests.rs");
+            return source.text.starts_with("//!");
         }
         // Before the first thing that is exported, imports aside.
         let head = source.text.lines().take_while(|line| !line.starts_with("export"));

@@ -11,11 +11,8 @@ impl<'a> Pass<'a> {
     pub(super) fn tag_in_code(&mut self, name: &str) -> bool {
         match name {
             "br" => self.out.html.push('\n'),
-            "div" | "p" | "li" | "tr" | "ol" | "ul" | "table" | "tbody" | "td" | "code" | "pre" => {
-                if !self.out.html.ends_with(['\n', '>']) && name != "td" && name != "code" {
-                    self.out.html.push('\n');
-                }
-            }
+            "td" | "code" => {}
+            "div" | "p" | "li" | "tr" | "ol" | "ul" | "table" | "tbody" | "pre" => self.new_line(),
             _ if is_block(name) => {
                 self.close_code();
                 return false;
@@ -25,13 +22,18 @@ impl<'a> Pass<'a> {
         true
     }
 
+    fn new_line(&mut self) {
+        if !self.out.html.ends_with(['\n', '>']) {
+            self.out.html.push('\n');
+        }
+    }
+
     pub(super) fn close_code(&mut self) {
         self.in_code = false;
-        self.out.html.push_str("</code></pre>");
+        self.out.html.push_str("</code>");
         if let Some(position) = self.open.iter().rposition(|open| *open == "pre") {
-            self.open.truncate(position);
+            self.close_to(position);
         }
-        self.closed();
     }
 
     /// Documentation generators put the language of a code block on an element around it.

@@ -26,8 +26,8 @@ use tag::{
 pub(super) const MAX_HTML: usize = 10 * 1024 * 1024;
 /// Elements below this depth lose their tags and keep their text.
 const MAX_DEPTH: usize = 512;
-/// Formatting elements open at the same time: a parser repeats all of them in every new block.
-const MAX_FORMATTING: u32 = 16;
+/// How far up a tag is matched where every element would be too slow.
+const NEAR: usize = 64;
 /// Bytes of a link's or a heading's text that are collected.
 const MAX_HELD: usize = 1000;
 
@@ -95,13 +95,16 @@ impl Scan {
             noscript_end: 0,
             language: None,
             main: None,
-            inner_code: 0,
             in_code: false,
             note: false,
         };
         pass.out.html.push_str("<!DOCTYPE html>");
         pass.run();
         pass.end_link();
+        if pass.in_code {
+            pass.close_code();
+        }
+        pass.close_to(0);
         pass.out.base = Some(pass.base);
         if let Some(heading) = pass.heading.take() {
             pass.out.heading = heading;
@@ -145,6 +148,8 @@ struct Pass<'a> {
     open: Vec<&'a str>,
     /// Open elements below the depth limit, whose tags were not written.
     beyond: Vec<&'a str>,
+    /// Open formatting, and how often; only the first of each is written, because a parser repeats
+    /// all that are open in every new block.
     formatting: HashMap<&'a str, u32>,
     skip: Option<Skip<'a>>,
     link: Option<OpenLink>,
@@ -156,8 +161,6 @@ struct Pass<'a> {
     language: Option<(usize, String)>,
     /// The depth of the element that says it is the main one, and where it begins.
     main: Option<(usize, usize)>,
-    /// Code inside code that has not ended.
-    inner_code: u32,
     /// Inside `<pre>`.
     in_code: bool,
     /// Inside the title of a note, a warning and the like.
@@ -312,31 +315,31 @@ impl<'a> Pass<'a> {
             return;
         }
         self.close_implied(name);
+        if name == "a" {
+            self.pop_to(&["a"], &["p", "div", "li", "td", "th", "table", "section", "article"]);
+        }
         if self.open.len() >= MAX_DEPTH {
             self.beyond.push(name);
             self.space();
             return;
         }
-        if name == "code" && self.formatting.get("code").is_some_and(|count| *count > 0) {
-            self.inner_code += 1;
-            return;
-        }
         if is_formatting(name) && !closed {
-            if self.formatting.values().sum::<u32>() >= MAX_FORMATTING {
+            let open = self.formatting.entry(name).or_default();
+            *open += 1;
+            if *open > 1 {
                 return;
             }
-            *self.formatting.entry(name).or_default() += 1;
         }
         let position = self.out.html.len();
-        if name == "code" {
-            self.out.html.push_str("<code>");
+        if is_formatting(name) {
+            self.out.html.push('<');
+            self.out.html.push_str(name);
+            self.out.html.push('>');
         } else {
             self.copy_tag(start, tag);
         }
         if closed {
-            self.out.html.push_str("</");
-            self.out.html.push_str(name);
-            self.out.html.push('>');
+            self.write_end(name);
             return;
         }
         self.open.push(name);
@@ -391,6 +394,9 @@ impl<'a> Pass<'a> {
 
     fn close_implied(&mut self, name: &str) {
         if is_block(name) {
+            // Markdown has no emphasis around blocks.
+            let formatting = self.open.iter().rev().take_while(|open| is_formatting(open)).count();
+            self.close_to(self.open.len() - formatting);
             self.pop_to(&["p"], &["button", "td", "th", "table", "caption"]);
         }
         for (opened, closes, barrier) in IMPLIED_ENDS {
@@ -402,20 +408,59 @@ impl<'a> Pass<'a> {
 
     /// Forgets everything down to the nearest open element of `names`, unless one of `barrier` is nearer.
     fn pop_to(&mut self, names: &[&str], barrier: &[&str]) {
-        'search: for stack in [&mut self.beyond, &mut self.open] {
-            // Deep down, only near elements are looked at, so that the pass stays linear.
-            for (back, open) in stack.iter().rev().take(MAX_DEPTH / 8).enumerate() {
-                if names.contains(open) {
-                    let len = stack.len() - back - 1;
-                    stack.truncate(len);
-                    break 'search;
-                }
-                if barrier.contains(open) {
-                    return;
-                }
+        // Deep down, only near elements are looked at, so that the pass stays linear.
+        for (back, open) in self.beyond.iter().rev().take(NEAR).enumerate() {
+            if names.contains(open) {
+                self.beyond.truncate(self.beyond.len() - back - 1);
+                return;
+            }
+            if barrier.contains(open) {
+                return;
             }
         }
+        for (back, open) in self.open.iter().rev().take(NEAR).enumerate() {
+            if names.contains(open) {
+                self.beyond.clear();
+                self.close_to(self.open.len() - back - 1);
+                return;
+            }
+            if barrier.contains(open) {
+                return;
+            }
+        }
+    }
+
+    /// Writes the end tags of all open elements from `position` on. What is written is well formed,
+    /// so that all parsers behind it see the same tree.
+    fn close_to(&mut self, position: usize) {
+        while self.open.len() > position {
+            let Some(name) = self.open.pop() else { break };
+            self.formatting.remove(name);
+            self.write_end(name);
+        }
         self.closed();
+    }
+
+    fn write_end(&mut self, name: &str) {
+        if name == "p" && std::mem::take(&mut self.note) {
+            self.out.html.push_str("</strong>");
+        }
+        self.out.html.push_str("</");
+        self.out.html.push_str(name);
+        self.out.html.push('>');
+    }
+
+    /// Ends formatting that may overlap: what began inside it goes on behind it.
+    fn close_formatting(&mut self, position: usize) {
+        let inner: Vec<&'a str> = self.open[position + 1..].to_vec();
+        self.close_to(position);
+        for name in inner.into_iter().filter(|name| is_formatting(name)) {
+            self.formatting.insert(name, 1);
+            self.open.push(name);
+            self.out.html.push('<');
+            self.out.html.push_str(name);
+            self.out.html.push('>');
+        }
     }
 
     /// Ends what was known of elements that are no longer open.
@@ -464,39 +509,25 @@ impl<'a> Pass<'a> {
         {
             self.out.heading = heading;
         }
-        if name == "code" && self.inner_code > 0 {
-            self.inner_code -= 1;
+        if let Some(open) = self.formatting.get_mut(name).filter(|open| **open > 1) {
+            *open -= 1;
             return end;
         }
-        if let Some(back) =
-            self.beyond.iter().rev().take(MAX_DEPTH / 8).position(|open| *open == name)
-        {
-            let len = self.beyond.len() - back - 1;
-            self.beyond.truncate(len);
+        if let Some(back) = self.beyond.iter().rev().take(NEAR).position(|open| *open == name) {
+            self.beyond.truncate(self.beyond.len() - back - 1);
             self.space();
             return end;
         }
-        let position = self.open.iter().rposition(|open| *open == name);
-        if let Some(count) = self.formatting.get_mut(name).filter(|count| **count > 0) {
-            // Formatting may overlap, and goes on behind the block it began in until it is ended.
-            *count -= 1;
-            if let Some(position) = position {
-                self.open.remove(position);
-            }
-        } else if let Some(position) = position {
-            self.beyond.clear();
-            self.open.truncate(position);
-        } else if name != "a" {
-            // Void elements, and ends of what was never opened or was not written.
-            return end;
+        // The end of what was never opened, or was not written, says nothing.
+        let Some(position) = self.open.iter().rposition(|open| *open == name) else { return end };
+        self.beyond.clear();
+        let only_formatting = self.open[position..].iter().all(|open| is_formatting(open));
+        if only_formatting {
+            self.close_formatting(position);
+        } else if !is_formatting(name) {
+            self.close_to(position);
         }
-        if name == "p" && std::mem::take(&mut self.note) {
-            self.out.html.push_str("</strong>");
-        }
-        self.out.html.push_str("</");
-        self.out.html.push_str(name);
-        self.out.html.push('>');
-        self.closed();
+        // Formatting around a block ends with what is around it.
         end
     }
 

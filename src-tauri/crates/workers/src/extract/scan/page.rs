@@ -130,6 +130,9 @@ impl<'a> Pass<'a> {
         if name == "a" {
             self.end_link();
         }
+        if self.out.links.len() >= MAX_LINKS {
+            return;
+        }
         let Some(url) = tag.get("href").and_then(|href| self.resolve(href.trim())) else { return };
         let nofollow = tag.has_token("rel", &["nofollow"]);
         let text = if name == "area" { tag.raw("alt").unwrap_or_default() } else { "" };
@@ -162,10 +165,8 @@ impl<'a> Pass<'a> {
             }
             return;
         }
-        if self.out.links.len() < MAX_LINKS {
-            self.seen.insert(link.url.clone(), self.out.links.len());
-            self.out.links.push(Link { url: link.url, text, nofollow: link.nofollow });
-        }
+        self.seen.insert(link.url.clone(), self.out.links.len());
+        self.out.links.push(Link { url: link.url, text, nofollow: link.nofollow });
     }
 
     /// The finders drop images. So a mark that they take for text stands in for each.

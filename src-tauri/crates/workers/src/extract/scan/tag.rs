@@ -159,10 +159,7 @@ pub(super) fn is_dropped_tree(name: &str) -> bool {
 
 /// Elements that a parser opens again in every block until they are ended.
 pub(super) fn is_formatting(name: &str) -> bool {
-    matches!(
-        name,
-        "b" | "big" | "code" | "em" | "font" | "i" | "s" | "small" | "strike" | "strong" | "u"
-    )
+    matches!(name, "big" | "code" | "em" | "font" | "s" | "small" | "strong" | "u")
 }
 
 pub(super) fn is_heading(name: &str) -> bool {
@@ -219,10 +216,14 @@ pub(super) const IMPLIED_ENDS: &[(&[&str], &[&str], &[&str])] = &[
     (&["tbody", "thead", "tfoot"], &["tbody", "thead", "tfoot"], &["table"]),
 ];
 
-/// Keys, samples and typewriter text are shown as code; the finders would take them for plain text.
+/// One name for each look. Keys, samples and typewriter text are shown as code; the finders would
+/// take them for plain text.
 pub(super) fn shown_as(name: &str) -> &str {
     match name {
         "kbd" | "samp" | "tt" => "code",
+        "b" => "strong",
+        "i" => "em",
+        "strike" => "s",
         name => name,
     }
 }

@@ -1,0 +1,77 @@
+//! Pages that want more than to be read.
+
+use quaero_tests::folders;
+
+use crate::desk::drive;
+
+/// Ways to run a script in a careless reader. Each would set `window.__pwned`.
+const CORPUS: [&str; 24] = [
+    "<script>window.__pwned=1</script>",
+    "<img src=x onerror=\"window.__pwned=1\">",
+    "<svg onload=\"window.__pwned=1\"></svg>",
+    "<svg><animate onbegin=\"window.__pwned=1\" attributeName=x dur=1s></svg>",
+    "<svg><set attributeName=href to=\"javascript:window.__pwned=1\"></set></svg>",
+    "<math><mtext></mtext><mglyph><style><img src=x onerror=\"window.__pwned=1\"></style></mglyph></math>",
+    "<iframe srcdoc=\"<script>parent.__pwned=1</script>\"></iframe>",
+    "<iframe src=\"javascript:parent.__pwned=1\"></iframe>",
+    "<object data=\"data:text/html,<script>parent.__pwned=1</script>\"></object>",
+    "<embed src=\"javascript:window.__pwned=1\">",
+    "<details open ontoggle=\"window.__pwned=1\"><summary>x</summary></details>",
+    "<input autofocus onfocus=\"window.__pwned=1\">",
+    "<video src=x onerror=\"window.__pwned=1\"></video>",
+    "<body onpageshow=\"window.__pwned=1\">",
+    "<style>@import 'javascript:window.__pwned=1';</style>",
+    "<link rel=stylesheet href=\"data:text/css,*{color:red}\">",
+    "<base href=\"javascript:window.__pwned=1//\">",
+    "<meta http-equiv=refresh content=\"0;url=javascript:window.__pwned=1\">",
+    "<form action=\"javascript:window.__pwned=1\"><button>Send</button></form>",
+    "<noscript><p title=\"</noscript><img src=x onerror=window.__pwned=1>\"></noscript>",
+    "<a href=\"javascript:window.__pwned=1\">link to press</a>",
+    "<a href=\"java&#9;script:window.__pwned=1\">link to press</a>",
+    "<div id=__TAURI_INTERNALS__></div><form id=__TAURI__><input name=invoke></form>",
+    "<p style=\"background:url(javascript:window.__pwned=1)\" onclick=\"window.__pwned=1\">press me</p>",
+];
+
+#[test]
+fn no_page_that_is_read_runs_a_script() {
+    drive("scripts", async |desk| {
+        let folder = desk.folder("docs");
+        let all = CORPUS.join("\n<p>between</p>\n");
+        let html = format!("<!doctype html><title><img src=x onerror=window.__pwned=1></title><h1>Corpus</h1>\n<p>A zebra.</p>\n{all}<p>The end of the corpus.</p>");
+        folders::write(&folder, "corpus.html".as_ref(), html.as_bytes()).expect("written");
+        let links = "\n\n[press one](javascript:window.__pwned=1) ![x](javascript:window.__pwned=1) [press two](data:text/html,<script>1</script>)\n";
+        let markdown = format!("# Corpus\n\nA walrus.\n\n{}\n{links}\nThe end of the corpus.\n", CORPUS.join("\n\n"));
+        folders::write(&folder, "corpus.md".as_ref(), markdown.as_bytes()).expect("written");
+        desk.open().await;
+        desk.fill("Folder", &folder.to_string_lossy()).await;
+        desk.click("button", "Index folder").await;
+        desk.run_is("completed").await;
+
+        for word in ["zebra", "walrus"] {
+            desk.click("link", "Documents").await;
+            desk.fill("Search documents", word).await;
+            desk.read("1 result").await;
+            desk.see("document.querySelector('[data-testid=search-result]')?.innerText.length", "a result").await;
+            desk.client().execute("document.querySelector('[data-testid=search-result]').click()", vec![]).await.expect("clicked");
+            desk.see(
+                "document.querySelector('[data-testid=reading-pane] article')?.innerText.includes('The end of the corpus')",
+                "the document",
+            )
+            .await;
+            // Everything that can be pressed is pressed.
+            let press = "for (const one of document.querySelectorAll('[data-testid=reading-pane] article .prose *')) one.click()";
+            desk.client().execute(press, vec![]).await.expect("clicked");
+            desk.see("!window.__pwned", "a page without a script").await;
+            let left = "return [...document.querySelectorAll('[data-testid=reading-pane] article .prose *')]
+                .filter((one) => /^(script|iframe|object|embed|style|link|base|meta|form|input|svg|math|video)$/i.test(one.tagName)
+                    || [...one.attributes].some((a) => /^on|^style$|^id$/i.test(a.name) || /^\\s*(javascript|data):/i.test(a.value)))
+                .map((one) => one.outerHTML)";
+            let left = desk.client().execute(left, vec![]).await.expect("looked");
+            assert_eq!(left, serde_json::json!([]), "what must not get into the page");
+            let place = desk.client().execute("return location.origin", vec![]).await.expect("an address");
+            assert_eq!(place, "tauri://localhost");
+        }
+        let pwned = desk.client().execute("return window.__pwned ?? null", vec![]).await.expect("looked");
+        assert!(pwned.is_null(), "a script of the page ran");
+    });
+}
