@@ -80,18 +80,30 @@ pub fn assert_whole(data_dir: &Path) {
     assert_eq!(found, [""; 0], "{} contradicts itself", data_dir.display());
 }
 
-fn reading<T>(data_dir: &Path, read: impl AsyncFnOnce(&Store) -> T) -> T {
+fn reading<T: Send>(data_dir: &Path, read: impl AsyncFnOnce(&Store) -> T + Send) -> T {
     with(data_dir, Access::Read, read)
 }
 
-fn with<T>(data_dir: &Path, access: Access, read: impl AsyncFnOnce(&Store) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(async {
+/// On a thread of its own, so that tests with a runtime can use it too.
+fn with<T: Send>(
+    data_dir: &Path,
+    access: Access,
+    read: impl AsyncFnOnce(&Store) -> T + Send,
+) -> T {
+    let work = async move || {
         let store = Store::open(data_dir, access, 0).await;
         let store =
             store.unwrap_or_else(|error| panic!("{} cannot be read: {error}", data_dir.display()));
         let result = read(&store).await;
         store.close(0).await.expect("closed");
         result
-    })
+    };
+    let result = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(work())
+        });
+        thread.join()
+    });
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -152,6 +152,7 @@ fn new_run(
         step_type: step.step_type,
         description: step.description,
         config: step.config,
+        output_tags: step.output_tags,
         depends: step.depends,
         on_error: match step.on_error {
             OnError::Continue => "continue",

@@ -5,7 +5,12 @@
 //! - tasks in a burst: how many tasks share the cost of one such commit;
 //! - one task alone, from submit to the end of its run, in units of one such commit.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a benchmark that cannot go on has failed"
+)]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
 use std::{io::Write, path::Path, sync::Arc, time::Instant};
@@ -14,7 +19,9 @@ use async_trait::async_trait;
 use quaero_contract::JobId;
 use quaero_engine::{
     Engine, EngineOptions, Event, SystemClock,
-    work::{JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError},
+    work::{
+        JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError,
+    },
 };
 use quaero_store::{Access, NewRun, NewStep, Store};
 use serde_json::{Value, json};
@@ -39,7 +46,13 @@ impl StepManager for Manager {
 }
 
 fn task(n: u64) -> NewTask {
-    NewTask { task_type: "noop", name: n.to_string(), key: None, payload: Value::Null, lane: Lane::local() }
+    NewTask {
+        task_type: "noop",
+        name: n.to_string(),
+        key: None,
+        payload: Value::Null,
+        lane: Lane::local(),
+    }
 }
 
 struct Worker;
@@ -73,6 +86,7 @@ async fn run(engine: &Engine, tasks: u64, request: &str) -> f64 {
         step_type: "noop".to_owned(),
         description: String::new(),
         config: json!({ "tasks": tasks }),
+        output_tags: Vec::new(),
         depends: Vec::new(),
         on_error: "fail".to_owned(),
         always_run: false,
@@ -107,7 +121,9 @@ fn main() {
         let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
         let registry = Registry::default().with_manager(Manager).with_worker(Worker);
         let engine =
-            Engine::start(store.clone(), registry, Arc::new(SystemClock), EngineOptions::default()).await.unwrap();
+            Engine::start(store.clone(), registry, Arc::new(SystemClock), EngineOptions::default())
+                .await
+                .unwrap();
         let mut rows = Vec::new();
         for round in 0..5 {
             let commit = commit_seconds(folder.path());
@@ -123,8 +139,15 @@ fn main() {
         #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
         let rate = BURST as f64 / burst;
         println!("durable commits      {:>8.0} /s", 1.0 / commit);
-        println!("tasks in a burst     {rate:>8.0} /s   {:>6.2} tasks for each durable commit", rate * commit);
-        println!("one task alone       {:>8.2} ms  {:>6.2} durable commits", alone * 1e3, alone / commit);
+        println!(
+            "tasks in a burst     {rate:>8.0} /s   {:>6.2} tasks for each durable commit",
+            rate * commit
+        );
+        println!(
+            "one task alone       {:>8.2} ms  {:>6.2} durable commits",
+            alone * 1e3,
+            alone / commit
+        );
         engine.stop(std::time::Duration::ZERO).await;
         store.close(0).await.unwrap();
     });

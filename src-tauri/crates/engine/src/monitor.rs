@@ -71,7 +71,14 @@ impl JobMonitor {
     /// If SQLite fails.
     pub async fn start_monitoring(&self, run: JobId) -> quaero_store::Result<()> {
         // The answer comes with the commit, in order with all the others.
-        self.store.write(move |tx| Box::pin(async move { Ok(tx.touch(run)) })).await
+        self.store
+            .write(move |tx| {
+                Box::pin(async move {
+                    tx.touch(run);
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// Forgets a run.

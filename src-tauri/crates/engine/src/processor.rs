@@ -424,9 +424,7 @@ impl Processor {
         if let Some(known) = self.runs.get(&run).and_then(|r| r.steps.get(&step)) {
             return Ok(known.clone());
         }
-        let (config, mut tags) = self.store.write(move |tx| Box::pin(tx.step_config(step))).await?;
-        let own = config.get("output_tags").and_then(Value::as_array).into_iter().flatten();
-        tags.extend(own.filter_map(|tag| tag.as_str().map(ToOwned::to_owned)));
+        let (config, tags) = self.store.write(move |tx| Box::pin(tx.step_config(step))).await?;
         let known = Step { config: Arc::new(config), tags: tags.into() };
         if let Some(entry) = self.runs.get_mut(&run) {
             entry.steps.insert(step, known.clone());

@@ -37,6 +37,19 @@ const SESSION: [&str; 4] = ["cfid", "cftoken", "jsessionid", "phpsessid"];
 /// `normalise(normalise(a)) == normalise(a)`.
 #[must_use]
 pub fn normalise(url: &Url) -> Url {
+    let mut known = pass(url);
+    // What one pass removes can uncover something to remove; no address needs more than a few.
+    for _ in 0..16 {
+        let next = pass(&known);
+        if next == known {
+            break;
+        }
+        known = next;
+    }
+    known
+}
+
+fn pass(url: &Url) -> Url {
     let mut plain = url.clone();
     plain.set_fragment(None);
     if let Some(Host::Domain(name)) = url.host()
@@ -58,27 +71,24 @@ pub fn normalise(url: &Url) -> Url {
     plain
 }
 
-/// Decodes what needs no encoding and writes the rest in capitals: `%7e` is `~`, `%2f` is `%2F`.
+/// Decodes what needs no encoding and writes the rest in capitals: `%7e` is `~`, `%2f` is `%2F`. A
+/// text with a `%` that encodes nothing stays as it is: decoding could complete that `%`.
 pub(crate) fn plain_percent(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code =
-            (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(hex_pair);
-        match code {
-            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => out.push(byte),
-            Some(_) => out.extend(bytes[at..at + 3].iter().map(u8::to_ascii_uppercase)),
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-                continue;
-            }
+    let mut parts = text.split('%');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let Some(byte) = part.as_bytes().get(..2).and_then(hex_pair) else {
+            return text.to_owned();
+        };
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push_str(&part[..2].to_ascii_uppercase());
         }
-        at += 3;
+        out.push_str(&part[2..]);
     }
-    // Only ASCII was put in place of ASCII.
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+    out
 }
 
 fn hex_pair(pair: &[u8]) -> Option<u8> {
@@ -154,6 +164,8 @@ mod tests {
             ("http://example.org/a;v=1;jsessionid=1F/b", "http://example.org/a;v=1/b"),
             ("http://example.org/%2541", "http://example.org/%2541"),
             ("http://example.org/100%", "http://example.org/100%"),
+            ("http://example.org/%0%61", "http://example.org/%0%61"),
+            ("http://example.org/;jsessionid=%/%aa", "http://example.org//%AA"),
             ("http://example.org//a//b/", "http://example.org//a//b/"),
             ("http://bücher.example/ä", "http://xn--bcher-kva.example/%C3%A4"),
         ];

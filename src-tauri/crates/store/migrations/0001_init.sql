@@ -98,6 +98,7 @@ CREATE TABLE steps (
     ordinal     INTEGER NOT NULL,
     description TEXT    NOT NULL DEFAULT '',
     config      TEXT    NOT NULL,
+    output_tags TEXT    NOT NULL DEFAULT '[]',
     depends     TEXT    NOT NULL,
     on_error    TEXT    NOT NULL CHECK (on_error IN ('continue', 'fail', 'fatal', 'retry')),
     always_run  INTEGER NOT NULL CHECK (always_run IN (0, 1)),

@@ -69,8 +69,14 @@ struct Writing {
     writer: Writer,
     epoch: i64,
     was_unclean: bool,
-    /// Held until close: the lock file, and the writer's task with its connection.
-    held: Arc<Mutex<Option<(Lock, JoinHandle<sqlx::SqliteConnection>)>>>,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// What is held until close: the lock file, and the writer's task with its connection.
+#[derive(Debug)]
+struct Held {
+    lock: Lock,
+    task: JoinHandle<sqlx::SqliteConnection>,
 }
 
 impl Store {
@@ -99,7 +105,7 @@ impl Store {
                     writer,
                     epoch: opened.epoch,
                     was_unclean: opened.was_unclean,
-                    held: Arc::new(Mutex::new(Some((lock, task)))),
+                    held: Arc::new(Mutex::new(Some(Held { lock, task }))),
                 };
                 Ok(Self { folder: folder.into(), readers, logs, writing: Some(writing) })
             }
@@ -218,7 +224,7 @@ impl Store {
             self.readers.close().await;
             return Ok(());
         };
-        let Some((lock, task)) = writing.held.lock().await.take() else { return Ok(()) };
+        let Some(Held { lock, task }) = writing.held.lock().await.take() else { return Ok(()) };
         self.logs.close().await;
         let epoch = writing.epoch;
         let marked = writing

@@ -41,6 +41,8 @@ pub struct NewStep {
     pub description: String,
     /// Its configuration with all placeholders filled.
     pub config: Value,
+    /// Tags for every document of the step.
+    pub output_tags: Vec<String>,
     /// The names of its predecessors.
     pub depends: Vec<String>,
     /// `continue`, `fail`, `fatal` or `retry`.
@@ -279,14 +281,16 @@ impl Tx {
                 .insert_job(Some(id), JobKind::Step, &step.step_type, &step.name, now_ms)
                 .await?;
             sqlx::query(
-                "INSERT INTO steps (id, run_id, ordinal, description, config, depends, on_error, always_run)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO steps (id, run_id, ordinal, description, config, output_tags, depends,
+                     on_error, always_run)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(job.0)
             .bind(id.0)
             .bind(ordinal)
             .bind(&step.description)
             .bind(step.config.to_string())
+            .bind(serde_json::to_string(&step.output_tags).expect("texts are plain data"))
             .bind(serde_json::to_string(&step.depends).expect("texts are plain data"))
             .bind(&step.on_error)
             .bind(step.always_run)
@@ -448,18 +452,20 @@ impl Tx {
         Ok(row.as_ref().map(job_error).transpose()?.flatten())
     }
 
-    /// The configuration of a step and the tags of its run.
+    /// The configuration of a step, and the tags for its documents: the run's and its own.
     ///
     /// # Errors
     /// If there is no such step, or SQLite fails.
     pub async fn step_config(&mut self, step: JobId) -> Result<(Value, Vec<String>)> {
         let row = sqlx::query(
-            "SELECT s.config, r.tags FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.id = ?",
+            "SELECT s.config, s.output_tags, r.tags FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.id = ?",
         )
         .bind(step.0)
         .fetch_one(&mut self.conn)
         .await?;
-        Ok((json(&row, "config")?, json(&row, "tags")?))
+        let mut tags: Vec<String> = json(&row, "tags")?;
+        tags.extend(json::<Vec<String>>(&row, "output_tags")?);
+        Ok((json(&row, "config")?, tags))
     }
 
     /// Counts a warning, and keeps its text as long as there are not very many.

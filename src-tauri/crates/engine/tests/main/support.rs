@@ -56,6 +56,7 @@ impl Step {
             step_type: "test".to_owned(),
             description: String::new(),
             config,
+            output_tags: Vec::new(),
             depends: Vec::new(),
             on_error: "continue".to_owned(),
             always_run: false,

@@ -35,6 +35,7 @@ fn new_run(request_id: &str) -> NewRun {
             step_type: "test".to_owned(),
             description: String::new(),
             config: json!({}),
+            output_tags: Vec::new(),
             depends: Vec::new(),
             on_error: "continue".to_owned(),
             always_run: false,
