@@ -85,11 +85,7 @@ fn reading<T: Send>(data_dir: &Path, read: impl AsyncFnOnce(&Store) -> T + Send)
 }
 
 /// On a thread of its own, so that tests with a runtime can use it too.
-fn with<T: Send>(
-    data_dir: &Path,
-    access: Access,
-    read: impl AsyncFnOnce(&Store) -> T + Send,
-) -> T {
+fn with<T: Send>(data_dir: &Path, access: Access, read: impl AsyncFnOnce(&Store) -> T + Send) -> T {
     let work = async move || {
         let store = Store::open(data_dir, access, 0).await;
         let store =

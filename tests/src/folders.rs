@@ -36,11 +36,15 @@ pub fn mixed(root: &Path) -> io::Result<Mixed> {
         made.phrases.push((word(number), path));
     }
     for number in 120..200 {
-        let page = page(&format!("Page {number}"), &format!("<p>It tells of {}.</p>", word(number)));
+        let page =
+            page(&format!("Page {number}"), &format!("<p>It tells of {}.</p>", word(number)));
         keep(format!("pages/{number}.html").as_ref(), page.as_bytes())?;
     }
     for number in 200..250 {
-        keep(format!("texts/{number}.txt").as_ref(), format!("Plain {}\n", word(number)).as_bytes())?;
+        keep(
+            format!("texts/{number}.txt").as_ref(),
+            format!("Plain {}\n", word(number)).as_bytes(),
+        )?;
     }
     for number in 250..290 {
         let source = format!("//! About {}.\nfn main() {{}}\n", word(number));
@@ -51,7 +55,10 @@ pub fn mixed(root: &Path) -> io::Result<Mixed> {
         made.phrases.push((word(number), path));
     }
     keep("README".as_ref(), b"No ending, yet text.\n")?;
-    keep("Names/with spaces, \u{fc}ml\u{e4}uts \u{1f980}.md".as_ref(), b"# Odd name\n\nStill read.\n")?;
+    keep(
+        "Names/with spaces, \u{fc}ml\u{e4}uts \u{1f980}.md".as_ref(),
+        b"# Odd name\n\nStill read.\n",
+    )?;
     keep("Names/<b>bold & quoted.txt".as_ref(), b"Looks like HTML.\n")?;
     keep("windows.txt".as_ref(), b"Gr\xfc\xdfe aus K\xf6ln, und viele sch\xf6ne T\xe4ge.\n")?;
 
@@ -77,14 +84,21 @@ fn unusual(root: &Path, made: &mut Mixed) -> io::Result<()> {
         ffi::OsStringExt,
         fs::{PermissionsExt, symlink},
     };
-    let lossy = write(root, Path::new(&OsString::from_vec(b"caf\xe9.txt".to_vec())), b"Latin name\n")?;
+    let lossy =
+        write(root, Path::new(&OsString::from_vec(b"caf\xe9.txt".to_vec())), b"Latin name\n")?;
     made.documents.insert(lossy.to_string_lossy().into_owned());
     symlink(".", root.join("notes/loop"))?;
     symlink("../..", root.join("notes/0/up"))?;
     symlink("nowhere", root.join("dangling.md"))?;
     symlink("notes/0/0.md", root.join("link.md"))?;
     // Opening it for reading waits for a writer that never comes.
-    rustix::fs::mknodat(rustix::fs::CWD, root.join("pipe.txt"), rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        root.join("pipe.txt"),
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )?;
     let locked = write(root, "locked.md".as_ref(), b"For nobody.\n")?;
     fs::set_permissions(&locked, fs::Permissions::from_mode(0))?;
     if fs::read(&locked).is_ok() {
@@ -227,7 +241,8 @@ pub fn pdf(line: &str) -> Vec<u8> {
          /Resources << /Font << /F1 5 0 R >> >> >>"
             .to_owned(),
         format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()),
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
+            .to_owned(),
     ];
     let mut file = b"%PDF-1.4\n".to_vec();
     let mut places = Vec::new();

@@ -92,6 +92,29 @@ impl Quaero {
         Process::start(command.uid(user).gid(user), &what)
     }
 
+    /// Starts a command that may have only so many files open at a time.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[cfg(unix)]
+    pub fn start_with_files<S: AsRef<OsStr>>(
+        &self,
+        most: u32,
+        args: impl IntoIterator<Item = S>,
+    ) -> Process {
+        let (command, what) = self.command(args);
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("ulimit -n {most} && exec \"$@\""), "sh"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY");
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Process::start(&mut shell, &what)
+            .unwrap_or_else(|error| panic!("{what} cannot be started: {error}"))
+    }
+
     fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> (Command, String) {
         let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let shown: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
@@ -230,18 +253,14 @@ impl Process {
         self.finish()
     }
 
-    /// The most memory it has had so far, in bytes.
-    ///
-    /// # Panics
-    /// If it has ended already.
-    #[cfg(target_os = "linux")]
+    /// The most memory it has had so far, in bytes; 0 where the system does not tell.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .unwrap_or_else(|error| panic!("{}: {error}", self.what));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kilobytes.unwrap_or_else(|| panic!("{} has ended", self.what)) * 1024
+        kilobytes.unwrap_or(0) * 1024
     }
 
     /// Waits for its end.

@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_tests::{
-    data,
+    data, not_tested,
     program::{Process, Quaero},
 };
 use serde::Deserialize;
@@ -79,7 +79,9 @@ const fn once() -> usize {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    hex.split_whitespace().map(|pair| u8::from_str_radix(pair, 16).expect("two hex digits")).collect()
+    hex.split_whitespace()
+        .map(|pair| u8::from_str_radix(pair, 16).expect("two hex digits"))
+        .collect()
 }
 
 impl File {
@@ -101,7 +103,10 @@ impl File {
         } else if self.pipe {
             rustix::fs::mknodat(rustix::fs::CWD, at, rustix::fs::FileType::Fifo, 0o600.into(), 0)?;
         } else {
-            let content = self.bytes.as_ref().map_or_else(|| self.text.repeat(self.times).into_bytes(), |hex| bytes(hex));
+            let content = self
+                .bytes
+                .as_ref()
+                .map_or_else(|| self.text.repeat(self.times).into_bytes(), |hex| bytes(hex));
             fs::write(at, content)?;
         }
         Ok(())
@@ -111,9 +116,16 @@ impl File {
 #[test]
 fn odd_places_and_files_end_as_the_table_says() {
     let text = include_str!("../../attacks/filesystem.toml");
-    let table: Table = toml::from_str(text).unwrap_or_else(|error| panic!("filesystem.toml: {error}"));
+    let table: Table =
+        toml::from_str(text).unwrap_or_else(|error| panic!("filesystem.toml: {error}"));
     let wrong: Vec<String> = table.row.iter().filter_map(|row| check(row).err()).collect();
-    assert!(wrong.is_empty(), "{} of {} rows:\n\n{}", wrong.len(), table.row.len(), wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} rows:\n\n{}",
+        wrong.len(),
+        table.row.len(),
+        wrong.join("\n\n")
+    );
 }
 
 fn check(row: &Row) -> Result<(), String> {
@@ -135,7 +147,8 @@ fn check(row: &Row) -> Result<(), String> {
     for file in &row.files {
         if let Some(mode) = &file.mode {
             let mode = u32::from_str_radix(mode, 8).expect("octal");
-            fs::set_permissions(root.join(file.path()), Permissions::from_mode(mode)).expect("allowed");
+            fs::set_permissions(root.join(file.path()), Permissions::from_mode(mode))
+                .expect("allowed");
         }
     }
 
@@ -143,7 +156,7 @@ fn check(row: &Row) -> Result<(), String> {
     let process = if row.private && is_root {
         let started = quaero.start_as(NOBODY, index(&root.join("docs")));
         let Ok(process) = started else {
-            println!("not tested: `{}`, because another user may not start the program", row.name);
+            not_tested(&format!("`{}`: another user may not start the program", row.name));
             return Ok(());
         };
         process
@@ -163,10 +176,21 @@ fn give_away(path: &Path) -> io::Result<()> {
     chown(path, Some(NOBODY), Some(NOBODY)).or(Ok(()))
 }
 
-fn verdict(row: &Row, root: &Path, deep: &str, quaero: &Quaero, process: Process) -> Result<(), String> {
+fn verdict(
+    row: &Row,
+    root: &Path,
+    deep: &str,
+    quaero: &Quaero,
+    process: Process,
+) -> Result<(), String> {
     let answer = process.finish();
-    let must = |holds: bool, what: String| if holds { Ok(()) } else { Err(format!("`{}`: {what}\n{answer}", row.name)) };
-    must(answer.code() == Some(row.exit), format!("it ended with {:?} in place of {}", answer.code(), row.exit))?;
+    let must = |holds: bool, what: String| {
+        if holds { Ok(()) } else { Err(format!("`{}`: {what}\n{answer}", row.name)) }
+    };
+    must(
+        answer.code() == Some(row.exit),
+        format!("it ended with {:?} in place of {}", answer.code(), row.exit),
+    )?;
     let text = answer.text();
     must(!text.contains("panicked"), "it panicked".to_owned())?;
     if let Some(word) = &row.says {

@@ -14,7 +14,8 @@ fn assert_shape(value: &Value, shape: &Value, place: &str) {
     match shape {
         Value::Object(keys) => {
             for (key, shape) in keys {
-                let value = value.get(key).unwrap_or_else(|| panic!("no `{key}` in {place}: {value}"));
+                let value =
+                    value.get(key).unwrap_or_else(|| panic!("no `{key}` in {place}: {value}"));
                 assert_shape(value, shape, &format!("{place}.{key}"));
             }
         }
@@ -34,7 +35,9 @@ fn is(value: &Value, word: &str) -> bool {
     match word {
         "text" => text.is_some(),
         "id" => text.is_some_and(|text| text.parse::<i64>().is_ok()),
-        "time" => text.is_some_and(|text| text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z')),
+        "time" => text.is_some_and(|text| {
+            text.len() >= 20 && text.as_bytes()[10] == b'T' && text.ends_with('Z')
+        }),
         "count" => value.as_u64().is_some(),
         "number" => value.is_number(),
         "flag" => value.is_boolean(),
@@ -81,7 +84,8 @@ fn every_command_prints_what_scripts_rely_on() {
     folders::write(&folder, "broken.pdf".as_ref(), b"%PDF-1.4\nnot really").expect("written");
 
     let lines = quaero.ask(index(&folder)).expect(0).json_lines();
-    let kinds: Vec<&str> = lines.iter().map(|line| line["type"].as_str().expect("a type")).collect();
+    let kinds: Vec<&str> =
+        lines.iter().map(|line| line["type"].as_str().expect("a type")).collect();
     assert_eq!((kinds.first(), kinds.last()), (Some(&"run_started"), Some(&"run_finished")));
     for kind in ["progress", "status_change", "result_saved", "log"] {
         assert!(kinds.contains(&kind), "no {kind} among {kinds:?}");
@@ -97,7 +101,9 @@ fn every_command_prints_what_scripts_rely_on() {
                 json!({"run_id": "id", "job_id": "id", "kind": "text", "name": "text", "status": "text", "error": "any"})
             }
             "result_saved" => json!({"run_id": "id", "document_ids": ["id"], "count": "count"}),
-            "log" => json!({"run_id": "id", "lines": [{"seq": "count", "at": "time", "level": "text", "message": "text"}]}),
+            "log" => {
+                json!({"run_id": "id", "lines": [{"seq": "count", "at": "time", "level": "text", "message": "text"}]})
+            }
             "run_finished" => json!({
                 "run_id": "id", "status": "text", "jobs": jobs(), "documents": documents(), "reports": ["id"],
                 "warnings": ["text"], "duration_ms": "count", "cost": cost(),
@@ -110,14 +116,28 @@ fn every_command_prints_what_scripts_rely_on() {
     let count = |key: &str| finished["jobs"][key].as_u64().expect("a count");
     assert_eq!(count("total"), count("completed") + count("failed"), "{finished}");
     assert_eq!(count("failed"), 1, "the broken file: {finished}");
-    let saved: u64 = lines.iter().filter(|line| line["type"] == "result_saved").filter_map(|line| line["count"].as_u64()).sum();
-    assert_eq!(Some(saved), finished["documents"]["created"].as_u64(), "every document was told of");
+    let saved: u64 = lines
+        .iter()
+        .filter(|line| line["type"] == "result_saved")
+        .filter_map(|line| line["count"].as_u64())
+        .sum();
+    assert_eq!(
+        Some(saved),
+        finished["documents"]["created"].as_u64(),
+        "every document was told of"
+    );
     let run_id = finished["run_id"].as_str().expect("an id");
 
     let mut show = run();
     for (key, shape) in [
-        ("steps", json!([{"id": "id", "name": "text", "type": "text", "status": "text", "error": "any"}])),
-        ("tree", json!([{"id": "id", "kind": "text", "type": "text", "name": "text", "status": "text", "children": "any"}])),
+        (
+            "steps",
+            json!([{"id": "id", "name": "text", "type": "text", "status": "text", "error": "any"}]),
+        ),
+        (
+            "tree",
+            json!([{"id": "id", "kind": "text", "type": "text", "name": "text", "status": "text", "children": "any"}]),
+        ),
         ("plan_revisions", json!(["any"])),
         ("model_calls", json!(["any"])),
         ("cost", cost()),
@@ -130,7 +150,8 @@ fn every_command_prints_what_scripts_rely_on() {
     let problem = json!({
         "code": "text", "severity": "text", "message": "text", "line": "count", "column": "count", "step": "text?", "fix": "text?",
     });
-    let definition = place.file("bad.toml", "id = \"x\"\n[step.a]\ntype = \"crawl\"\nmax_page = 3\n");
+    let definition =
+        place.file("bad.toml", "id = \"x\"\n[step.a]\ntype = \"crawl\"\nmax_page = 3\n");
     let definition = definition.to_string_lossy().into_owned();
     let word = folders::word(7);
     let rows: [(&[&str], i32, Value, usize); 8] = [
@@ -140,7 +161,12 @@ fn every_command_prints_what_scripts_rely_on() {
         (&["docs", "search", &word, "--tag", "folder", "--run", run_id], 0, json!([hit()]), 1),
         (&["docs", "show", "1"], 0, document, 0),
         (&["validate", &definition], 2, json!([{"file": "text", "problems": [problem]}]), 1),
-        (&["definitions", "list"], 0, json!([{"id": "text", "name": "text", "description": "text"}]), 2),
+        (
+            &["definitions", "list"],
+            0,
+            json!([{"id": "text", "name": "text", "description": "text"}]),
+            2,
+        ),
         (&["doctor"], 0, json!([{"name": "text", "ok": "flag", "detail": "text"}]), 0),
     ];
     for (args, code, shape, least) in rows {

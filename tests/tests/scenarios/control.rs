@@ -19,7 +19,9 @@ fn endless(place: &Place, quaero: &Quaero, site: &Site) -> (Process, String) {
     let definition = place.crawl(site, &["/slow", "/silent", "/page/a"], settings);
     let mut process = quaero.start(run(&definition));
     let id = process.run_id();
-    process.wait_for("progress", |line| line["run"]["jobs"]["running"] == 2 && completed_at_least(line, 1));
+    process.wait_for("progress", |line| {
+        line["run"]["jobs"]["running"] == 2 && completed_at_least(line, 1)
+    });
     (process, id)
 }
 
@@ -35,7 +37,11 @@ fn a_run_is_cancelled_from_another_process() {
     assert!(asked.elapsed() < CANCEL_TIME, "{:?}", asked.elapsed());
     let finished = answer.finished();
     assert_eq!(finished["status"], "cancelled");
-    assert_eq!((&finished["jobs"]["completed"], &finished["jobs"]["cancelled"]), (&1.into(), &2.into()), "{finished}");
+    assert_eq!(
+        (&finished["jobs"]["completed"], &finished["jobs"]["cancelled"]),
+        (&1.into(), &2.into()),
+        "{finished}"
+    );
     data::assert_whole(quaero.data_dir());
 
     let again = quaero.ask(["runs", "cancel", &id]).expect(1);
@@ -57,18 +63,30 @@ fn an_interrupted_run_goes_on_where_it_was() {
     process.wait_for("progress", |line| completed_at_least(line, 5));
     process.interrupt();
     let answer = process.finish().expect(130);
-    assert!(answer.stderr.contains(&format!("quaero runs resume {id}")), "it says how to go on: {answer}");
+    assert!(
+        answer.stderr.contains(&format!("quaero runs resume {id}")),
+        "it says how to go on: {answer}"
+    );
     data::assert_consistent(quaero.data_dir());
 
     let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
-    assert_eq!((&list[0]["id"], &list[0]["status"]), (&id.as_str().into(), &"interrupted".into()), "{list}");
+    assert_eq!(
+        (&list[0]["id"], &list[0]["status"]),
+        (&id.as_str().into(), &"interrupted".into()),
+        "{list}"
+    );
     let kept = data::sources(quaero.data_dir()).len();
     assert!((5..60).contains(&kept), "{kept}");
 
     let finished = quaero.ask(["runs", "resume", &id, "--json"]).expect(0).finished();
     assert_eq!(counts(&finished), (60, 0, 0), "{finished}");
     assert_eq!(data::sources(quaero.data_dir()).len(), 60);
-    let most = site.hits().into_iter().filter(|(path, _)| path != "/robots.txt").map(|(_, hits)| hits).sum::<usize>();
+    let most = site
+        .hits()
+        .into_iter()
+        .filter(|(path, _)| path != "/robots.txt")
+        .map(|(_, hits)| hits)
+        .sum::<usize>();
     assert!(most <= 61 + 2, "only what was under way is fetched again: {most}");
     data::assert_whole(quaero.data_dir());
 }
@@ -76,14 +94,23 @@ fn an_interrupted_run_goes_on_where_it_was() {
 #[test]
 fn others_read_while_a_run_is_under_way_and_hand_over_their_own() {
     let place = Place::new();
-    let (folder, quaero, site) = (place.folder("docs"), place.quaero(), HostileSite::serve().expect("a port"));
+    let (folder, quaero, site) =
+        (place.folder("docs"), place.quaero(), HostileSite::serve().expect("a port"));
     folders::plain(&folder, 20).expect("a folder");
     let (process, id) = endless(&place, &quaero, &site);
 
     let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
-    assert_eq!((&list[0]["id"], &list[0]["status"]), (&id.as_str().into(), &"running".into()), "{list}");
+    assert_eq!(
+        (&list[0]["id"], &list[0]["status"]),
+        (&id.as_str().into(), &"running".into()),
+        "{list}"
+    );
     let documents = quaero.ask(["docs", "list", "--json"]).expect(0).json();
-    assert_eq!(documents.as_array().map(Vec::len), Some(1), "what is done can be read: {documents}");
+    assert_eq!(
+        documents.as_array().map(Vec::len),
+        Some(1),
+        "what is done can be read: {documents}"
+    );
     quaero.ask(["doctor", "--json"]).expect(0);
 
     // The first process does the work, the second one watches it.
@@ -101,13 +128,16 @@ fn two_processes_on_one_folder_share_one_engine() {
     folders::plain(&folder, 60).expect("a folder");
     // Which of them has the engine is for the system to say.
     let both: Vec<_> = (0..2).map(|_| quaero.start(index(&folder))).collect();
-    let all: Vec<_> = both.into_iter().map(|process| process.finish().expect(0).finished()).collect();
+    let all: Vec<_> =
+        both.into_iter().map(|process| process.finish().expect(0).finished()).collect();
     let ids: Vec<_> = all.iter().map(|finished| finished["run_id"].clone()).collect();
     assert_ne!(ids[0], ids[1], "two wishes, two runs");
     let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
     assert_eq!(list.as_array().map(Vec::len), Some(2), "{list}");
-    let (created, updated): (u64, u64) =
-        all.iter().map(counts).fold((0, 0), |sum, (created, updated, _)| (sum.0 + created, sum.1 + updated));
+    let (created, updated): (u64, u64) = all
+        .iter()
+        .map(counts)
+        .fold((0, 0), |sum, (created, updated, _)| (sum.0 + created, sum.1 + updated));
     assert_eq!((created, updated), (60, 0), "each file becomes a document once");
     assert_eq!(data::sources(quaero.data_dir()).len(), 60);
     data::assert_whole(quaero.data_dir());
@@ -157,8 +187,16 @@ fn a_definition_with_problems_is_refused_with_all_of_them() {
     let (file, good) = (file.to_string_lossy().into_owned(), good.to_string_lossy().into_owned());
 
     let reports = quaero.ask(["validate", &file, &good, "--json"]).expect(2).json();
-    assert_eq!((&reports[0]["file"], &reports[1]["file"]), (&file.as_str().into(), &good.as_str().into()));
-    let mut codes: Vec<_> = reports[0]["problems"].as_array().expect("a list").iter().filter_map(|p| p["code"].as_str()).collect();
+    assert_eq!(
+        (&reports[0]["file"], &reports[1]["file"]),
+        (&file.as_str().into(), &good.as_str().into())
+    );
+    let mut codes: Vec<_> = reports[0]["problems"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|p| p["code"].as_str())
+        .collect();
     codes.sort_unstable();
     assert_eq!(codes, ["unknown_dependency", "unknown_field", "unknown_step_type"]);
     assert_eq!(reports[1]["problems"], serde_json::json!([]));
@@ -167,4 +205,40 @@ fn a_definition_with_problems_is_refused_with_all_of_them() {
     let answer = quaero.ask(["run", &file, "--json"]).expect(2);
     assert!(answer.stderr.contains("max_pages"), "the fix is named: {answer}");
     assert!(!quaero.data_dir().exists(), "validation leaves nothing behind");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_listens_on_the_network() {
+    let place = Place::new();
+    let (quaero, site) = (place.quaero(), HostileSite::serve().expect("a port"));
+    let (process, id) = endless(&place, &quaero, &site);
+    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{}/fd", process.id()))
+        .expect("it is running")
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|target| {
+            Some(target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
+        })
+        .collect();
+    assert!(!sockets.is_empty(), "it talks to the site");
+    let listening: Vec<String> = ["tcp", "tcp6", "udp", "udp6"]
+        .iter()
+        .flat_map(|table| {
+            std::fs::read_to_string(format!("/proc/net/{table}"))
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .filter(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            // 0A is LISTEN; 07 is what an unconnected UDP socket is in.
+            columns.len() > 9
+                && ["0A", "07"].contains(&columns[3])
+                && sockets.iter().any(|socket| socket == columns[9])
+        })
+        .collect();
+    assert_eq!(listening, [""; 0]);
+    quaero.ask(["runs", "cancel", &id]).expect(0);
+    process.finish().expect(3);
 }

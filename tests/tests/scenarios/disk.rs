@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use quaero_tests::{data, folders};
+use quaero_tests::{data, folders, not_tested};
 
 use super::{Place, completed_at_least, counts, index};
 
@@ -18,12 +18,13 @@ struct Disk(PathBuf);
 
 impl Disk {
     /// None, with a note in the test's output, where mounting is not allowed.
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
-        let options = format!("size={size}");
-        match mount(&["-t", "tmpfs", "-o", &options, "quaero-test"], &at) {
+    fn mount(at: PathBuf, options: &str) -> Option<Self> {
+        match mount(&["-t", "tmpfs", "-o", options, "quaero-test"], &at) {
             Ok(()) => Some(Self(at)),
             Err(error) => {
-                println!("not tested: no file system can be mounted here ({error})");
+                not_tested(&format!(
+                    "disks that are full: no file system can be mounted here ({error})"
+                ));
                 None
             }
         }
@@ -49,8 +50,13 @@ impl Drop for Disk {
 }
 
 fn mount(args: &[&str], at: &Path) -> Result<(), String> {
-    let output = Command::new("mount").args(args).arg(at).output().map_err(|error| error.to_string())?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let output =
+        Command::new("mount").args(args).arg(at).output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
 }
 
 #[test]
@@ -58,11 +64,14 @@ fn a_full_disk_stops_nothing_for_good() {
     let place = Place::new();
     let folder = place.folder("docs");
     let quaero = place.quaero();
-    let Some(disk) = Disk::mount(place.folder("data"), "8m") else { return };
+    let Some(disk) = Disk::mount(place.folder("data"), "size=8m") else { return };
     // Text that is larger than the disk by far.
     for number in 0..120 {
-        let text: String = (0..4_000).map(|line| format!("{} ", folders::word(number * 37 + line % 9_999))).collect();
-        folders::write(&folder, format!("{number}.txt").as_ref(), text.as_bytes()).expect("written");
+        let text: String = (0..4_000)
+            .map(|line| format!("{} ", folders::word(number * 37 + line % 9_999)))
+            .collect();
+        folders::write(&folder, format!("{number}.txt").as_ref(), text.as_bytes())
+            .expect("written");
     }
     let mut process = quaero.start(index(&folder));
     let id = process.run_id();
@@ -85,7 +94,7 @@ fn a_disk_without_room_for_a_start_is_told() {
     let place = Place::new();
     let folder = place.folder("docs");
     folders::plain(&folder, 1).expect("a folder");
-    let Some(_disk) = Disk::mount(place.folder("data"), "64k") else { return };
+    let Some(_disk) = Disk::mount(place.folder("data"), "size=64k") else { return };
     let answer = place.quaero().ask(index(&folder)).expect(1);
     assert!(answer.stderr.contains("full") && answer.stderr.contains("data"), "{answer}");
 }
@@ -96,7 +105,7 @@ fn a_disk_that_cannot_be_written_is_told_and_nothing_is_lost() {
     let folder = place.folder("docs");
     let quaero = place.quaero();
     folders::plain(&folder, 5).expect("a folder");
-    let Some(disk) = Disk::mount(place.folder("data"), "16m") else { return };
+    let Some(disk) = Disk::mount(place.folder("data"), "size=16m") else { return };
     quaero.ask(index(&folder)).expect(0);
     disk.change("ro");
     let written = quaero.ask(index(&folder)).expect(1);
@@ -107,4 +116,32 @@ fn a_disk_that_cannot_be_written_is_told_and_nothing_is_lost() {
     disk.change("rw");
     let list = quaero.ask(["runs", "list", "--json"]).expect(0).json();
     assert_eq!(list.as_array().map(Vec::len), Some(1), "{list}");
+}
+
+#[test]
+fn a_disk_that_takes_no_more_files_is_told() {
+    let place = Place::new();
+    let folder = place.folder("docs");
+    folders::plain(&folder, 1).expect("a folder");
+    let Some(disk) = Disk::mount(place.folder("data"), "nr_inodes=3") else { return };
+    let quaero = place.quaero();
+    let answer = quaero.ask(index(&folder)).expect(1);
+    assert!(answer.stderr.contains("data"), "it names the place: {answer}");
+    disk.change("nr_inodes=1000");
+    quaero.ask(index(&folder)).expect(0);
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
+fn a_process_that_may_open_few_files_ends_in_a_defined_state() {
+    let place = Place::new();
+    let (folder, quaero) = (place.folder("docs"), place.quaero());
+    folders::plain(&folder, 200).expect("a folder");
+    let few = quaero.start_with_files(40, index(&folder)).finish();
+    assert!([Some(0), Some(1)].contains(&few.code()), "{few}");
+    assert!(!few.text().contains("panicked"), "{few}");
+    // With enough of them everything is read after all.
+    quaero.ask(index(&folder)).expect(0);
+    assert_eq!(data::sources(quaero.data_dir()).len(), 200);
+    data::assert_whole(quaero.data_dir());
 }

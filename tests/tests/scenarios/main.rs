@@ -71,7 +71,8 @@ fn run(definition: &Path) -> Vec<String> {
 /// `created, updated, unchanged` of the last line of a run.
 fn counts(finished: &Value) -> (u64, u64, u64) {
     let documents = &finished["documents"];
-    let count = |key: &str| documents[key].as_u64().unwrap_or_else(|| panic!("{key} in {finished}"));
+    let count =
+        |key: &str| documents[key].as_u64().unwrap_or_else(|| panic!("{key} in {finished}"));
     (count("created"), count("updated"), count("unchanged"))
 }
 

@@ -18,12 +18,14 @@ fn a_site_is_read_as_far_as_its_links_lead() {
     let place = Place::new();
     let (pages, quaero) = (place.folder("site"), place.quaero());
     folders::web_site(&pages, 120).expect("a site");
-    folders::write(&pages, "orphan.html".as_ref(), b"<title>Alone</title><p>Nobody links here.").expect("written");
+    folders::write(&pages, "orphan.html".as_ref(), b"<title>Alone</title><p>Nobody links here.")
+        .expect("written");
     let site = StaticSite::serve(&pages).expect("a port");
     let definition = place.crawl(&site, &["/"], "request_delay = \"0s\"\nconcurrency = 4");
 
     let finished = quaero.ask(run(&definition)).expect(0).finished();
-    let walked: Vec<String> = folders::reachable(&pages).expect("readable").iter().map(|path| site.url(path)).collect();
+    let walked: Vec<String> =
+        folders::reachable(&pages).expect("readable").iter().map(|path| site.url(path)).collect();
     assert_eq!(walked.len(), 120, "the test's own walk reaches every page");
     let sources: Vec<String> = data::sources(quaero.data_dir()).into_iter().collect();
     assert_eq!(sources, walked);
@@ -137,7 +139,8 @@ fn a_hostile_site_ends_every_page_in_a_known_way_and_costs_little() {
             (*path, code.unwrap_or(if saved { "kept" } else { "left" }).to_owned())
         })
         .collect();
-    let expected: Vec<(&str, String)> = HOSTILE.iter().map(|(path, end)| (*path, (*end).to_owned())).collect();
+    let expected: Vec<(&str, String)> =
+        HOSTILE.iter().map(|(path, end)| (*path, (*end).to_owned())).collect();
     assert_eq!(found, expected);
     assert!(kept.iter().all(|source| source.starts_with(&site.base_url())), "{kept:?}");
     data::assert_whole(quaero.data_dir());

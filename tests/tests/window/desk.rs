@@ -78,7 +78,10 @@ struct Driver {
 impl Driver {
     fn start(data_dir: PathBuf) -> Self {
         // Freed at once, and then the driver's own; nobody else on this computer asks for this one.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("a port")
+            .port();
         let process = Command::new("WebKitWebDriver")
             .args(["--host=127.0.0.1", &format!("--port={port}")])
             .env("TAURI_WEBVIEW_AUTOMATION", "true")
@@ -87,7 +90,9 @@ impl Driver {
             .env_remove("QUAERO_DATA_DIR")
             .stdin(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("WebKitWebDriver cannot be started ({error}): install webkit2gtk-driver"));
+            .unwrap_or_else(|error| {
+                panic!("WebKitWebDriver cannot be started ({error}): install webkit2gtk-driver")
+            });
         Self { process, port, data_dir }
     }
 }
@@ -140,7 +145,10 @@ impl Desk {
         let driver = Driver::start(self.data_dir());
         let mut wish = Capabilities::new();
         let arguments = ["--data-dir".into(), self.data_dir().to_string_lossy().into_owned()];
-        wish.insert("webkitgtk:browserOptions".to_owned(), json!({ "binary": binary(), "args": arguments }));
+        wish.insert(
+            "webkitgtk:browserOptions".to_owned(),
+            json!({ "binary": binary(), "args": arguments }),
+        );
         wish.insert("timeouts".to_owned(), json!({ "script": 60_000 }));
         let address = format!("127.0.0.1:{}", driver.port);
         until("the driver to listen", async || TcpStream::connect(&address).await.is_ok()).await;
@@ -150,7 +158,8 @@ impl Desk {
         self.open = Some(Open { client, _driver: driver });
         // The window is shown when the page has drawn itself; until then nothing can be clicked.
         until("the window to be shown", async || {
-            let shown = "return document.visibilityState === 'visible' && !!document.querySelector('main')";
+            let shown =
+                "return document.visibilityState === 'visible' && !!document.querySelector('main')";
             self.client().execute(shown, vec![]).await.is_ok_and(|shown| shown == true)
         })
         .await;
@@ -162,7 +171,8 @@ impl Desk {
     /// error.
     pub(crate) async fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let faults = open.client.execute("return window.__faults", vec![]).await.expect("the page answers");
+        let faults =
+            open.client.execute("return window.__faults", vec![]).await.expect("the page answers");
         assert_eq!(faults, json!([]), "errors of the page");
         if let Some(pid) = self.engine() {
             send(pid, Signal::TERM);
@@ -208,14 +218,20 @@ impl Desk {
     /// Clicks on it.
     pub(crate) async fn click(&self, role: &str, name: &str) {
         let element = self.find(role, name).await;
-        element.click().await.unwrap_or_else(|error| panic!("clicking the {role} `{name}`: {error:?}"));
+        element
+            .click()
+            .await
+            .unwrap_or_else(|error| panic!("clicking the {role} `{name}`: {error:?}"));
     }
 
     /// Types into the box of this name, in place of what it holds.
     pub(crate) async fn fill(&self, name: &str, value: &str) {
         let element = self.find("textbox", name).await;
         element.clear().await.expect("it takes text");
-        element.send_keys(value).await.unwrap_or_else(|error| panic!("typing into `{name}`: {error}"));
+        element
+            .send_keys(value)
+            .await
+            .unwrap_or_else(|error| panic!("typing into `{name}`: {error}"));
     }
 
     /// Presses keys one after the other, wherever the keyboard is.
@@ -229,13 +245,18 @@ impl Desk {
 
     /// Waits for a text anywhere in the page.
     pub(crate) async fn read(&self, text: &str) {
-        self.see(&format!("document.body.innerText.includes({})", json!(text)), &format!("`{text}`")).await;
+        self.see(
+            &format!("document.body.innerText.includes({})", json!(text)),
+            &format!("`{text}`"),
+        )
+        .await;
     }
 
     /// Waits until the run that is shown has this state, and returns how long that took.
     pub(crate) async fn run_is(&self, status: &str) -> Duration {
         let start = Instant::now();
-        let expression = format!("document.querySelector('[data-testid=run-status][data-status={status}]')");
+        let expression =
+            format!("document.querySelector('[data-testid=run-status][data-status={status}]')");
         self.see(&expression, &format!("a run that is {status}")).await;
         start.elapsed()
     }
@@ -243,7 +264,10 @@ impl Desk {
     /// Runs a job without values from the list of jobs.
     pub(crate) async fn start_job(&self, name: &str) {
         self.click("link", "Jobs").await;
-        let link = format!("[...document.querySelectorAll('a')].find((one) => one.innerText.startsWith({}))", json!(name));
+        let link = format!(
+            "[...document.querySelectorAll('a')].find((one) => one.innerText.startsWith({}))",
+            json!(name)
+        );
         let found = self.see(&link, &format!("the job `{name}`")).await;
         self.element(&found).click().await.expect("clicked");
         self.find("heading", name).await;
@@ -254,7 +278,10 @@ impl Desk {
     /// Waits until the program has kept this theme.
     pub(crate) async fn saved_theme(&self, theme: &str) {
         let file = self.data_dir().join("settings.json");
-        until("the theme to be saved", async || std::fs::read_to_string(&file).is_ok_and(|text| text.contains(theme))).await;
+        until("the theme to be saved", async || {
+            std::fs::read_to_string(&file).is_ok_and(|text| text.contains(theme))
+        })
+        .await;
     }
 
     fn element(&self, found: &Value) -> Element {
@@ -265,7 +292,10 @@ impl Desk {
     /// Leaves a picture of the window for whoever looks for the cause.
     async fn take_picture(&self) {
         let Some(open) = &self.open else { return };
-        let folder = binary().parent().map_or_else(|| PathBuf::from("target"), Path::to_path_buf).join("../window");
+        let folder = binary()
+            .parent()
+            .map_or_else(|| PathBuf::from("target"), Path::to_path_buf)
+            .join("../window");
         let path = folder.join(format!("{}.png", self.name));
         let saved: Result<(), Box<dyn std::error::Error>> = async {
             let picture = open.client.screenshot().await?;

@@ -29,11 +29,19 @@ fn a_new_user_indexes_a_folder_searches_and_reads() {
         // From here on by keys alone.
         let (word, path) = &made.phrases[42];
         desk.press(['/']).await;
-        desk.see("document.activeElement?.matches('input[type=search]')", "the keyboard in the search box").await;
+        desk.see(
+            "document.activeElement?.matches('input[type=search]')",
+            "the keyboard in the search box",
+        )
+        .await;
         desk.press(word.chars()).await;
         desk.read("1 result").await;
         desk.press(['\u{e015}']).await; // Down
-        desk.see("document.activeElement?.matches('[data-testid=search-result]')", "the keyboard on a result").await;
+        desk.see(
+            "document.activeElement?.matches('[data-testid=search-result]')",
+            "the keyboard on a result",
+        )
+        .await;
         desk.press(['\u{e007}']).await; // Enter
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
         desk.see(
@@ -41,7 +49,13 @@ fn a_new_user_indexes_a_folder_searches_and_reads() {
             "the document",
         )
         .await;
-        desk.see(&format!("document.querySelector('[data-testid=reading-pane]').innerText.includes('{word}')"), "its text").await;
+        desk.see(
+            &format!(
+                "document.querySelector('[data-testid=reading-pane]').innerText.includes('{word}')"
+            ),
+            "its text",
+        )
+        .await;
     });
 }
 
@@ -77,7 +91,11 @@ fn a_definition_with_problems_is_shown_and_cannot_be_run() {
         );
         desk.open().await;
         desk.click("link", "Jobs").await;
-        desk.see("[...document.querySelectorAll('a')].find((one) => one.innerText.includes('Bad job'))", "the definition").await;
+        desk.see(
+            "[...document.querySelectorAll('a')].find((one) => one.innerText.includes('Bad job'))",
+            "the definition",
+        )
+        .await;
         let bad = "[...document.querySelectorAll('a')].find((one) => one.innerText.includes('Bad job')).click()";
         desk.client().execute(bad, vec![]).await.expect("clicked");
         desk.find("heading", "Problems").await;

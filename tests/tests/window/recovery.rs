@@ -26,7 +26,10 @@ fn a_run_is_cancelled_from_its_page() {
     drive("cancel", async |desk| {
         let site = HostileSite::serve().expect("a port");
         let start = format!("[\"{}\", \"{}\"]", site.url("/slow"), site.url("/silent"));
-        desk.define("here.toml", &crawl(&site.host(), &start, "request_delay = \"0s\"\npage_timeout = \"10m\""));
+        desk.define(
+            "here.toml",
+            &crawl(&site.host(), &start, "request_delay = \"0s\"\npage_timeout = \"10m\""),
+        );
         desk.open().await;
         desk.start_job("Crawl here").await;
         desk.run_is("running").await;
@@ -44,7 +47,8 @@ fn a_killed_window_goes_on_by_itself_when_it_is_opened_again() {
         let pages = desk.folder("site");
         folders::web_site(&pages, 80).expect("a site");
         let site = StaticSite::serve(&pages).expect("a port");
-        let definition = crawl(&site.host(), &format!("[\"{}\"]", site.url("/")), "request_delay = \"25ms\"");
+        let definition =
+            crawl(&site.host(), &format!("[\"{}\"]", site.url("/")), "request_delay = \"25ms\"");
         desk.define("here.toml", &definition);
         desk.open().await;
         desk.start_job("Crawl here").await;
@@ -63,10 +67,13 @@ fn a_killed_window_goes_on_by_itself_when_it_is_opened_again() {
 
         let calm = Quaero::on(desk.folder("calm"));
         let file = desk.data_dir().join("definitions/here.toml");
-        calm.ask([file.as_os_str(), "--json".as_ref()].iter().fold(vec!["run".as_ref()], |mut words, word| {
-            words.push(*word);
-            words
-        }))
+        calm.ask([file.as_os_str(), "--json".as_ref()].iter().fold(
+            vec!["run".as_ref()],
+            |mut words, word| {
+                words.push(*word);
+                words
+            },
+        ))
         .expect(0);
         let (killed, calm) = (data::documents(&desk.data_dir()), data::documents(calm.data_dir()));
         assert!(killed == calm, "the documents differ from those of an undisturbed run");
@@ -81,9 +88,14 @@ fn a_second_window_on_the_same_data_gives_way_to_the_first() {
         let first = desk.engine().expect("it has the engine");
         let data_dir = desk.data_dir();
         let second = tokio::task::spawn_blocking(move || {
-            Command::new(binary()).arg("--data-dir").arg(data_dir).env_remove("WAYLAND_DISPLAY").status()
+            Command::new(binary())
+                .arg("--data-dir")
+                .arg(data_dir)
+                .env_remove("WAYLAND_DISPLAY")
+                .status()
         });
-        let status = tokio::time::timeout(Duration::from_secs(20), second).await.expect("it ends by itself");
+        let status =
+            tokio::time::timeout(Duration::from_secs(20), second).await.expect("it ends by itself");
         let status = status.expect("waited for").expect("started");
         assert!(status.success(), "{status}");
         assert_eq!(desk.engine(), Some(first));

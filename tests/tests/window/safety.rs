@@ -1,6 +1,6 @@
 //! Pages that want more than to be read.
 
-use quaero_tests::folders;
+use quaero_tests::{folders, site::HostileSite};
 
 use crate::desk::drive;
 
@@ -37,10 +37,15 @@ fn no_page_that_is_read_runs_a_script() {
     drive("scripts", async |desk| {
         let folder = desk.folder("docs");
         let all = CORPUS.join("\n<p>between</p>\n");
-        let html = format!("<!doctype html><title><img src=x onerror=window.__pwned=1></title><h1>Corpus</h1>\n<p>A zebra.</p>\n{all}<p>The end of the corpus.</p>");
+        let html = format!(
+            "<!doctype html><title><img src=x onerror=window.__pwned=1></title><h1>Corpus</h1>\n<p>A zebra.</p>\n{all}<p>The end of the corpus.</p>"
+        );
         folders::write(&folder, "corpus.html".as_ref(), html.as_bytes()).expect("written");
         let links = "\n\n[press one](javascript:window.__pwned=1) ![x](javascript:window.__pwned=1) [press two](data:text/html,<script>1</script>)\n";
-        let markdown = format!("# Corpus\n\nA walrus.\n\n{}\n{links}\nThe end of the corpus.\n", CORPUS.join("\n\n"));
+        let markdown = format!(
+            "# Corpus\n\nA walrus.\n\n{}\n{links}\nThe end of the corpus.\n",
+            CORPUS.join("\n\n")
+        );
         folders::write(&folder, "corpus.md".as_ref(), markdown.as_bytes()).expect("written");
         desk.open().await;
         desk.fill("Folder", &folder.to_string_lossy()).await;
@@ -51,8 +56,15 @@ fn no_page_that_is_read_runs_a_script() {
             desk.click("link", "Documents").await;
             desk.fill("Search documents", word).await;
             desk.read("1 result").await;
-            desk.see("document.querySelector('[data-testid=search-result]')?.innerText.length", "a result").await;
-            desk.client().execute("document.querySelector('[data-testid=search-result]').click()", vec![]).await.expect("clicked");
+            desk.see(
+                "document.querySelector('[data-testid=search-result]')?.innerText.length",
+                "a result",
+            )
+            .await;
+            desk.client()
+                .execute("document.querySelector('[data-testid=search-result]').click()", vec![])
+                .await
+                .expect("clicked");
             desk.see(
                 "document.querySelector('[data-testid=reading-pane] article')?.innerText.includes('The end of the corpus')",
                 "the document",
@@ -68,10 +80,58 @@ fn no_page_that_is_read_runs_a_script() {
                 .map((one) => one.outerHTML)";
             let left = desk.client().execute(left, vec![]).await.expect("looked");
             assert_eq!(left, serde_json::json!([]), "what must not get into the page");
-            let place = desk.client().execute("return location.origin", vec![]).await.expect("an address");
+            let place =
+                desk.client().execute("return location.origin", vec![]).await.expect("an address");
             assert_eq!(place, "tauri://localhost");
         }
-        let pwned = desk.client().execute("return window.__pwned ?? null", vec![]).await.expect("looked");
+        let pwned =
+            desk.client().execute("return window.__pwned ?? null", vec![]).await.expect("looked");
         assert!(pwned.is_null(), "a script of the page ran");
+    });
+}
+
+#[test]
+fn the_window_goes_nowhere_and_loads_nothing_from_outside() {
+    drive("outside", async |desk| {
+        let site = HostileSite::serve().expect("a port");
+        desk.open().await;
+        let here = desk.client().current_url().await.expect("an address");
+        let ways = [
+            "location.href = ADDRESS",
+            "location.assign(ADDRESS)",
+            "window.open(ADDRESS)",
+            "const a = document.createElement('a'); a.href = ADDRESS; a.target = '_blank'; document.body.append(a); a.click()",
+            "const a = document.createElement('a'); a.href = ADDRESS; a.download = 'x'; document.body.append(a); a.click()",
+            "const f = document.createElement('form'); f.action = ADDRESS; document.body.append(f); f.submit()",
+            "const i = document.createElement('iframe'); i.src = ADDRESS; document.body.append(i)",
+            "new Image().src = ADDRESS",
+            "fetch(ADDRESS).catch(() => {})",
+            "navigator.sendBeacon(ADDRESS)",
+            "new WebSocket(ADDRESS.replace('http', 'ws'))",
+            "const s = document.createElement('script'); s.src = ADDRESS; document.body.append(s)",
+            "const m = document.createElement('meta'); m.httpEquiv = 'refresh'; m.content = '0;url=' + ADDRESS; document.head.append(m)",
+        ];
+        for (at, way) in ways.iter().enumerate() {
+            let address = serde_json::json!(site.url(&format!("/page/{at}")));
+            // What throws is refused as well.
+            let script =
+                format!("try {{ {} }} catch {{}}", way.replace("ADDRESS", &address.to_string()));
+            desk.client()
+                .execute(&script, vec![])
+                .await
+                .unwrap_or_else(|error| panic!("{way}: {error}"));
+        }
+        // Two rounds through the page's own loop: whatever was begun has begun.
+        let settle = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 300)))";
+        desk.client().execute_async(settle, vec![]).await.expect("the page still runs");
+        assert_eq!(site.hits().into_keys().collect::<Vec<_>>(), [""; 0], "the outside was reached");
+        assert_eq!(desk.client().current_url().await.expect("an address"), here);
+        assert_eq!(desk.client().windows().await.expect("a list").len(), 1);
+        // The refusals are reported as errors of the page, as they should be.
+        let refused = desk.client().execute(
+            "return window.__faults.splice(0).filter((fault) => fault.startsWith('policy')).length",
+            vec![],
+        );
+        assert!(refused.await.expect("a count").as_u64() >= Some(5));
     });
 }

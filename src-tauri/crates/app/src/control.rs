@@ -275,6 +275,9 @@ async fn serve(
         }
         Err(_) => return Ok(()),
     };
+    // From before the run is accepted until its follower knows the end: closing any sooner would
+    // cut one of them off.
+    let counted = Arc::new(Counted::new(Arc::clone(handed)));
     let events = app.events();
     let started = match request {
         Request::Ping => return write_line(&mut sender, &Answer::Done).await,
@@ -290,11 +293,11 @@ async fn serve(
         Err(error) => return write_line(&mut sender, &Answer::Failed(error)).await,
     };
     // The run counts until it ends, even if its follower leaves before.
-    let (counted, host) = (Counted::new(Arc::clone(handed)), app.clone());
+    let (until_its_end, host) = (Arc::clone(&counted), app.clone());
     tokio::spawn(async move {
         // An error means that the run does not go on here, which is an end as well.
         let _ = host.wait_run(run).await;
-        drop(counted);
+        drop(until_its_end);
     });
     write_line(&mut sender, &Answer::Started { run }).await?;
     let mut follow = app.follow(run, events);

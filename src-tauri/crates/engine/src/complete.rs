@@ -122,8 +122,16 @@ async fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()
     for warning in &done.warnings {
         tx.warn(task.below.run, task.below.parent, warning, now_ms).await?;
     }
-    if !task.cancel_requested {
-        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms).await?;
+    if task.cancel_requested {
+        return Ok(());
+    }
+    let left_out =
+        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms).await?.left_out;
+    if let (Some(most), 1..) = (done.max_step_tasks, left_out) {
+        let message = format!(
+            "The limit of {most} was reached and more was found. Raise the limit to get the rest."
+        );
+        tx.warn_once(task.below.run, task.below.step, &message, now_ms).await?;
     }
     Ok(())
 }
@@ -136,9 +144,10 @@ pub(crate) async fn spawn(
     now_ms: i64,
 ) -> Result<Option<u64>> {
     match tx.leased(lease).await? {
-        Some(task) if !task.cancel_requested => {
-            tx.insert_tasks(task.below, children, None, now_ms).await.map(Some)
-        }
+        Some(task) if !task.cancel_requested => tx
+            .insert_tasks(task.below, children, None, now_ms)
+            .await
+            .map(|inserted| Some(inserted.written)),
         Some(_) | None => Ok(None),
     }
 }

@@ -8,6 +8,7 @@
 //! `processor` hands their tasks to workers; `complete` commits what a worker brings back, and asks
 //! the coordinator what follows, in the same transaction; the [`JobMonitor`] tells of it.
 
+mod attempt;
 mod clock;
 mod complete;
 mod coordinator;

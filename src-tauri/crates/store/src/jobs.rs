@@ -31,6 +31,15 @@ pub struct TaskRow {
     pub max_attempts: u32,
 }
 
+/// What became of tasks that were to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inserted {
+    /// New in the queue.
+    pub written: u64,
+    /// Not written, because the step has as many tasks as it may have.
+    pub left_out: u64,
+}
+
 /// Where new tasks go.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -121,7 +130,7 @@ fn place(row: &SqliteRow) -> std::result::Result<Claimed, sqlx::Error> {
 
 impl Tx {
     /// Writes tasks, in order, leaving out those whose key the step already has, and everything
-    /// beyond `max_step_tasks` tasks in the step. Returns how many were written.
+    /// beyond `max_step_tasks` tasks in the step.
     ///
     /// # Errors
     /// If the run is cancelled or the parent has ended (nothing is written then), or if SQLite fails.
@@ -131,9 +140,9 @@ impl Tx {
         tasks: &[TaskRow],
         max_step_tasks: Option<u32>,
         now_ms: i64,
-    ) -> Result<u64> {
+    ) -> Result<Inserted> {
         if tasks.is_empty() {
-            return Ok(0);
+            return Ok(Inserted::default());
         }
         let json = serde_json::to_string(tasks).expect("task rows are plain data");
         let written = sqlx::query(
@@ -159,6 +168,19 @@ impl Tx {
         .execute(&mut self.conn)
         .await?
         .rows_affected();
+        let left_out: i64 = match max_step_tasks {
+            Some(_) => {
+                sqlx::query_scalar(
+                    "SELECT count(*) FROM json_each(?2) AS t WHERE NOT EXISTS
+                     (SELECT 1 FROM jobs WHERE step_id = ?1 AND task_key = t.value ->> 'key')",
+                )
+                .bind(place.step.0)
+                .bind(&json)
+                .fetch_one(&mut self.conn)
+                .await?
+            }
+            None => 0,
+        };
         // A page that was first found by a longer way is now nearer.
         sqlx::query(
             "UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
@@ -175,7 +197,7 @@ impl Tx {
             self.note(Change::Ready { run: place.run, lane: lane.to_owned(), at_ms: now_ms });
         }
         self.touch(place.run);
-        Ok(written)
+        Ok(Inserted { written, left_out: left_out.unsigned_abs() })
     }
 
     /// Hands out the next tasks of a run in a lane: breadth first, in the order in which they were

@@ -18,6 +18,7 @@ mod query;
 mod runs;
 mod search;
 mod time;
+mod views;
 mod writer;
 
 use std::{
@@ -37,7 +38,7 @@ pub use change::Change;
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
-pub use jobs::{Claimed, LaneState, Lease, Leased, POISON_AFTER, Place, TaskRow};
+pub use jobs::{Claimed, Inserted, LaneState, Lease, Leased, POISON_AFTER, Place, TaskRow};
 pub use logs::{LogRow, Logs};
 pub use query::Query;
 pub use runs::{NewRun, NewStep, RunProgress, RunState, StepRow};

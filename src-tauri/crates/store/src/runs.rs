@@ -1,13 +1,13 @@
-//! Runs and their steps: written when a run is accepted, read for every view of it.
+//! Runs and their steps: written when a run is accepted, and read by the coordinator and for progress.
 
 use quaero_contract::{
-    DocumentCounts, JobCounts, JobError, JobId, JobKind, JobNode, JobPage, JobQuery, JobStatus,
-    RunStatus, RunSummary, RunView, StepProgress, StepView,
+    DocumentCounts, JobCounts, JobError, JobId, JobKind, JobStatus, RunStatus, RunSummary,
+    StepProgress,
 };
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use crate::{Store, change::Change, error::Result, time::rfc3339, writer::Tx};
+use crate::{change::Change, error::Result, time::rfc3339, writer::Tx};
 
 /// A run to be accepted.
 #[derive(Clone, Debug)]
@@ -151,9 +151,9 @@ impl RunProgress {
     }
 }
 
-type RowResult<T> = std::result::Result<T, sqlx::Error>;
+pub(crate) type RowResult<T> = std::result::Result<T, sqlx::Error>;
 
-fn counts(row: &SqliteRow) -> RowResult<(JobCounts, DocumentCounts)> {
+pub(crate) fn counts(row: &SqliteRow) -> RowResult<(JobCounts, DocumentCounts)> {
     Ok((
         JobCounts {
             total: row.try_get("total")?,
@@ -173,27 +173,27 @@ fn counts(row: &SqliteRow) -> RowResult<(JobCounts, DocumentCounts)> {
     ))
 }
 
-fn status(row: &SqliteRow) -> RowResult<JobStatus> {
+pub(crate) fn status(row: &SqliteRow) -> RowResult<JobStatus> {
     let word: &str = row.try_get("status")?;
     JobStatus::parse(word)
         .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is not a status").into()))
 }
 
-fn job_error(row: &SqliteRow) -> RowResult<Option<JobError>> {
+pub(crate) fn job_error(row: &SqliteRow) -> RowResult<Option<JobError>> {
     let code: Option<String> = row.try_get("error_code")?;
     let message: Option<String> = row.try_get("error_message")?;
     Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
 }
 
-fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> RowResult<T> {
+pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> RowResult<T> {
     let text: &str = row.try_get(column)?;
     serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(e.into()))
 }
 
-const RUN_COLUMNS: &str = "SELECT j.id, j.name, j.status, j.created_ms, j.finished_ms, j.error_code, j.error_message,
+pub(crate) const RUN_COLUMNS: &str = "SELECT j.id, j.name, j.status, j.created_ms, j.finished_ms, j.error_code, j.error_message,
     r.definition_id, r.epoch, c.* FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id";
 
-fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
+pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
     let (jobs, documents) = counts(row)?;
     Ok(RunProgress {
         id: JobId(row.try_get("id")?),
@@ -468,6 +468,27 @@ impl Tx {
         Ok((json(&row, "config")?, tags))
     }
 
+    /// As [`Tx::warn`], unless the job has said the same before.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn warn_once(
+        &mut self,
+        run: JobId,
+        job: JobId,
+        message: &str,
+        now_ms: i64,
+    ) -> Result<()> {
+        let said: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM warnings WHERE run_id = ? AND job_id = ? AND message = ?)")
+                .bind(run.0)
+                .bind(job.0)
+                .bind(message)
+                .fetch_one(&mut self.conn)
+                .await?;
+        if said { Ok(()) } else { self.warn(run, job, message, now_ms).await }
+    }
+
     /// Counts a warning, and keeps its text as long as there are not very many.
     ///
     /// # Errors
@@ -493,162 +514,4 @@ impl Tx {
         self.touch(run);
         Ok(())
     }
-}
-
-impl Store {
-    /// Runs, newest first: those older than `before`, at most `limit`.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn list_runs(&self, before: Option<JobId>, limit: u32) -> Result<Vec<RunProgress>> {
-        let rows = QueryBuilder::<Sqlite>::new(RUN_COLUMNS)
-            .push(" WHERE r.id < ")
-            .push_bind(before.map_or(i64::MAX, |id| id.0))
-            .push(" ORDER BY r.id DESC LIMIT ")
-            .push_bind(limit.clamp(1, 1_000))
-            .build()
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter().map(|row| run_row(row).map_err(Into::into)).collect()
-    }
-
-    /// Where a run stands.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn run_progress(&self, run: JobId) -> Result<Option<RunProgress>> {
-        progress(&mut *self.readers.acquire().await?, run).await
-    }
-
-    /// A run with its steps.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn get_run(
-        &self,
-        run: JobId,
-        live_epoch: Option<i64>,
-        now_ms: i64,
-    ) -> Result<Option<RunView>> {
-        let mut conn = self.readers.acquire().await?;
-        let Some(progress) = progress(&mut conn, run).await? else { return Ok(None) };
-        let head = sqlx::query(
-            "SELECT r.variables, t.text FROM runs r JOIN definition_texts t ON t.hash = r.definition_hash WHERE r.id = ?",
-        )
-        .bind(run.0)
-        .fetch_one(&mut *conn)
-        .await?;
-        let rows = sqlx::query(
-            "SELECT j.id, j.name, j.type, j.status, j.error_code, j.error_message, j.started_ms, j.finished_ms,
-                 s.description, s.depends, c.*
-             FROM steps s JOIN jobs j ON j.id = s.id JOIN counters c ON c.job_id = s.id
-             WHERE s.run_id = ? ORDER BY s.ordinal",
-        )
-        .bind(run.0)
-        .fetch_all(&mut *conn)
-        .await?;
-        let mut steps = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let (jobs, documents) = counts(row)?;
-            steps.push(StepView {
-                id: JobId(row.try_get("id")?),
-                name: row.try_get("name")?,
-                step_type: row.try_get("type")?,
-                description: row.try_get("description")?,
-                status: status(row)?,
-                depends: json(row, "depends")?,
-                jobs,
-                documents,
-                error: job_error(row)?,
-                started: row.try_get::<Option<i64>, _>("started_ms")?.map(rfc3339),
-                finished: row.try_get::<Option<i64>, _>("finished_ms")?.map(rfc3339),
-            });
-        }
-        let warnings = sqlx::query_scalar(
-            "SELECT message FROM warnings WHERE run_id = ? ORDER BY id LIMIT 100",
-        )
-        .bind(run.0)
-        .fetch_all(&mut *conn)
-        .await?;
-        Ok(Some(RunView {
-            summary: progress.summary(live_epoch, now_ms),
-            steps,
-            variables: json(&head, "variables")?,
-            definition_text: head.try_get("text")?,
-            warnings,
-        }))
-    }
-
-    /// A page of a run's jobs.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn list_jobs(&self, run: JobId, query: &JobQuery) -> Result<JobPage> {
-        let limit = query.limit.clamp(1, 1_000);
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT j.*, (SELECT min(document_id) FROM step_documents d WHERE d.job_id = j.id) AS document_id
-             FROM jobs j WHERE j.run_id = ",
-        );
-        sql.push_bind(run.0);
-        match query.parent {
-            Some(parent) => sql.push(" AND j.parent_id = ").push_bind(parent.0),
-            None => sql.push(" AND j.kind = 'task'"),
-        };
-        if !query.statuses.is_empty() {
-            let words: Vec<&str> = query.statuses.iter().map(|s| s.as_str()).collect();
-            sql.push(" AND j.status IN (SELECT value FROM json_each(")
-                .push_bind(serde_json::to_string(&words).expect("words are plain data"))
-                .push("))");
-        }
-        if !query.text.is_empty() {
-            sql.push(" AND instr(lower(j.name), lower(")
-                .push_bind(query.text.clone())
-                .push(")) > 0");
-        }
-        sql.push(" AND j.id > ").push_bind(query.after.map_or(0, |id| id.0));
-        sql.push(" ORDER BY j.id LIMIT ").push_bind(limit + 1);
-        let rows = sql.build().fetch_all(&self.readers).await?;
-        let mut jobs = rows.iter().map(job_node).collect::<RowResult<Vec<_>>>()?;
-        let more = jobs.len() > limit as usize;
-        jobs.truncate(limit as usize);
-        Ok(JobPage { jobs, more })
-    }
-
-    /// How many runs have not ended and belong to this process.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn live_runs(&self, epoch: i64) -> Result<u32> {
-        Ok(sqlx::query_scalar(
-            "SELECT count(*) FROM jobs j JOIN runs r ON r.id = j.id
-             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.epoch = ?",
-        )
-        .bind(epoch)
-        .fetch_one(&self.readers)
-        .await?)
-    }
-}
-
-fn job_node(row: &SqliteRow) -> RowResult<JobNode> {
-    let kind = match row.try_get("kind")? {
-        "parent" => JobKind::Parent,
-        "step" => JobKind::Step,
-        _ => JobKind::Task,
-    };
-    Ok(JobNode {
-        id: JobId(row.try_get("id")?),
-        parent_id: row.try_get::<Option<i64>, _>("parent_id")?.map(JobId),
-        kind,
-        job_type: row.try_get("type")?,
-        name: row.try_get("name")?,
-        status: status(row)?,
-        depth: row.try_get("depth")?,
-        attempt: row.try_get("attempt")?,
-        children: row.try_get("n_children")?,
-        open_children: row.try_get("n_open")?,
-        error: job_error(row)?,
-        started: row.try_get::<Option<i64>, _>("started_ms")?.map(rfc3339),
-        finished: row.try_get::<Option<i64>, _>("finished_ms")?.map(rfc3339),
-        document_id: row.try_get::<Option<i64>, _>("document_id")?.map(quaero_contract::DocumentId),
-    })
 }

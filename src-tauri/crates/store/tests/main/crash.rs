@@ -109,7 +109,8 @@ async fn end(store: &Store, lease: Lease, name: String, round: u32) {
                     let children = [row(&format!("{name}a")), row(&format!("{name}b"))];
                     tx.insert_tasks(task.below, &children, None, 3_000).await?;
                 }
-                let drained = tx.end_task(lease.job, name.ends_with('b').then_some(&error), 3_000).await?;
+                let drained =
+                    tx.end_task(lease.job, name.ends_with('b').then_some(&error), 3_000).await?;
                 end_steps(tx, drained, JobStatus::Completed).await
             })
         })
@@ -118,7 +119,11 @@ async fn end(store: &Store, lease: Lease, name: String, round: u32) {
 }
 
 /// What the coordinator does for a run of one step.
-async fn end_steps(tx: &mut Tx, steps: impl IntoIterator<Item = JobId>, status: JobStatus) -> Result<()> {
+async fn end_steps(
+    tx: &mut Tx,
+    steps: impl IntoIterator<Item = JobId>,
+    status: JobStatus,
+) -> Result<()> {
     for step in steps {
         let run = tx.run_of(step).await?;
         tx.move_job(step, status, None, 3_000).await?;

@@ -1,7 +1,7 @@
 //! What the code gets wrong, the schema refuses.
 
 use quaero_contract::{JobError, JobStatus};
-use quaero_store::{Lease, POISON_AFTER, Store, StoreError};
+use quaero_store::{Inserted, Lease, POISON_AFTER, Store, StoreError};
 use sqlx::Connection;
 use tempfile::tempdir;
 
@@ -114,9 +114,11 @@ async fn a_key_is_used_once_in_a_step_and_a_step_has_a_bounded_number_of_tasks()
             })
         })
     };
-    assert_eq!(insert(&["a", "b", "b"], None).await.unwrap(), 1);
-    assert_eq!(insert(&["a", "c", "d", "e"], Some(4)).await.unwrap(), 2);
-    assert_eq!(insert(&["f"], Some(4)).await.unwrap(), 0);
+    let inserted = |written, left_out| Inserted { written, left_out };
+    assert_eq!(insert(&["a", "b", "b"], None).await.unwrap(), inserted(1, 0));
+    assert_eq!(insert(&["a", "c", "d", "e"], Some(4)).await.unwrap(), inserted(2, 1));
+    assert_eq!(insert(&["f"], Some(4)).await.unwrap(), inserted(0, 1));
+    assert_eq!(insert(&["a"], Some(4)).await.unwrap(), inserted(0, 0));
     assert_consistent(&store).await;
 }
 

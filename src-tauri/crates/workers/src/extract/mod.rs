@@ -9,6 +9,7 @@
 mod clean;
 mod definitions;
 mod markdown;
+mod navigation;
 mod pdf;
 mod scan;
 #[cfg(test)]
@@ -165,6 +166,10 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
         plausible.then_some(markdown)
     };
     let plain = || text::paragraphs(&text::without_tags(&scan.html));
+    let whole = || match options.mode {
+        PageMode::Main => convert(&navigation::without(&scan.html)),
+        PageMode::Full => convert(&scan.html),
+    };
     let mut markdown = if scan.elements > TREE_ELEMENTS {
         plain()
     } else {
@@ -173,7 +178,7 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
             .as_deref()
             .and_then(convert)
             .or_else(|| found.text.as_deref().map(text::paragraphs))
-            .or_else(|| convert(&scan.html))
+            .or_else(whole)
             .unwrap_or_else(plain)
     };
     let metadata = metadata(&scan, &found, canonical.as_ref());
@@ -218,6 +223,8 @@ const TREE_ELEMENTS: usize = 200_000;
 /// Bytes of Markdown for each byte of HTML, beyond the first ones. Long addresses make some.
 const MAX_GROWTH: usize = 8;
 const FIRST_MARKDOWN: usize = 64 * 1024;
+/// Bytes of visible text up to which a whole page reads better than bare text.
+const SHORT_PAGE: usize = 4 * 1024;
 /// Bytes of text that are an answer whatever the rest of the page holds.
 const ENOUGH: usize = 250;
 
@@ -262,6 +269,10 @@ fn main_content(scan: &Scan, url: &Url) -> Found {
     // reads from scripts is not in the count of what is visible.
     let repeated = kept > scan.visible * 5 / 4 && scan.json_ld.is_empty();
     let too_little = kept < ENOUGH && kept * 4 < scan.visible;
+    // Bare text has lost its lists and links. On a short page the page itself serves better.
+    if found.text.is_some() && (marked.is_some() || scan.visible < SHORT_PAGE) {
+        return Found { html: marked, text: None, ..found };
+    }
     if !repeated && !too_little {
         return found;
     }

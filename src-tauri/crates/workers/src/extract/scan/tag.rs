@@ -6,18 +6,18 @@ use crate::extract::clean;
 const MAX_ATTRIBUTES: usize = 64;
 
 /// The attributes of one start tag: raw values, entities not decoded.
-pub(super) struct Tag<'a> {
+pub(in crate::extract) struct Tag<'a> {
     pub(super) attributes: Vec<(&'a str, &'a str)>,
     /// Up to which byte the tag may be copied.
     pub(super) copy_end: usize,
     /// The byte after `>`.
-    pub(super) end: usize,
+    pub(in crate::extract) end: usize,
     pub(super) complete: bool,
     pub(super) self_closing: bool,
 }
 
 impl<'a> Tag<'a> {
-    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+    pub(in crate::extract) fn raw(&self, name: &str) -> Option<&'a str> {
         self.attributes
             .iter()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -28,7 +28,7 @@ impl<'a> Tag<'a> {
         self.raw(name).map(clean::entities)
     }
 
-    pub(super) fn has_token(&self, name: &str, wanted: &[&str]) -> bool {
+    pub(in crate::extract) fn has_token(&self, name: &str, wanted: &[&str]) -> bool {
         self.raw(name).is_some_and(|value| {
             value
                 .split_ascii_whitespace()
@@ -37,7 +37,7 @@ impl<'a> Tag<'a> {
     }
 
     /// Reads the attributes of a tag from `at`, after its name, as an HTML tokenizer does.
-    pub(super) fn read(html: &'a str, mut at: usize) -> Self {
+    pub(in crate::extract) fn read(html: &'a str, mut at: usize) -> Self {
         let bytes = html.as_bytes();
         let mut tag = Self {
             attributes: Vec::new(),
@@ -111,7 +111,7 @@ impl<'a> Tag<'a> {
 }
 
 /// Where the name that begins at `start` ends.
-pub(super) fn name_end(html: &str, start: usize) -> Option<usize> {
+pub(in crate::extract) fn name_end(html: &str, start: usize) -> Option<usize> {
     html[start..]
         .find(|c: char| c.is_ascii_whitespace() || c == '/' || c == '>')
         .map(|offset| start + offset)
