@@ -33,9 +33,37 @@ impl App {
         view.title = render::visible(&view.title);
         let _permit = self.core.renderers.acquire().await.expect("the semaphore is never closed");
         blocking(move || {
-            let Rendered { html, truncated } = render::render(&view.markdown);
+            let Rendered { html, truncated } =
+                render::render(without_title(&view.markdown, &view.title));
             DocumentView { html, truncated, ..view }
         })
         .await
+    }
+}
+
+/// The Markdown without its first heading, if that only says the title again: the title stands above
+/// the text already.
+fn without_title<'a>(markdown: &'a str, title: &str) -> &'a str {
+    let letters = |text: &str| -> String {
+        text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let (first, rest) = markdown.trim_start().split_once('\n').unwrap_or((markdown, ""));
+    let says_it_again = first.starts_with('#') && letters(first) == letters(title);
+    if says_it_again { rest } else { markdown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_not_shown_twice() {
+        let check =
+            |markdown, expected| assert_eq!(without_title(markdown, "The `json` module"), expected);
+        check("# The *json* module\n\nText", "\nText");
+        check("\n## The json module\nText", "Text");
+        check("# The json module", "");
+        check("# Another\n\nText", "# Another\n\nText");
+        check("The json module\n\nText", "The json module\n\nText");
     }
 }

@@ -4,6 +4,7 @@
 pub mod crawl;
 pub mod extract;
 pub mod local_dir;
+mod parsing;
 pub mod reindex;
 pub mod transform;
 

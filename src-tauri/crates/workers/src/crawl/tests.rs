@@ -52,12 +52,10 @@ fn target(address: &str) -> String {
 fn visitor(config: Value) -> Visitor {
     let config: CrawlConfig = serde_json::from_value(config).expect("a configuration");
     let frontier = Frontier::new(config).expect("a configuration that fits");
-    let worker = CrawlWorker::new(PdfExtractor::InProcess);
     Visitor {
         client: Client::new(frontier.policy.clone(), Limits::default()),
         frontier: frontier.into(),
         pdf: PdfExtractor::InProcess,
-        parsers: worker.parsers(),
     }
 }
 

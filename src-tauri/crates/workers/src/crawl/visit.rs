@@ -10,14 +10,16 @@ use quaero_net::{
 };
 use quaero_store::NewDocument;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
     frontier::{Frontier, MAX_LINKS},
     kind::{self, Promise},
 };
-use crate::extract::{self, ExtractError, Format, PdfExtractor};
+use crate::{
+    extract::{self, ExtractError, Format, PdfExtractor},
+    parsing,
+};
 
 const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9,application/pdf;q=0.8,*/*;q=0.1";
 /// How long to leave a host alone that asks for it without saying how long, the first time.
@@ -29,8 +31,6 @@ pub(super) struct Visitor {
     pub(super) frontier: Arc<Frontier>,
     pub(super) client: Client,
     pub(super) pdf: PdfExtractor,
-    /// Bounds how many pages are parsed at the same time.
-    pub(super) parsers: Arc<Semaphore>,
 }
 
 /// Which visit of which page.
@@ -185,15 +185,8 @@ impl Visitor {
                 response,
             ));
         }
-        let permit = self
-            .parsers
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| limit("the program is closing"))?;
         let frontier = self.frontier.clone();
-        let parsed = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+        let parsed = parsing::run(move || {
             let content = parse(&frontier, &response, format, followed)?;
             Ok((content, response))
         });

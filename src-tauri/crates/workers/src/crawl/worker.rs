@@ -11,7 +11,6 @@ use quaero_contract::JobId;
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
 use quaero_net::{Client, Limits};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::{
@@ -32,7 +31,6 @@ struct Payload {
 /// Does the tasks of `crawl` steps.
 pub struct CrawlWorker {
     pdf: PdfExtractor,
-    parsers: Arc<Semaphore>,
     /// By step: its settings are read and its patterns compiled once.
     frontiers: Mutex<HashMap<JobId, Arc<Frontier>>>,
     /// By `allow_hosts`: crawls with the same list share connections and robots.txt files.
@@ -43,18 +41,7 @@ impl CrawlWorker {
     /// A worker that reads PDF as told.
     #[must_use]
     pub fn new(pdf: PdfExtractor) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            pdf,
-            parsers: Arc::new(Semaphore::new(processors)),
-            frontiers: Mutex::default(),
-            clients: Mutex::default(),
-        }
-    }
-
-    /// How many pages are parsed at the same time.
-    pub(super) fn parsers(&self) -> Arc<Semaphore> {
-        self.parsers.clone()
+        Self { pdf, frontiers: Mutex::default(), clients: Mutex::default() }
     }
 
     fn visitor(&self, job: &JobContext) -> Result<Visitor, TaskError> {
@@ -65,7 +52,7 @@ impl CrawlWorker {
         let client = remember(&self.clients, hosts, || {
             Ok(Client::new(frontier.policy.clone(), Limits::default()))
         })?;
-        Ok(Visitor { frontier, client, pdf: self.pdf.clone(), parsers: self.parsers() })
+        Ok(Visitor { frontier, client, pdf: self.pdf.clone() })
     }
 }
 

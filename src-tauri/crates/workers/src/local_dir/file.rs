@@ -14,7 +14,10 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{FILE, FileTask, LocalDirConfig, slashed};
-use crate::extract::{self, ExtractError, Format, PageOptions, PdfExtractor};
+use crate::{
+    extract::{self, ExtractError, Format, PageOptions, PdfExtractor},
+    parsing,
+};
 
 /// Reads one file.
 pub struct FileWorker {
@@ -132,7 +135,7 @@ async fn blocking<T: Send + 'static>(
     shown: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, TaskError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
+    parsing::run(work).await.map_err(|error| {
         TaskError::permanent("internal", format!("Reading {shown} broke off: {error}."))
     })
 }

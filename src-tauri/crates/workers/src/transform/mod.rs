@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::extract::{self, ExtractError, PageMode, PageOptions};
+use crate::{
+    extract::{self, ExtractError, PageMode, PageOptions},
+    parsing,
+};
 
 const SELECT: &str = "transform.select";
 const DOCUMENT: &str = "transform.document";
@@ -190,7 +193,7 @@ impl JobWorker for DocumentWorker {
             return Ok(Outcome::default());
         };
         let source = document.source_id.clone();
-        let converted = tokio::task::spawn_blocking(move || convert(document, &config))
+        let converted = parsing::run(move || convert(document, &config))
             .await
             .map_err(|error| {
                 TaskError::permanent("internal", format!("Converting {source} broke off: {error}."))
