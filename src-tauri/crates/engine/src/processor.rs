@@ -55,6 +55,8 @@ pub(crate) struct Processor {
     tasks: JoinSet<Finished>,
     /// After a storage fault: nothing is claimed before this time.
     resting_until_ms: i64,
+    /// Whether there may be tasks among those to start that have to run alone.
+    suspects: bool,
 }
 
 /// A run that this process works on.
@@ -110,6 +112,7 @@ impl Processor {
             last_served: JobId(0),
             tasks: JoinSet::new(),
             resting_until_ms: 0,
+            suspects: false,
         }
     }
 
@@ -160,6 +163,7 @@ impl Processor {
 
     async fn adopt(&mut self, run: JobId) {
         self.runs.entry(run).or_default();
+        self.suspects = true;
         self.look_into(run).await;
     }
 
@@ -251,7 +255,8 @@ impl Processor {
     async fn dispatch(&mut self) -> Option<i64> {
         loop {
             let now_ms = self.clock.now_ms();
-            let free = self.width.saturating_sub(self.tasks.len());
+            let width = if self.suspects { 1 } else { self.width };
+            let free = width.saturating_sub(self.tasks.len());
             if free == 0 || self.runs.is_empty() {
                 return None;
             }
@@ -263,7 +268,10 @@ impl Processor {
                 return self.next_look();
             }
             match self.claim(candidates, free, now_ms).await {
-                Ok(served) => self.start(served, now_ms).await,
+                Ok((served, suspects)) => {
+                    self.suspects = suspects;
+                    self.start(served, now_ms).await;
+                }
                 Err(error) => {
                     tracing::error!(%error, "tasks could not be claimed");
                     if !complete::passes(&error) {
@@ -310,17 +318,21 @@ impl Processor {
             .min()
     }
 
+    /// Claims in these lanes, and says whether tasks still have to run alone.
     async fn claim(
         &self,
         candidates: Vec<Candidate>,
         free: usize,
         now_ms: i64,
-    ) -> Result<Vec<Served>, StoreError> {
+    ) -> Result<(Vec<Served>, bool), StoreError> {
+        let suspected: Vec<JobId> =
+            if self.suspects { self.runs.keys().copied().collect() } else { Vec::new() };
         let mut free = u32::try_from(free).unwrap_or(u32::MAX);
         let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX)).max(1);
         self.store
             .write(move |tx| {
                 Box::pin(async move {
+                    let suspects = !suspected.is_empty() && tx.has_suspects(&suspected).await?;
                     let mut used: HashMap<String, LaneState> = HashMap::new();
                     let mut served = Vec::new();
                     for Candidate { run, lane, state, rule } in candidates {
@@ -351,7 +363,7 @@ impl Processor {
                         };
                         served.push(Served { run, lane, claimed, next_ms, full });
                     }
-                    Ok(served)
+                    Ok((served, suspects))
                 })
             })
             .await

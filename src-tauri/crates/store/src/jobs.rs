@@ -7,8 +7,13 @@ use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{change::Change, error::Result, writer::Tx};
 
-/// A process that dies this often on a job takes the job aside.
-pub const POISON_AFTER: i64 = 3;
+/// A task that was under way when this many processes died runs alone from then on: which of the
+/// tasks of those processes is to blame cannot be told otherwise.
+pub const SUSPECT_AFTER: i64 = 2;
+
+/// A task that was under way when this many processes died is not tried again. Three of those
+/// times it was alone.
+pub const POISON_AFTER: i64 = SUSPECT_AFTER + 3;
 
 /// A task to write to the queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -516,6 +521,26 @@ impl Tx {
         .fetch_all(&mut self.conn)
         .await?;
         Ok(drained.into_iter().map(JobId).collect())
+    }
+
+    /// Whether one of these runs has a task that must run alone (see [`SUSPECT_AFTER`]): it has not
+    /// come to an end of its own since.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn has_suspects(&mut self, runs: &[JobId]) -> Result<bool> {
+        let runs = serde_json::to_string(runs).expect("ids are plain data");
+        // A retry has a time of its own; a task that was taken back has none.
+        let found = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE kind = 'task' AND status IN ('pending', 'running')
+               AND recovery_count >= ?1 AND run_after_ms = 0
+               AND run_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)))",
+        )
+        .bind(SUSPECT_AFTER)
+        .bind(runs)
+        .fetch_one(&mut self.conn)
+        .await?;
+        Ok(found)
     }
 
     /// Takes back every task that a dead process was working on. One that has now taken

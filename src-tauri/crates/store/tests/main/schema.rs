@@ -1,7 +1,7 @@
 //! What the code gets wrong, the schema refuses.
 
 use quaero_contract::{JobError, JobStatus};
-use quaero_store::{Inserted, Lease, POISON_AFTER, Store, StoreError};
+use quaero_store::{Inserted, Lease, POISON_AFTER, SUSPECT_AFTER, Store, StoreError};
 use sqlx::Connection;
 use tempfile::tempdir;
 
@@ -153,7 +153,7 @@ async fn a_failed_command_undoes_itself_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_job_that_takes_the_process_down_three_times_is_set_aside() {
+async fn a_job_that_takes_the_process_down_again_and_again_is_set_aside() {
     let folder = tempdir().unwrap();
     let mut store = open(&folder).await;
     let place = started(&store, &["bomb", "good"]).await;
@@ -163,6 +163,10 @@ async fn a_job_that_takes_the_process_down_three_times_is_set_aside() {
         store = crash(store, &folder).await;
         let drained = store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
         assert!(drained.is_empty(), "the good task is still open");
+        let runs = [place.run];
+        let alone = store.write(move |tx| Box::pin(async move { tx.has_suspects(&runs).await }));
+        let suspected = (SUSPECT_AFTER..POISON_AFTER).contains(&round);
+        assert_eq!(alone.await.unwrap(), suspected, "round {round}");
     }
     let claimed = store.write(move |tx| Box::pin(claim(tx, place.run, 1))).await.unwrap();
     assert_eq!(claimed[0].name, "good");
