@@ -16,6 +16,8 @@ const COMMANDS: &[&str] = &[
     "list_jobs",
     "list_runs",
     "open_data_dir",
+    "find_document",
+    "open_link",
     "open_source",
     "read_log",
     "resume_run",

@@ -28,6 +28,8 @@ pub(crate) fn builder() -> Builder<Wry> {
             runs::resume_run,
             documents::search_documents,
             documents::get_document,
+            documents::find_document,
+            documents::open_link,
             documents::open_source,
             settings::get_settings,
             settings::set_settings,

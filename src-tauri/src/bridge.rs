@@ -185,6 +185,7 @@ mod tests {
         let run = RunSummary {
             id: JobId(run),
             definition_id: "index-folder".into(),
+            subject: String::new(),
             name: "Index a folder".into(),
             status: RunStatus::Running,
             started: String::new(),

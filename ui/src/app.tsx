@@ -1,3 +1,5 @@
+// The whole window: its data, its router, and the content policy that its parts keep.
+
 import { CSPProvider } from "@base-ui/react/csp-provider";
 import { type QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";

@@ -29,6 +29,10 @@ export const commands = {
 	searchDocuments: (request: SearchRequest) => typedError<SearchResults, ApiError>(__TAURI_INVOKE("search_documents", { request })),
 	/**  One document with its content. */
 	getDocument: (id: DocumentId) => typedError<DocumentView, ApiError>(__TAURI_INVOKE("get_document", { id })),
+	/**  The collected page with this address, if there is one. */
+	findDocument: (address: string) => typedError<DocumentId | null, ApiError>(__TAURI_INVOKE("find_document", { address })),
+	/**  Opens a link of a document in the browser. The document must have that link. */
+	openLink: (documentId: DocumentId, href: string) => typedError<null, ApiError>(__TAURI_INVOKE("open_link", { documentId, href })),
 	/**
 	 *  Opens a document's address in the browser, or shows its file in the file manager. The window
 	 *  names a document and never an address or a path.
@@ -544,6 +548,8 @@ export type RunSummary = {
 	definition_id: string,
 	/**  Its name at that time. */
 	name: string,
+	/**  What it works on, such as a folder or an address; empty if that is not known. */
+	subject: string,
 	/**  The state of the run. */
 	status: RunStatus,
 	/**  When it was accepted. */

@@ -110,6 +110,7 @@ fn summary() -> RunSummary {
     RunSummary {
         id: JobId(5),
         definition_id: "d".to_owned(),
+        subject: String::new(),
         name: "D".to_owned(),
         status: RunStatus::Completed,
         started: "2026-11-21T10:00:00.000Z".to_owned(),

@@ -56,6 +56,31 @@ pub(crate) async fn open_source(
     }
 }
 
+/// Opens a link of a document in the browser. The document must have that link.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn open_link(
+    app: AppHandle,
+    host: State<'_, Host>,
+    document_id: DocumentId,
+    href: String,
+) -> Result<(), ApiError> {
+    let url = host.app().await?.document_link(document_id, &href).await?;
+    app.opener()
+        .open_url(url.as_str(), None::<&str>)
+        .map_err(|error| cannot_open(url.as_str(), &error))
+}
+
+/// The collected page with this address, if there is one.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn find_document(
+    host: State<'_, Host>,
+    address: String,
+) -> Result<Option<DocumentId>, ApiError> {
+    host.app().await?.find_document(&address).await
+}
+
 /// Where a document comes from, checked.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {

@@ -261,16 +261,22 @@ impl Desk {
         start.elapsed()
     }
 
-    /// Runs a job without values from the list of jobs.
-    pub(crate) async fn start_job(&self, name: &str) {
+    /// Opens a job from the list of jobs.
+    pub(crate) async fn choose_job(&self, name: &str) {
         self.click("link", "Jobs").await;
+        // The link's name goes on with what the job does.
         let link = format!(
-            "[...document.querySelectorAll('a')].find((one) => one.innerText.startsWith({}))",
+            "[...document.querySelectorAll('main a')].find((one) => nameOf(one).startsWith({}))",
             json!(name)
         );
         let found = self.see(&link, &format!("the job `{name}`")).await;
         self.element(&found).click().await.expect("clicked");
         self.find("heading", name).await;
+    }
+
+    /// Runs a job that needs no values.
+    pub(crate) async fn start_job(&self, name: &str) {
+        self.choose_job(name).await;
         self.click("button", "Run…").await;
         self.click("button", "Run").await;
     }
@@ -284,7 +290,8 @@ impl Desk {
         .await;
     }
 
-    fn element(&self, found: &Value) -> Element {
+    /// What [`Desk::see`] has returned, if that is an element.
+    pub(crate) fn element(&self, found: &Value) -> Element {
         let id = found[ELEMENT].as_str().unwrap_or_else(|| panic!("no element: {found}"));
         Element::from_element_id(self.client().clone(), ElementRef::from(id.to_owned()))
     }

@@ -90,14 +90,7 @@ fn a_definition_with_problems_is_shown_and_cannot_be_run() {
             "id = \"bad\"\nname = \"Bad job\"\n\n[step.crawl]\ntype = \"crawl\"\nstart_urls = [\"https://example.org/\"]\nmax_page = 3\n",
         );
         desk.open().await;
-        desk.click("link", "Jobs").await;
-        desk.see(
-            "[...document.querySelectorAll('a')].find((one) => one.innerText.includes('Bad job'))",
-            "the definition",
-        )
-        .await;
-        let bad = "[...document.querySelectorAll('a')].find((one) => one.innerText.includes('Bad job')).click()";
-        desk.client().execute(bad, vec![]).await.expect("clicked");
+        desk.choose_job("Bad job").await;
         desk.find("heading", "Problems").await;
         desk.read("max_pages").await;
         desk.read("line 7, column 1").await;

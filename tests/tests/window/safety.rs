@@ -32,6 +32,9 @@ const CORPUS: [&str; 24] = [
     "<p style=\"background:url(javascript:window.__pwned=1)\" onclick=\"window.__pwned=1\">press me</p>",
 ];
 
+/// Where a document is read.
+const READER: &str = "[data-testid=reading-pane] article";
+
 #[test]
 fn no_page_that_is_read_runs_a_script() {
     drive("scripts", async |desk| {
@@ -55,30 +58,28 @@ fn no_page_that_is_read_runs_a_script() {
         for word in ["zebra", "walrus"] {
             desk.click("link", "Documents").await;
             desk.fill("Search documents", word).await;
-            desk.read("1 result").await;
-            desk.see(
-                "document.querySelector('[data-testid=search-result]')?.innerText.length",
-                "a result",
-            )
-            .await;
-            desk.client()
-                .execute("document.querySelector('[data-testid=search-result]').click()", vec![])
-                .await
-                .expect("clicked");
-            desk.see(
-                "document.querySelector('[data-testid=reading-pane] article')?.innerText.includes('The end of the corpus')",
-                "the document",
-            )
-            .await;
+            let only = format!(
+                "(() => {{ const all = document.querySelectorAll('[data-testid=search-result]'); \
+                 return all.length === 1 && all[0].innerText.includes('{word}') ? all[0] : null }})()"
+            );
+            let result = desk.see(&only, "the one result").await;
+            desk.element(&result).click().await.expect("clicked");
+            let shown = format!(
+                "(() => {{ const read = document.querySelector('{READER} .prose')?.innerText ?? ''; \
+                 return read.includes('{word}') && read.includes('The end of the corpus') }})()"
+            );
+            desk.see(&shown, "the document").await;
             // Everything that can be pressed is pressed.
-            let press = "for (const one of document.querySelectorAll('[data-testid=reading-pane] article .prose *')) one.click()";
-            desk.client().execute(press, vec![]).await.expect("clicked");
+            let press = format!(
+                "for (const one of document.querySelectorAll('{READER} .prose *')) one.click()"
+            );
+            desk.client().execute(&press, vec![]).await.expect("clicked");
             desk.see("!window.__pwned", "a page without a script").await;
-            let left = "return [...document.querySelectorAll('[data-testid=reading-pane] article .prose *')]
+            let left = format!("return [...document.querySelectorAll('{READER} .prose *')]
                 .filter((one) => /^(script|iframe|object|embed|style|link|base|meta|form|input|svg|math|video)$/i.test(one.tagName)
                     || [...one.attributes].some((a) => /^on|^style$|^id$/i.test(a.name) || /^\\s*(javascript|data):/i.test(a.value)))
-                .map((one) => one.outerHTML)";
-            let left = desk.client().execute(left, vec![]).await.expect("looked");
+                .map((one) => one.outerHTML)");
+            let left = desk.client().execute(&left, vec![]).await.expect("looked");
             assert_eq!(left, serde_json::json!([]), "what must not get into the page");
             let place =
                 desk.client().execute("return location.origin", vec![]).await.expect("an address");

@@ -1,3 +1,5 @@
+// The sheet of keyboard shortcuts, and how a shortcut is drawn.
+
 import { Dialog } from "../parts/dialog";
 import { text } from "../text";
 import { type Group, useAllActions } from "./registry";

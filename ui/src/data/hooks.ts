@@ -1,3 +1,5 @@
+// What the screens share: runs, definitions, commands with their failure, and the time.
+
 import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { asApiError } from "../backend/backend";

@@ -1,3 +1,5 @@
+// Buttons, and links that look like them.
+
 import { Link, type LinkProps } from "@tanstack/react-router";
 import type { ComponentProps, ReactNode } from "react";
 

@@ -1,3 +1,5 @@
+// A dialog over the window, with a title and a way to close it.
+
 import { Dialog as Base } from "@base-ui/react/dialog";
 import { type ReactNode, useRef } from "react";
 import { IconButton } from "./button";

@@ -1,3 +1,5 @@
+// Fields of forms: label, input, selection, and what is wrong with them.
+
 import { type ComponentProps, type ReactNode, useId } from "react";
 import { Icon } from "./icon";
 

@@ -1,3 +1,5 @@
+// The screen for an address that belongs to no place.
+
 import { LinkButton } from "../parts/button";
 import { Page } from "../parts/page";
 import { Empty } from "../parts/states";

@@ -1,3 +1,5 @@
+// The settings of the window, and facts about the program and its data.
+
 import { Switch } from "@base-ui/react/switch";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import type { ReactNode } from "react";

@@ -1,6 +1,9 @@
 //! Searching and reading what was collected.
 
-use quaero_contract::{ApiError, DocumentId, DocumentView, SearchRequest, SearchResults};
+use quaero_contract::{
+    ApiError, DocumentId, DocumentView, ErrorCode, SearchRequest, SearchResults,
+};
+use url::Url;
 
 use crate::{
     App, blocking, error,
@@ -38,6 +41,31 @@ impl App {
             DocumentView { html, truncated, ..view }
         })
         .await
+    }
+
+    /// The collected page with this address, if there is one. What stands behind `#` does not count.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn find_document(&self, address: &str) -> Result<Option<DocumentId>, ApiError> {
+        let Ok(url) = Url::parse(address) else { return Ok(None) };
+        let url = quaero_net::normalise(&url);
+        let found = self.core.store.document_state("web", url.as_str()).await;
+        Ok(found.map_err(error::store)?.map(|state| state.id))
+    }
+
+    /// The address behind a link of a document, if the document has that link.
+    ///
+    /// # Errors
+    /// `not_found` if there is no such document, or no such link in it.
+    pub async fn document_link(&self, id: DocumentId, href: &str) -> Result<Url, ApiError> {
+        let view = self.get_document(id).await?;
+        // Only links with http or https pass rendering; what is looked for is the attribute itself.
+        let attribute = format!("href=\"{}\"", href.replace('&', "&amp;").replace('"', "&quot;"));
+        let url = Url::parse(href).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        url.filter(|_| view.html.contains(&attribute)).ok_or_else(|| {
+            ApiError::new(ErrorCode::NotFound, format!("The document has no link to {href}."))
+        })
     }
 }
 

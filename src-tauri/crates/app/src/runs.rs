@@ -163,10 +163,16 @@ fn new_run(
         .to_owned(),
         always_run: step.always_run,
     };
+    let subject = bound
+        .steps
+        .iter()
+        .find_map(|step| registry.manager(&step.step_type)?.subject(&step.config))
+        .unwrap_or_default();
     Ok(NewRun {
         request_id,
         definition_id: bound.id,
         name: bound.name,
+        subject,
         definition_text: definition.text().to_owned(),
         variables: bound.variables,
         tags: bound.tags,

@@ -63,6 +63,8 @@ pub struct RunSummary {
     pub definition_id: String,
     /// Its name at that time.
     pub name: String,
+    /// What it works on, such as a folder or an address; empty if that is not known.
+    pub subject: String,
     /// The state of the run.
     pub status: RunStatus,
     /// When it was accepted.

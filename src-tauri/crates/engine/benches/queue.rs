@@ -95,6 +95,7 @@ async fn run(engine: &Engine, tasks: u64, request: &str) -> f64 {
         request_id: request.to_owned(),
         definition_id: "bench".to_owned(),
         name: "Bench".to_owned(),
+        subject: String::new(),
         definition_text: String::new(),
         variables: Vec::new(),
         tags: Vec::new(),

@@ -99,6 +99,11 @@ pub trait StepManager: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What a step with this configuration works on, for people: a folder, an address.
+    fn subject(&self, _config: &Value) -> Option<String> {
+        None
+    }
+
     /// The first tasks of a step. None means that there is nothing to do and the step is complete.
     ///
     /// # Errors

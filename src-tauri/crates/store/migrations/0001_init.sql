@@ -85,6 +85,7 @@ CREATE TABLE runs (
     request_id       TEXT    NOT NULL UNIQUE,
     definition_id    TEXT    NOT NULL,
     definition_hash  TEXT    NOT NULL REFERENCES definition_texts (hash),
+    subject          TEXT    NOT NULL DEFAULT '',
     variables        TEXT    NOT NULL DEFAULT '[]',
     tags             TEXT    NOT NULL DEFAULT '[]',
     auth_id          TEXT,

@@ -18,6 +18,8 @@ pub struct NewRun {
     pub definition_id: String,
     /// Its name now.
     pub name: String,
+    /// What it works on, such as a folder or an address; empty if that is not known.
+    pub subject: String,
     /// Its text now.
     pub definition_text: String,
     /// The values that were set.
@@ -98,6 +100,8 @@ pub struct RunProgress {
     pub definition_id: String,
     /// Its name.
     pub name: String,
+    /// What it works on.
+    pub subject: String,
     /// The state of the parent job.
     pub status: JobStatus,
     /// The process that works on it, or did last.
@@ -139,6 +143,7 @@ impl RunProgress {
             id: self.id,
             definition_id: self.definition_id.clone(),
             name: self.name.clone(),
+            subject: self.subject.clone(),
             status,
             started: rfc3339(self.started_ms),
             finished: self.finished_ms.map(rfc3339),
@@ -191,7 +196,7 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str
 }
 
 pub(crate) const RUN_COLUMNS: &str = "SELECT j.id, j.name, j.status, j.created_ms, j.finished_ms, j.error_code, j.error_message,
-    r.definition_id, r.epoch, c.* FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id";
+    r.definition_id, r.subject, r.epoch, c.* FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id";
 
 pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
     let (jobs, documents) = counts(row)?;
@@ -199,6 +204,7 @@ pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
         id: JobId(row.try_get("id")?),
         definition_id: row.try_get("definition_id")?,
         name: row.try_get("name")?,
+        subject: row.try_get("subject")?,
         status: status(row)?,
         epoch: row.try_get("epoch")?,
         started_ms: row.try_get("created_ms")?,
@@ -263,13 +269,15 @@ impl Tx {
         .await?;
         let id = self.insert_job(None, JobKind::Parent, "run", &run.name, now_ms).await?;
         sqlx::query(
-            "INSERT INTO runs (id, request_id, definition_id, definition_hash, variables, tags, auth_id, epoch)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (id, request_id, definition_id, definition_hash, subject, variables, tags,
+                 auth_id, epoch)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(id.0)
         .bind(&run.request_id)
         .bind(&run.definition_id)
         .bind(&hash)
+        .bind(&run.subject)
         .bind(serde_json::to_string(&run.variables).expect("text pairs are plain data"))
         .bind(serde_json::to_string(&run.tags).expect("texts are plain data"))
         .bind(&run.auth_id)

@@ -1,3 +1,5 @@
+// The job definitions: a list of them, and the chosen one with its steps, problems and text.
+
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { useMemo } from "react";

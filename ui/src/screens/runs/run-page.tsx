@@ -1,3 +1,5 @@
+// One run: how far it is, what can be done with it, and its tasks, log, documents and definition.
+
 import { Tabs } from "@base-ui/react/tabs";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";

@@ -1,3 +1,5 @@
+// All runs in a table, newest first.
+
 import { Link, useNavigate } from "@tanstack/react-router";
 import type { RunStatus, RunSummary } from "../../backend/types";
 import { useRuns } from "../../data/hooks";

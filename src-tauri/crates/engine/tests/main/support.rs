@@ -218,6 +218,7 @@ impl Bench {
             request_id: request_id.to_owned(),
             definition_id: "test".to_owned(),
             name: "Test".to_owned(),
+            subject: String::new(),
             definition_text: "test".to_owned(),
             variables: Vec::new(),
             tags: vec!["Test".to_owned()],

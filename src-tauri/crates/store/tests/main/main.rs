@@ -26,6 +26,7 @@ fn new_run(request_id: &str) -> NewRun {
         request_id: request_id.to_owned(),
         definition_id: "test".to_owned(),
         name: "Test".to_owned(),
+        subject: String::new(),
         definition_text: "id = \"test\"".to_owned(),
         variables: vec![("folder".to_owned(), "x".to_owned())],
         tags: Vec::new(),

@@ -189,6 +189,10 @@ impl StepManager for CrawlManager {
         problems
     }
 
+    fn subject(&self, config: &Value) -> Option<String> {
+        config["start_urls"][0].as_str().map(ToOwned::to_owned)
+    }
+
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
         let config = serde_json::from_value(step.config.clone()).map_err(|error| {
             TaskError::permanent(

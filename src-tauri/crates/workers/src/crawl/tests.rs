@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    CrawlConfig, CrawlManager, CrawlWorker,
+    CrawlConfig, CrawlManager,
     frontier::{Frontier, MAX_LINKS},
     visit::{Visit, Visitor},
 };

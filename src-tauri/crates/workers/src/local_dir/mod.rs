@@ -153,6 +153,10 @@ impl StepManager for LocalDirManager {
         schema_for!(LocalDirConfig)
     }
 
+    fn subject(&self, config: &Value) -> Option<String> {
+        config["path"].as_str().map(ToOwned::to_owned)
+    }
+
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
         let config: LocalDirConfig =
             serde_json::from_value(step.config.clone()).map_err(|error| {
