@@ -100,7 +100,7 @@ fn unusual(root: &Path, made: &mut Mixed) -> io::Result<()> {
         0,
     )?;
     let locked = write(root, "locked.md".as_ref(), b"For nobody.\n")?;
-    fs::set_permissions(&locked, fs::Permissions::from_mode(0))?;
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o000))?;
     if fs::read(&locked).is_ok() {
         // The administrator may read everything.
         made.documents.insert(locked.to_string_lossy().into_owned());

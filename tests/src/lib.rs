@@ -12,3 +12,9 @@ pub fn not_tested(what: &str) {
     // Past the test harness, which hides what passing tests print.
     let _ = writeln!(std::io::stderr(), "not tested: {what}");
 }
+
+/// Says what helps to find the cause if the test fails.
+#[allow(clippy::print_stdout, reason = "the test harness shows it with the failure, and only then")]
+pub fn note(what: &str) {
+    println!("{what}");
+}

@@ -1,3 +1,5 @@
+// Starts the window: the program's data, its router, the first paint.
+
 import "./styles.css";
 import { createRoot } from "react-dom/client";
 import { App } from "./app";

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use quaero_app::{App, library};
+use quaero_app::{App, library, render::visible};
 use quaero_contract::{Problem, Severity};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub(super) fn validate(files: &[PathBuf], json: bool, output: &mut Output) -> Ex
         if json {
             reports.push(json!({ "file": file, "problems": problems }));
         } else if problems.is_empty() {
-            output.line(format_args!("{file}: {}", output.paint(Look::Good, "valid")));
+            output.line(format_args!("{}: {}", visible(&file), output.paint(Look::Good, "valid")));
         } else {
             for problem in &problems {
                 output.line(show(&file, &text, problem, |look, text| output.paint(look, text)));
@@ -61,7 +61,8 @@ pub(super) fn refuse(file: &str, text: &str, problems: &[Problem], output: &mut 
     Exit::Invalid
 }
 
-/// One problem with the line it is in and a mark below it.
+/// One problem with the line it is in and a mark below it. The definition may be somebody else's: what
+/// comes from it is shown, and never obeyed by the terminal.
 fn show(file: &str, text: &str, problem: &Problem, paint: impl Fn(Look, &str) -> String) -> String {
     let (word, look) = match problem.severity {
         Severity::Error => ("error", Look::Bad),
@@ -70,11 +71,15 @@ fn show(file: &str, text: &str, problem: &Problem, paint: impl Fn(Look, &str) ->
     let head = paint(look, &format!("{word}[{}]", problem.code));
     let margin = " ".repeat(problem.line.to_string().len());
     let bar = paint(Look::Faint, "|");
-    let step = problem.step.as_ref().map(|step| format!(" (step `{step}`)")).unwrap_or_default();
+    let step = problem.step.as_ref().map(|step| format!(" (step `{step}`)"));
+    let step = visible(&step.unwrap_or_default());
     let arrow = paint(Look::Faint, "-->");
     let mut shown = format!(
-        "{head}: {}\n{margin}{arrow} {file}:{}:{}{step}\n",
-        problem.message, problem.line, problem.column
+        "{head}: {}\n{margin}{arrow} {}:{}:{}{step}\n",
+        visible(&problem.message),
+        visible(file),
+        problem.line,
+        problem.column
     );
     let line = text
         .lines()
@@ -90,7 +95,7 @@ fn show(file: &str, text: &str, problem: &Problem, paint: impl Fn(Look, &str) ->
         );
     }
     if let Some(fix) = &problem.fix {
-        shown += &format!("{margin} {} {fix}\n", paint(Look::Faint, "= help:"));
+        shown += &format!("{margin} {} {}\n", paint(Look::Faint, "= help:"), visible(fix));
     }
     shown
 }
@@ -98,8 +103,9 @@ fn show(file: &str, text: &str, problem: &Problem, paint: impl Fn(Look, &str) ->
 /// The part of the line around the problem, how far into it the problem starts, and how long it is
 /// there, all in characters.
 fn excerpt(line: &str, problem: &Problem) -> (String, usize, usize) {
-    // Control characters and tabs would move what follows away from its mark.
-    let chars: Vec<char> = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // Control characters, tabs and what cannot be seen would move what follows away from its mark.
+    let seen = |c: char| !c.is_control() && !visible(c.encode_utf8(&mut [0; 4])).is_empty();
+    let chars: Vec<char> = line.chars().map(|c| if seen(c) { c } else { ' ' }).collect();
     let column = (problem.column.saturating_sub(1) as usize).min(chars.len());
     let from = if column > MAX_LINE * 2 / 3 { column - MAX_LINE / 3 } else { 0 };
     let to = (from + MAX_LINE).min(chars.len());
@@ -173,6 +179,15 @@ mod tests {
         let (piece, before, marked) = excerpt(&line, &problem(1, 100_001, 4));
         assert_eq!(piece.chars().count(), MAX_LINE);
         assert_eq!(piece.chars().skip(before).take(marked).collect::<String>(), "here");
+    }
+
+    #[test]
+    fn no_text_from_a_definition_reaches_the_terminal_as_a_command() {
+        let mut hostile = problem(1, 1, 1);
+        hostile.message = "`\x1b[31m` is not a host".to_owned();
+        hostile.fix = Some("\u{202e}\x07".to_owned());
+        let shown = show("\x1b[2J.toml", "x = \"\x1b\"", &hostile, |_, text| text.to_owned());
+        assert!(!shown.contains(['\x1b', '\x07', '\u{202e}']), "{shown:?}");
     }
 
     #[test]

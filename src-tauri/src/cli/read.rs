@@ -47,7 +47,7 @@ pub(super) async fn runs(
         output
             .line("There are no runs yet. Start one: quaero run index-folder --set folder=FOLDER");
     } else {
-        let mut rows = vec![row(["RUN", "STATUS", "STARTED", "TIME", "JOBS", "DOCUMENTS", "NAME"])];
+        let mut rows = vec![row(["RUN", "STATUS", "STARTED", "TIME", "JOBS", "DOCUMENTS", "NAME", "OF"])];
         rows.extend(runs.iter().map(|run| {
             row([
                 &run.id.to_string(),
@@ -57,6 +57,7 @@ pub(super) async fn runs(
                 &format!("{}/{}", run.jobs.done(), run.jobs.total),
                 &documents_of(run).to_string(),
                 &run.name,
+                &run.subject,
             ])
         }));
         output.table(&rows);
@@ -82,7 +83,7 @@ pub(super) async fn run(
     output.line(format_args!(
         "{} {}",
         output.paint(Look::Strong, format!("Run {id}:")),
-        one_line(&run.name)
+        one_line(format!("{} {}", run.name, run.subject).trim())
     ));
     let look = look_of(run.status);
     output.line(format_args!(

@@ -200,7 +200,9 @@ fn values(
     let mut values = BTreeMap::new();
     for (key, mut value) in set {
         let input = view.summary.inputs.iter().find(|input| input.key == key);
-        if input.is_some_and(|input| input.kind == InputKind::Folder) && !value.is_empty() {
+        let is_folder = input.is_some_and(|input| input.kind == InputKind::Folder);
+        // `~` is the home folder, here as in the definition; not every shell puts it in.
+        if is_folder && !value.is_empty() && !value.starts_with('~') {
             value = absolute(&value)
                 .map_err(|error| {
                     ApiError::new(ErrorCode::Invalid, format!("{value} is no folder: {error}."))
@@ -238,6 +240,10 @@ mod tests {
             absolute("docs").expect("there is a current folder")
         );
         assert_eq!(values["note"], "docs");
+        for home in ["~", "~/docs"] {
+            let set = vec![("folder".to_owned(), home.to_owned())];
+            assert_eq!(super::values(&view, set).expect("values")["folder"], home);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use quaero_tests::{data, folders, not_tested};
+use quaero_tests::{data, folders, not_tested, note};
 
 use super::{Place, completed_at_least, counts, index};
 
@@ -44,7 +44,7 @@ impl Drop for Disk {
     fn drop(&mut self) {
         let done = Command::new("umount").arg("--lazy").arg(&self.0).status();
         if !done.is_ok_and(|status| status.success()) {
-            println!("{} could not be unmounted", self.0.display());
+            note(&format!("{} could not be unmounted", self.0.display()));
         }
     }
 }

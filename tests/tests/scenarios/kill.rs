@@ -2,13 +2,14 @@
 //! contradicts itself, and in the end the documents are those of an undisturbed run.
 
 use std::{
+    hash::{BuildHasher, Hasher, RandomState},
     path::Path,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use quaero_store::Store;
 use quaero_tests::{
-    data, folders,
+    data, folders, note,
     program::Quaero,
     site::{Site, StaticSite},
 };
@@ -25,9 +26,9 @@ struct Dice(u64);
 impl Dice {
     fn new() -> Self {
         let given = std::env::var("QUAERO_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let seed = given.unwrap_or(now);
-        println!("QUAERO_SEED={seed}");
+        // The standard library's own source of randomness.
+        let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        note(&format!("QUAERO_SEED={seed}"));
         Self(seed)
     }
 
@@ -116,12 +117,12 @@ fn undisturbed(quaero: &Quaero, args: &[String]) -> Duration {
 
 fn assert_same(killed: &Path, calm: &Path) {
     let (killed_documents, calm_documents) = (data::documents(killed), data::documents(calm));
-    let differ: Vec<_> = calm_documents
+    let differ: Vec<&String> = calm_documents
         .iter()
         .filter(|(source, content)| killed_documents.get(*source) != Some(content))
         .map(|(source, _)| source)
         .collect();
-    assert_eq!(differ, [&String::new(); 0], "missing or different");
+    assert!(differ.is_empty(), "missing or different: {differ:?}");
     assert_eq!(killed_documents.len(), calm_documents.len(), "there are more than there should be");
     data::assert_whole(killed);
 }

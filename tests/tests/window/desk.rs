@@ -21,7 +21,7 @@ use fantoccini::{
 use futures::FutureExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use quaero_store::Lock;
-use quaero_tests::program::binary;
+use quaero_tests::{note, program::binary};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -312,11 +312,11 @@ impl Desk {
         }
         .await;
         match saved {
-            Ok(()) => println!("the window when the test failed: {}", path.display()),
-            Err(error) => println!("there is no picture of the window: {error}"),
+            Ok(()) => note(&format!("the window when the test failed: {}", path.display())),
+            Err(error) => note(&format!("there is no picture of the window: {error}")),
         }
         if let Ok(faults) = open.client.execute("return window.__faults", vec![]).await {
-            println!("errors of the page: {faults}");
+            note(&format!("errors of the page: {faults}"));
         }
     }
 }

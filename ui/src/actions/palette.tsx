@@ -7,6 +7,7 @@ import { when } from "../format";
 import { Dialog } from "../parts/dialog";
 import { Icon } from "../parts/icon";
 import { StatusShape, shownStatus } from "../parts/status";
+import { Subject } from "../screens/runs/run-line";
 import { text } from "../text";
 import { Keys } from "./keys-sheet";
 import { type Group, useAllActions } from "./registry";
@@ -14,6 +15,9 @@ import { type Group, useAllActions } from "./registry";
 type Entry = {
   id: string;
   title: string;
+  /** More about it, drawn after the title and searched too. */
+  about?: React.ReactNode;
+  words?: string;
   group: Group | "search";
   keys?: string | undefined;
   aside?: React.ReactNode;
@@ -121,7 +125,9 @@ function Commands({ onClose }: { onClose: () => void }) {
                   onClick={() => choose(entry)}
                   className="flex h-8 items-center gap-2.5 rounded-m px-2 aria-selected:bg-bg2"
                 >
-                  <span className="min-w-0 flex-1 truncate">{entry.title}</span>
+                  <span className="flex min-w-0 flex-1 items-baseline gap-2">
+                    <span className="min-w-0 truncate">{entry.title}</span> {entry.about}
+                  </span>
                   {entry.aside}
                   {entry.keys && <Keys keys={entry.keys} />}
                 </div>
@@ -157,6 +163,8 @@ function useEntries(query: string): Entry[] {
     ...runs.slice(0, 5).map((run) => ({
       id: `recent-${run.id}`,
       title: run.name,
+      about: <Subject run={run} className="shrink-4" />,
+      words: run.subject,
       group: "recent" as const,
       aside: (
         <span className="num flex items-center gap-2 text-label text-faint">
@@ -167,7 +175,9 @@ function useEntries(query: string): Entry[] {
     })),
   ];
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = all.filter((entry) => words.every((word) => entry.title.toLowerCase().includes(word)));
+  const matching = all.filter((entry) =>
+    words.every((word) => `${entry.title} ${entry.words ?? ""}`.toLowerCase().includes(word)),
+  );
   if (query.trim() !== "") {
     matching.push({
       id: "search-documents",

@@ -51,6 +51,10 @@ export interface Backend {
   getDocument(id: DocumentId): Promise<DocumentView>;
   /** Opens the web page, or shows the file in its folder. */
   openSource(id: DocumentId): Promise<void>;
+  /** The collected page with this address, if there is one. */
+  findDocument(address: string): Promise<DocumentId | null>;
+  /** Opens a link of the document in the browser; `href` is what the document says. */
+  openLink(id: DocumentId, href: string): Promise<void>;
 
   getSettings(): Promise<Settings>;
   setSettings(settings: Settings): Promise<void>;

@@ -1,3 +1,5 @@
+// The bar on the left: the places of the window, and the runs of now.
+
 import { useQuery } from "@tanstack/react-query";
 import { Link, type LinkProps } from "@tanstack/react-router";
 import type { RunSummary } from "../backend/types";
@@ -113,7 +115,7 @@ function RunsNow({ live, last }: { live: RunSummary[]; last: RunSummary | undefi
       to="/runs/$id"
       params={{ id: run.id }}
       className={line}
-      title={`${run.name}: ${text.status[shownStatus(run)]}`}
+      title={`${run.name}: ${text.status[shownStatus(run)]}${run.subject && `\n${run.subject}`}`}
     >
       <StatusShape status={shownStatus(run)} />
       <span className={`min-w-0 flex-1 truncate ${wide}`}>

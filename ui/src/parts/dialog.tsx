@@ -32,8 +32,12 @@ export function Dialog({
         <Base.Backdrop className="fixed inset-0 bg-scrim" />
         <Base.Popup
           ref={popup}
-          // The first field, not the button that closes.
-          initialFocus={() => popup.current?.querySelector<HTMLElement>("input, form button") ?? true}
+          // The first field, or else what Enter does; not the button that closes.
+          initialFocus={() =>
+            popup.current?.querySelector<HTMLElement>("input") ??
+            popup.current?.querySelector<HTMLElement>("[type=submit]") ??
+            true
+          }
           className={`fixed top-[12vh] left-1/2 flex max-h-[76vh] max-w-[calc(100vw-2rem)] -translate-x-1/2 flex-col overflow-hidden rounded-l border border-line bg-bg1 shadow-pop outline-none ${className}`}
         >
           {hideTitle ? (

@@ -1,3 +1,5 @@
+// What every screen is made of: its bar, its title, cards and facts.
+
 import { type ReactNode, useEffect } from "react";
 import { text } from "../text";
 

@@ -67,7 +67,7 @@ it("tells no runs from no runs of this status", async () => {
   await user.click(await screen.findByRole("radio", { name: "Failed" }));
   expect(await screen.findByText("No failed runs among those loaded")).toBeVisible();
   await user.click(screen.getByRole("button", { name: "Show all runs" }));
-  expect(await screen.findByRole("link", { name: "Index a folder" })).toBeVisible();
+  expect(await screen.findByRole("link", { name: /^Index a folder/ })).toBeVisible();
 });
 
 it("shows nothing but the reason when the data cannot be used at all", async () => {
@@ -118,4 +118,25 @@ it("asks for a job's values and runs it with those that differ", async () => {
     ["max_pages", "20"],
     ["follow_links", "false"],
   ]);
+});
+
+it("says wherever runs are listed what each one works on", async () => {
+  const folder = "/home/you/Documents/energy";
+  const { user, router } = await open({ seed: folderRun(200, 24, folder) });
+  const line = await screen.findByRole("link", { name: new RegExp(`Index a folder.*${folder}`) });
+  expect(within(line).getByTitle(folder)).toBeVisible();
+
+  await user.click(screen.getByRole("link", { name: "Runs" }));
+  expect(await screen.findByRole("link", { name: `Index a folder ${folder}` })).toHaveAttribute(
+    "title",
+    folder,
+  );
+
+  await user.keyboard("{Control>}k{/Control}");
+  await user.keyboard("documents/energy");
+  const option = await screen.findByRole("option", { name: new RegExp(folder) });
+  await user.click(option);
+  await screen.findByTestId("run-status");
+  expect(router.state.location.pathname).toMatch(/^\/runs\/\d+$/);
+  expect(screen.getByRole("banner")).toHaveTextContent(`Index a folder${folder}`);
 });

@@ -31,6 +31,8 @@ const MAX_REQUEST: u64 = 2 * 1024 * 1024;
 const MAX_ANSWER: u64 = 16 * 1024 * 1024;
 /// How long a caller may take to send its request.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How long the process that has the engine may take to answer. One that was suspended never does.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Callers at the same time.
 const MAX_CALLERS: usize = 32;
 /// How long to look for a process that has the lock but does not listen: it is starting or ending.
@@ -78,7 +80,7 @@ impl EngineAt {
                 Err(error) if error.code == ErrorCode::Busy => error,
                 Err(error) => return Err(error),
             };
-            let remote = Remote { data_dir: data_dir.to_owned() };
+            let remote = Remote { data_dir: data_dir.to_owned(), patience: ANSWER_TIME };
             if remote.ping().await.is_ok() {
                 return Ok(Self::There(remote));
             }
@@ -94,6 +96,8 @@ impl EngineAt {
 #[derive(Clone, Debug)]
 pub struct Remote {
     data_dir: PathBuf,
+    /// How long to wait for an answer.
+    patience: Duration,
 }
 
 impl Remote {
@@ -131,7 +135,7 @@ impl Remote {
 
     async fn done(&self, request: &Request) -> Result<(), ApiError> {
         let mut lines = self.ask(request).await?;
-        match next_answer(&mut lines).await? {
+        match self.first_answer(&mut lines).await? {
             Answer::Done => Ok(()),
             Answer::Failed(error) => Err(error),
             Answer::Started { .. } | Answer::Event(_) | Answer::Ended(_) => Err(strange()),
@@ -140,7 +144,7 @@ impl Remote {
 
     async fn followed(&self, request: &Request) -> Result<Follow, ApiError> {
         let mut lines = self.ask(request).await?;
-        let run = match next_answer(&mut lines).await? {
+        let run = match self.first_answer(&mut lines).await? {
             Answer::Started { run } => run,
             Answer::Failed(error) => return Err(error),
             Answer::Done | Answer::Event(_) | Answer::Ended(_) => return Err(strange()),
@@ -166,6 +170,11 @@ impl Remote {
             }
         });
         Ok(follow)
+    }
+
+    async fn first_answer(&self, lines: &mut BufReader<Stream>) -> Result<Answer, ApiError> {
+        let answer = timeout(self.patience, next_answer(lines)).await;
+        answer.unwrap_or_else(|_| Err(silent(&std::io::ErrorKind::TimedOut.into())))
     }
 
     async fn ask(&self, request: &Request) -> Result<BufReader<Stream>, ApiError> {

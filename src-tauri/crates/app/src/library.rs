@@ -95,7 +95,9 @@ impl Library {
             let hidden =
                 path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
             let known = path.extension().is_some_and(|ending| ending == "toml" || ending == "json");
-            if known && !hidden && !path.is_dir() {
+            // A link to nowhere is told as a file that cannot be read.
+            let openable = fs::metadata(&path).map_or(true, |found| found.is_file());
+            if known && !hidden && openable {
                 files.push(path);
             }
         }
@@ -271,6 +273,17 @@ mod tests {
         let broken = broken.expect("found by its file's name");
         assert!(broken.summary.errors > 0 && !broken.problems[0].message.is_empty());
         assert_eq!(broken.text, "id = ");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let (_dir, library) = library(&[("a.toml", &definition("a", "A"))]);
+        // As good as a pipe, for which the listing would wait for ever.
+        let _socket = std::os::unix::net::UnixListener::bind(library.folder().join("b.toml"))
+            .expect("a socket");
+        std::os::unix::fs::symlink("gone", library.folder().join("c.toml")).expect("a link");
+        assert_eq!(listed(&library), ["a A 0", "c.toml c.toml 1"]);
     }
 
     #[test]

@@ -163,7 +163,12 @@ impl Processor {
 
     async fn adopt(&mut self, run: JobId) {
         self.runs.entry(run).or_default();
-        self.suspects = true;
+        let suspects =
+            self.store.write(move |tx| Box::pin(async move { tx.has_suspects(&[run]).await }));
+        match suspects.await {
+            Ok(suspects) => self.suspects |= suspects,
+            Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
+        }
         self.look_into(run).await;
     }
 

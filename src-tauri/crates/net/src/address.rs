@@ -98,9 +98,14 @@ fn hex_pair(pair: &[u8]) -> Option<u8> {
 
 fn without_session(path: &str) -> String {
     let lower = path.to_ascii_lowercase();
-    let Some(start) = lower.find(";jsessionid=") else { return path.to_owned() };
-    let end = path[start + 1..].find([';', '/']).map_or(path.len(), |length| start + 1 + length);
-    without_session(&format!("{}{}", &path[..start], &path[end..]))
+    let mut out = String::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(start) = lower[at..].find(";jsessionid=").map(|offset| at + offset) {
+        out.push_str(&path[at..start]);
+        at = path[start + 1..].find([';', '/']).map_or(path.len(), |length| start + 1 + length);
+    }
+    out.push_str(&path[at..]);
+    out
 }
 
 fn is_noise(pair: &str) -> bool {
@@ -117,8 +122,8 @@ pub enum Site {
     /// A registrable domain: `example.co.uk` with all its subdomains.
     Domain(String),
     /// One host and port: a bare address, a name without a registrable domain, or a host that the
-    /// definition names.
-    Host(String, u16),
+    /// definition names. Without a port it is the usual one, of http and of https.
+    Host(String, Option<u16>),
 }
 
 impl Site {
@@ -133,7 +138,7 @@ impl Site {
             return Self::Domain(domain.to_owned());
         }
         let host = name.or(url.host_str()).unwrap_or_default();
-        Self::Host(host.to_owned(), url.port_or_known_default().unwrap_or_default())
+        Self::Host(host.to_owned(), url.port())
     }
 }
 
@@ -175,8 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_any_length_is_normalised() {
+        let address = format!("http://example.org/a{}/b", ";jsessionid=1".repeat(100_000));
+        assert_eq!(normal(&address), "http://example.org/a/b");
+    }
+
+    #[test]
     fn a_site_is_a_registrable_domain_or_one_host_and_port() {
-        let policy = AddressPolicy::new(&["wiki.example.org:8080"]).expect("a host");
+        let policy = AddressPolicy::new(&["wiki.example.org:8080", "intranet"]).expect("two hosts");
         let same = |a: &str, b: &str| {
             let site =
                 |text: &str| Site::of(&Url::parse(text).expect("the test's own address"), &policy);
@@ -186,6 +197,7 @@ mod tests {
             ("http://example.org/", "https://www.example.org:8443/"),
             ("http://a.example.co.uk/", "http://b.example.co.uk./"),
             ("http://127.0.0.1:80/", "http://127.0.0.1/"),
+            ("http://intranet/", "https://intranet/"),
         ] {
             assert!(same(a, b), "{a} {b}");
         }

@@ -38,7 +38,9 @@ pub use change::Change;
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
-pub use jobs::{Claimed, Inserted, LaneState, Lease, Leased, POISON_AFTER, Place, SUSPECT_AFTER, TaskRow};
+pub use jobs::{
+    Claimed, Inserted, LaneState, Lease, Leased, POISON_AFTER, Place, SUSPECT_AFTER, TaskRow,
+};
 pub use logs::{LogRow, Logs};
 pub use query::Query;
 pub use runs::{NewRun, NewStep, RunProgress, RunState, StepRow};

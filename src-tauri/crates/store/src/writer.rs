@@ -209,3 +209,47 @@ async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<()> {
     sqlx::query(sql).execute(conn).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+    use sqlx::Connection;
+
+    use super::*;
+
+    async fn start() -> (Writer, tokio::task::JoinHandle<SqliteConnection>) {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::raw_sql("CREATE TABLE t (x); PRAGMA max_page_count = 20")
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        Writer::start(conn, 1)
+    }
+
+    async fn insert(tx: &mut Tx, bytes: i64) -> Result<()> {
+        sqlx::query("INSERT INTO t VALUES (zeroblob(?))")
+            .bind(bytes)
+            .execute(&mut tx.conn)
+            .await?;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_named_to_everyone_in_the_commit_and_passes() {
+        let (writer, _task) = start().await;
+        let write = |bytes| writer.write(false, move |tx| Box::pin(insert(tx, bytes)));
+        let (small, large) = tokio::join!(write(10), write(1_000_000));
+        assert!(matches!(large, Err(StoreError::Full)), "{large:?}");
+        assert!(matches!(small, Ok(()) | Err(StoreError::Full)), "{small:?}");
+        write(10).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_writer_ends_when_nobody_can_write_any_more() {
+        let (writer, task) = start().await;
+        drop(writer);
+        let limit = std::time::Duration::from_secs(5);
+        tokio::time::timeout(limit, task).await.expect("within the limit").unwrap();
+    }
+}

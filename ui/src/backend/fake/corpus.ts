@@ -42,7 +42,9 @@ const pages: Page[] = [
         p: "Panels by the sea fare worse. A glass back keeps moisture out better than a polymer sheet, at the price of weight.",
       },
       { h: 2, text: "Recomputing the loss" },
-      { p: "The loss is the slope of a robust line through the yearly ratios:" },
+      {
+        p: "The loss is the slope of a robust line through the yearly ratios, as for [turbines](https://example.org/docs/wind-farms/):",
+      },
       {
         code: 'ratios = clean(series).yearly_ratio()\nloss = theil_sen(ratios).slope\nprint(f"{loss:.2%} per year")',
       },

@@ -275,6 +275,20 @@ export class FakeBackend implements Backend, Host {
 
   openSource = (id: string) => this.#answer("openSource", () => void this.opened.push(id));
 
+  findDocument = (address: string) =>
+    this.#answer("findDocument", (): string | null => {
+      const bare = address.replace(/#.*$/, "");
+      return [...this.#documents.values()].find((one) => one.url === bare)?.id ?? null;
+    });
+
+  openLink = (id: string, href: string) =>
+    this.#answer("openLink", () => {
+      const found = [...this.#documents.values()].find((one) => one.id === id);
+      if (!found || !toHtml(page(found.page)).includes(`href="${href}"`))
+        notFound(`The document has no link to ${href}.`);
+      this.opened.push(href);
+    });
+
   getSettings = () => this.#answer("getSettings", () => ({ ...this.#settings }));
   setSettings = (settings: Settings) =>
     this.#answer("setSettings", () => {

@@ -72,7 +72,7 @@ export class FakeRun {
     this.note("info", `accepted ${definition.name}`);
   }
 
-  get target(): string {
+  get subject(): string {
     return this.variables[0]?.[1] ?? "";
   }
 
@@ -82,6 +82,7 @@ export class FakeRun {
       id: this.id,
       definition_id: this.definition.id,
       name: this.definition.name,
+      subject: this.subject,
       status: this.status,
       started: this.started,
       finished: this.finished,
@@ -157,13 +158,13 @@ export class FakeRun {
       .find((other) => other?.status === "failed");
     if (failed) {
       step.status = "skipped";
-      step.error = { code: "dependency", message: `The step ${failed.name} failed.` };
+      step.error = { code: "dependency_failed", message: `The step ${failed.name} failed.` };
       return;
     }
     step.status = "waiting";
     step.started = this.host.now();
     this.note("info", `step ${step.name} starts`, step.id);
-    this.#spawn(step, null, step.type === "reindex" ? "full-text index" : this.target, step.type);
+    this.#spawn(step, null, step.type === "reindex" ? "full-text index" : this.subject, step.type);
   }
 
   #spawn(step: StepView, parent: JobNode | null, name: string, type: string): void {
@@ -199,19 +200,22 @@ export class FakeRun {
 
   #end(task: JobNode): void {
     const step = this.#stepOf(task);
-    if (task.depth === 0 && /missing|down/.test(this.target) && step.type !== "reindex") {
+    if (task.depth === 0 && /missing|down/.test(this.subject) && step.type !== "reindex") {
       const error =
         step.type === "crawl"
-          ? { code: "unreachable", message: `${this.target} does not answer: connection refused.` }
-          : { code: "not_found", message: `The folder ${this.target} does not exist.` };
+          ? { code: "cannot_connect", message: `${this.subject} does not answer: connection refused.` }
+          : {
+              code: "folder_not_found",
+              message: `The folder ${this.subject} does not exist. Check the path, and that its drive is connected.`,
+            };
       task.error = error;
       this.note("error", error.message, task.id);
       this.#move(task, "failed");
       step.error = error;
       return;
     }
-    if (/flawed/.test(this.target) && task.depth > 0 && this.tasks.indexOf(task) % 9 === 5) {
-      task.error = { code: "unreadable", message: `${task.name} cannot be read: permission denied.` };
+    if (/flawed/.test(this.subject) && task.depth > 0 && this.tasks.indexOf(task) % 9 === 5) {
+      task.error = { code: "permission_denied", message: `${task.name} cannot be read: permission denied.` };
       this.warnings.push(task.error.message);
       this.note("warn", task.error.message, task.id);
       this.#move(task, "failed");
@@ -243,12 +247,12 @@ export class FakeRun {
     if (task.depth === 0) {
       const names = Array.from({ length: this.size }, (_, n) =>
         web
-          ? new URL(page(n + 1).name.replace(/\.\w+$/, "/"), this.target).href
-          : `${this.target.replace(/\/$/, "")}/${page(n).name}`,
+          ? new URL(page(n + 1).name.replace(/\.\w+$/, "/"), this.subject).href
+          : `${this.subject.replace(/\/$/, "")}/${page(n).name}`,
       );
       const direct = web ? names.slice(0, Math.ceil(this.size / 3)) : names;
       for (const name of direct) this.#spawn(step, task, name, web ? "fetch" : "read_file");
-      this.note("info", `${direct.length} found in ${this.target}`, task.id);
+      this.note("info", `${direct.length} found in ${this.subject}`, task.id);
     } else if (web && task.depth === 1) {
       for (let n = 0; n < 2; n += 1) this.#spawn(step, task, `${task.name}page-${n + 2}/`, "fetch");
     }

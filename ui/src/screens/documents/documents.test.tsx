@@ -1,5 +1,5 @@
 import { screen, waitFor, within } from "@testing-library/react";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { FakeBackend } from "../../backend/fake/engine";
 import { folderRun, open } from "../../testing/harness";
 
@@ -106,14 +106,69 @@ it("opens the page of a document from the web", async () => {
   await waitFor(() => expect(fake.opened).toHaveLength(1));
 });
 
-it("never navigates by a link in a document", async () => {
-  const { user, pane, router } = await read(folderRun(200));
-  const before = window.location.href;
-  await user.click(within(pane).getByRole("link", { name: "measuring guide" }));
-  expect(await screen.findByText("This link leads out of your collection")).toBeVisible();
-  expect(screen.getByText("https://example.org/docs/measuring")).toBeVisible();
-  expect(window.location.href).toBe(before);
-  expect(router.state.location.pathname).toBe("/documents");
+describe("a link in a document", () => {
+  const guide = "https://example.org/docs/measuring";
+  const follow = async (seed: (fake: FakeBackend) => void, name: string) => {
+    const window = await read(seed);
+    await window.user.click(within(window.pane).getByRole("link", { name }));
+    return window;
+  };
+  const asked = () => screen.findByRole("dialog", { name: "This link leads out of your collection" });
+
+  it("opens the collected document that it leads to", async () => {
+    const { fake } = await follow(site, "turbines");
+    expect(await screen.findByRole("heading", { name: "Wind farms and their wakes" })).toBeVisible();
+    expect(screen.queryByRole("dialog")).not.toBeInTheDocument();
+    expect(fake.opened).toEqual([]);
+  });
+
+  it("goes nowhere by itself: it shows the whole address first", async () => {
+    const before = window.location.href;
+    const { fake, router } = await follow(folderRun(200), "measuring guide");
+    const address = within(await asked()).getByTestId("link-address");
+    expect(address).toHaveTextContent(guide);
+    expect(within(address).getByText("example.org").tagName).toBe("B");
+    expect(window.location.href).toBe(before);
+    expect(router.state.location.pathname).toBe("/documents");
+    expect(fake.opened).toEqual([]);
+  });
+
+  it("opens in the browser with Enter", async () => {
+    const { fake, user } = await follow(folderRun(200), "measuring guide");
+    const open = within(await asked()).getByRole("button", { name: "Open in browser" });
+    await waitFor(() => expect(open).toHaveFocus());
+    await user.keyboard("{Enter}");
+    await waitFor(() => expect(fake.opened).toEqual([guide]));
+    await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+  });
+
+  it.each(["Escape", "Cancel"])("stays with %s, and the document too", async (how) => {
+    const { fake, user, pane } = await follow(folderRun(200), "measuring guide");
+    const dialog = await asked();
+    if (how === "Escape") await user.keyboard("{Escape}");
+    else await user.click(within(dialog).getByText("Cancel"));
+    await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+    expect(within(pane).getByRole("heading", { name: "How solar panels age" })).toBeVisible();
+    expect(fake.opened).toEqual([]);
+  });
+
+  it("copies its address", async () => {
+    const { user } = await follow(folderRun(200), "measuring guide");
+    await user.click(within(await asked()).getByRole("button", { name: "Copy address" }));
+    expect(await navigator.clipboard.readText()).toBe(guide);
+  });
+
+  it("says why the browser does not open, and can try again", async () => {
+    const { fake, user } = await follow(folderRun(200), "measuring guide");
+    fake.fail("openLink", { code: "internal", message: "No browser was found." });
+    const dialog = await asked();
+    const open = within(dialog).getByRole("button", { name: "Open in browser" });
+    await user.click(open);
+    expect(await within(dialog).findByText(/No browser was found\./)).toBeVisible();
+    fake.fail("openLink", null);
+    await user.click(open);
+    await waitFor(() => expect(fake.opened).toEqual([guide]));
+  });
 });
 
 it("says when a document has gone", async () => {

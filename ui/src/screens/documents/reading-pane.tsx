@@ -8,13 +8,14 @@ import { backend } from "../../backend";
 import type { DocumentView } from "../../backend/types";
 import { documentQuery } from "../../data/queries";
 import { exactTime, when } from "../../format";
-import { notify, notifyError } from "../../frame/notices";
+import { notifyError } from "../../frame/notices";
 import { Button, IconButton } from "../../parts/button";
 import { Icon } from "../../parts/icon";
 import { Fact, Facts } from "../../parts/page";
 import { SanitizedHtml } from "../../parts/sanitized-html";
 import { CopyButton, Failed, SkeletonText } from "../../parts/states";
 import { text } from "../../text";
+import { LinkDialog, type OutsideLink } from "./link-dialog";
 
 type Props = { id: string; onBack: () => void; onOpen: (id: string) => void; onTag: (tag: string) => void };
 
@@ -25,7 +26,11 @@ export function ReadingPane({ id, onBack, onOpen, onTag }: Props) {
       aria-label={text.reader.label}
       data-testid="reading-pane"
       className="@container/pane flex min-w-0 flex-1 flex-col"
-      onKeyDown={(event) => event.key === "Escape" && onBack()}
+      onKeyDown={(event) => {
+        // What opens above the pane is its child only to React; Escape closes that and not the pane.
+        const here = event.currentTarget.contains(event.target as Node);
+        if (event.key === "Escape" && here) onBack();
+      }}
     >
       {isPending ? (
         <div className="p-8">
@@ -50,9 +55,11 @@ type Heading = { text: string; level: number; element: HTMLElement };
 function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { document: DocumentView }) {
   const body = useRef<HTMLDivElement>(null);
   const headings = useHeadings(body, document);
-  const onLink = useLinks(body, document, onOpen);
+  const [leaving, setLeaving] = useState<OutsideLink | null>(null);
+  const onLink = useLinks(body, document, onOpen, setLeaving);
   return (
     <>
+      <LinkDialog link={leaving} onClose={() => setLeaving(null)} />
       <header className="flex shrink-0 items-center gap-1.5 border-b border-line py-1.5 pr-3 pl-6">
         <IconButton
           label={text.documents.back}
@@ -225,16 +232,17 @@ function useHeadings(body: React.RefObject<HTMLDivElement | null>, document: Doc
   return headings;
 }
 
-/** A link goes to its place in this document, to another collected document, or nowhere by itself. */
+/** A link goes to its place in this document, to another collected document, or asks before it leaves. */
 function useLinks(
   body: React.RefObject<HTMLDivElement | null>,
   from: DocumentView,
   open: (id: string) => void,
+  leave: (link: OutsideLink) => void,
 ) {
-  const latest = useRef({ from, open });
-  latest.current = { from, open };
+  const latest = useRef({ from, open, leave });
+  latest.current = { from, open, leave };
   const [onLink] = useState(() => async (href: string) => {
-    const { from, open } = latest.current;
+    const { from, open, leave } = latest.current;
     if (href.startsWith("#")) {
       const slug = decodeURIComponent(href.slice(1)).toLowerCase();
       const target = [...(body.current?.querySelectorAll("h1, h2, h3, h4, h5, h6") ?? [])].find(
@@ -245,24 +253,14 @@ function useLinks(
     }
     if (!URL.canParse(href, from.url ?? undefined)) return;
     const address = new URL(href, from.url ?? undefined);
-    const bare = address.href.replace(/#.*$/, "");
+    // The engine lets no other kind through; nothing here would know what to do with one.
+    if (address.protocol !== "https:" && address.protocol !== "http:") return;
     try {
-      const found = await backend.searchDocuments({
-        query: `site:${address.hostname}`,
-        tags: [],
-        source_types: [],
-        run: null,
-        offset: 0,
-        limit: 200,
-      });
-      const hit = found.hits.find((one) => one.url === bare);
-      if (hit) open(hit.id);
-      else
-        notify({
-          title: text.reader.outside,
-          about: address.href,
-          copy: { label: text.reader.copyAddress, value: address.href },
-        });
+      const found = await backend.findDocument(address.href);
+      // The reader may have gone on in the meantime.
+      if (latest.current.from.id !== from.id) return;
+      if (found === null) leave({ document: from.id, href, address });
+      else open(found);
     } catch (error) {
       notifyError(error);
     }

@@ -6,6 +6,19 @@ import { doneTasks, ProgressBar } from "../../parts/progress";
 import { Chip, StatusIcon, shownStatus } from "../../parts/status";
 import { text } from "../../text";
 
+/** What a run works on. Its end tells most, so a lack of room takes from the beginning. */
+export function Subject({ run, className = "" }: { run: RunSummary; className?: string }) {
+  if (run.subject === "") return null;
+  return (
+    <span
+      title={run.subject}
+      className={`min-w-0 truncate text-left text-meta text-muted [direction:rtl] ${className}`}
+    >
+      <bdi dir="ltr">{run.subject}</bdi>
+    </span>
+  );
+}
+
 /** A run in one line, as on the first screen. */
 export function RunLine({ run }: { run: RunSummary }) {
   const live = run.status === "running";
@@ -18,6 +31,7 @@ export function RunLine({ run }: { run: RunSummary }) {
       >
         <StatusIcon status={shownStatus(run)} />
         <span className="min-w-0 shrink-0 truncate font-medium @max-[38rem]/main:shrink">{run.name}</span>
+        <Subject run={run} className="max-w-[60%] shrink-2" />
         {live && (
           <>
             <span className="num">

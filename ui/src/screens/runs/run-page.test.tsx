@@ -1,4 +1,4 @@
-import { act, screen, waitFor } from "@testing-library/react";
+import { act, screen, waitFor, within } from "@testing-library/react";
 import { expect, it } from "vitest";
 import { folderRun, openRun } from "../../testing/harness";
 
@@ -35,11 +35,13 @@ it("goes on with a run that was cut off", async () => {
 });
 
 it("says what failed, why, and what to do", async () => {
-  const { status } = await openRun(folderRun(30, 24, "/home/you/missing"));
+  const { status } = await openRun((fake) => {
+    fake.seedRun("crawl-site", "https://down.example/", 1, 30);
+  });
   expect(status()).toBe("failed");
   const alert = screen.getByText("The run failed.").parentElement;
-  expect(alert).toHaveTextContent("The folder /home/you/missing does not exist.");
-  expect(alert).toHaveTextContent("Check that the folder or page still exists, then run the job again.");
+  expect(alert).toHaveTextContent("https://down.example/ does not answer: connection refused.");
+  expect(alert).toHaveTextContent("Check the address and your connection, then run the job again.");
 });
 
 it("is right again after events were lost", async () => {
@@ -91,6 +93,7 @@ it("tells a second run that changed nothing from one that found nothing", async 
 
 it("shows the definition as it ran, with its values", async () => {
   await openRun(folderRun(200), "?tab=definition");
-  expect(await screen.findByText("/home/you/docs")).toBeVisible();
+  const definition = await screen.findByRole("tabpanel", { name: "Definition" });
+  expect(within(definition).getByText("/home/you/docs")).toBeVisible();
   expect(screen.getByRole("region", { name: "Definition" })).toHaveTextContent('type = "local_dir"');
 });

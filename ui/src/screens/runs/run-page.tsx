@@ -22,7 +22,7 @@ import { remedies, text } from "../../text";
 import { JobTree, useTreeModel } from "./job-tree";
 import { LogView } from "./log-view";
 import { RunDocuments } from "./run-documents";
-import { Elapsed } from "./run-line";
+import { Elapsed, Subject } from "./run-line";
 import { TaskDetail } from "./task-detail";
 
 export const TABS = ["tasks", "log", "documents", "warnings", "definition"] as const;
@@ -43,6 +43,7 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
             /
           </span>
           <PageTitle>{name}</PageTitle>
+          {data && <Subject run={data.summary} className="shrink-4 @max-[30rem]/main:hidden" />}
           {data && (
             <span data-testid="run-status" data-status={data.summary.status} className="inline-flex">
               <StatusChip status={shownStatus(data.summary)} />

@@ -11,7 +11,7 @@ import { doneTasks, ProgressBar } from "../../parts/progress";
 import { Empty, Failed, SkeletonRows } from "../../parts/states";
 import { Chip, StatusChip, shownStatus } from "../../parts/status";
 import { text } from "../../text";
-import { Elapsed } from "./run-line";
+import { Elapsed, Subject } from "./run-line";
 
 export const STATUSES = [
   "running",
@@ -92,10 +92,10 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
   const columns = text.runs.columns;
   const head = "h-8 px-2 text-left text-label font-medium text-faint whitespace-nowrap";
   const cell = "h-9 px-2";
-  const rare = "@max-[44rem]/main:hidden";
-  const rarer = "@max-[30rem]/main:hidden";
+  const rare = "@max-[54rem]/main:hidden";
+  const rarer = "@max-[42rem]/main:hidden";
   return (
-    <table className="w-full border-collapse">
+    <table className="w-full table-fixed border-collapse">
       <thead>
         <tr className="border-b border-line">
           <th className={`${head} w-40 pl-4 @max-[30rem]/main:w-30`}>{columns.status}</th>
@@ -122,9 +122,11 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
                 <Link
                   to="/runs/$id"
                   params={{ id: run.id }}
-                  className="font-medium outline-none after:absolute after:inset-0 focus-visible:after:outline-2 focus-visible:after:outline-offset-[-2px] focus-visible:after:outline-accent"
+                  title={run.subject}
+                  className="flex min-w-0 items-baseline gap-2 outline-none @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0 @max-[42rem]/main:py-1 after:absolute after:inset-0 focus-visible:after:outline-2 focus-visible:after:outline-offset-[-2px] focus-visible:after:outline-accent"
                 >
-                  {run.name}
+                  <span className="max-w-full min-w-0 truncate font-medium">{run.name}</span>{" "}
+                  <Subject run={run} className="max-w-full shrink-4" />
                 </Link>
                 {run.warnings > 0 && <Chip colour="text-warn">{text.warnings(run.warnings)}</Chip>}
               </div>

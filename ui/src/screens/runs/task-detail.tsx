@@ -1,3 +1,5 @@
+// The chosen step or task of a run: its state, why it failed, its log.
+
 import type { ReactNode } from "react";
 import type { JobError, JobNode, StepView } from "../../backend/types";
 import { exactTime, number, took } from "../../format";

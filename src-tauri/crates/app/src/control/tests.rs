@@ -13,6 +13,10 @@ async fn there(bench: &Bench) -> Remote {
     }
 }
 
+fn remote(data_dir: &Path) -> Remote {
+    Remote { data_dir: data_dir.to_owned(), patience: ANSWER_TIME }
+}
+
 /// Follows to the end: how many events came, and the end.
 async fn to_the_end(mut follow: Follow) -> (usize, Result<RunView, ApiError>) {
     let mut events = 0;
@@ -154,7 +158,7 @@ async fn nonsense_on_the_socket_is_refused_and_harms_nobody() {
             assert_eq!(error.code, ErrorCode::Invalid, "{shown}");
         }
     }
-    Remote { data_dir: bench.data.path().to_owned() }.ping().await.expect("still there");
+    remote(bench.data.path()).ping().await.expect("still there");
     window.close().await;
 }
 
@@ -165,13 +169,25 @@ async fn a_socket_left_by_a_killed_process_is_no_obstacle() {
     let bench = Bench::new();
     let path = bench.data.path().join("control.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket that nobody listens on"));
-    Remote { data_dir: bench.data.path().to_owned() }.ping().await.expect_err("nobody is there");
+    remote(bench.data.path()).ping().await.expect_err("nobody is there");
     let window = bench.open(Role::Engine).await;
     there(&bench).await.ping().await.expect("the new one listens");
     let mode = std::fs::metadata(&path).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "for the user only");
     window.close().await;
     assert!(!path.exists(), "it is gone with the process");
+}
+
+#[tokio::test]
+async fn a_process_that_was_suspended_is_not_waited_for() {
+    let bench = Bench::new();
+    let address = socket::Address::of(bench.data.path()).expect("an address");
+    let _never_accepts = address.listen().expect("a socket");
+    let remote = Remote { patience: Duration::from_millis(50), ..remote(bench.data.path()) };
+    let answers = [remote.ping().await, remote.run(bench.wish("one")).await.map(drop)];
+    for answer in answers {
+        assert_eq!(answer.expect_err("nobody answers").code, ErrorCode::Busy);
+    }
 }
 
 #[cfg(unix)]

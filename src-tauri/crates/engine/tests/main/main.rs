@@ -98,6 +98,31 @@ async fn a_worker_that_panics_fails_its_task_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_manager_that_panics_fails_its_step_and_nothing_else() {
+    let bench = Bench::new().await;
+    let run = bench
+        .submit(vec![
+            Step::new("a", json!({})),
+            Step::new("b", json!({"manager_panics": true})).after(&["a"]),
+            Step::new("c", json!({})).after(&["a"]),
+        ])
+        .await;
+    let summary = soon(bench.wait(run)).await;
+    assert_eq!(summary.status.as_str(), "completed");
+    assert_eq!(bench.step_statuses(run).await, ["completed", "failed", "completed"]);
+}
+
+#[tokio::test]
+async fn a_result_that_the_store_refuses_fails_its_task() {
+    let bench = Bench::new().await;
+    let run = bench.submit(vec![Step::new("a", json!({"refused": true}))]).await;
+    let summary = soon(bench.wait(run)).await;
+    assert_eq!((summary.jobs.failed, summary.documents.created), (1, 0));
+    assert_eq!(bench.starts(), 1, "the same would happen again");
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn cancel_reaches_every_descendant_and_stops_running_work() {
     let bench = Bench::new().await;
     let run = bench
@@ -143,6 +168,18 @@ async fn a_stopped_engine_leaves_its_runs_to_the_next_one() {
 }
 
 #[tokio::test]
+async fn tasks_that_saw_two_processes_die_run_alone_until_they_have_ended() {
+    let bench = Bench::new().await;
+    let run =
+        bench.submit(vec![Step::new("a", json!({"width": 7, "depth": 1, "hang_after": 1}))]).await;
+    bench.until_starts(8).await;
+    let bench = bench.crash(run, 2).await;
+    assert_eq!(bench.wait(run).await.jobs.completed, 8, "none of them is to blame");
+    assert_eq!(bench.most_together(), 1);
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn an_interrupted_run_waits_until_it_is_resumed() {
     let bench = Bench::new().await;
     let run =
@@ -154,6 +191,50 @@ async fn an_interrupted_run_waits_until_it_is_resumed() {
     assert_eq!(progress.summary(live, 0).status.as_str(), "interrupted");
     bench.engine().resume(run).await.unwrap();
     assert_eq!(bench.wait(run).await.jobs.completed, 31);
+}
+
+#[tokio::test]
+async fn an_interrupted_run_is_not_reported_as_running() {
+    let bench = Bench::new().await;
+    let run = bench.submit(vec![Step::new("a", json!({"depth": 0, "hang": true}))]).await;
+    bench.until_starts(1).await;
+    let bench = bench.restart(Adopt::None).await;
+    let mut events = bench.engine().events();
+    bench.engine().monitor().start_monitoring(run).await.unwrap();
+    let told = soon(async {
+        loop {
+            if let quaero_engine::Event::Progress(progress) = events.recv().await.unwrap() {
+                return progress.run;
+            }
+        }
+    });
+    assert_eq!(told.await.status.as_str(), "interrupted");
+}
+
+#[tokio::test]
+async fn of_two_cancels_one_wins() {
+    let bench = Bench::new().await;
+    let run = bench.submit(vec![Step::new("a", json!({"depth": 0, "hang": true}))]).await;
+    bench.until_starts(1).await;
+    let bench = bench.restart(Adopt::None).await;
+    let (first, second) = tokio::join!(bench.engine().cancel(run), bench.engine().cancel(run));
+    assert!(first.is_ok() != second.is_ok(), "{first:?}, {second:?}");
+    assert_eq!(bench.wait(run).await.status.as_str(), "cancelled");
+}
+
+#[tokio::test]
+async fn a_dropped_engine_lets_go_of_its_folder() {
+    let folder = Bench::new().await.abandon();
+    soon(async {
+        while quaero_store::Lock::holder(folder.path()).unwrap().is_some() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), what).await.expect("within ten seconds")
 }
 
 #[tokio::test]

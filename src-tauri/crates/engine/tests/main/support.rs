@@ -18,7 +18,7 @@ use quaero_engine::{
         JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError,
     },
 };
-use quaero_store::{Access, NewDocument, NewRun, NewStep, Store};
+use quaero_store::{Access, LaneState, NewDocument, NewRun, NewStep, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -86,6 +86,9 @@ impl StepManager for Manager {
     }
 
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
+        if step.config["manager_panics"] == true {
+            panic!("asked to panic");
+        }
         Ok(vec![task(&step.name, &step.config)])
     }
 }
@@ -129,6 +132,11 @@ impl JobWorker for Worker {
         }
         if number_of("flaky").is_some_and(|n| u64::from(attempt) <= n) {
             return Err(TaskError::transient("flaky", "asked to fail for now"));
+        }
+        if job.config["refused"] == true {
+            // A document without a source or a title.
+            let documents = vec![NewDocument::default()];
+            return Ok(Outcome { documents, ..Outcome::default() });
         }
         let leaf = u64::from(job.depth) >= number_of("depth").unwrap_or(0);
         let hangs = (leaf && job.config["hang"] == true)
@@ -198,6 +206,32 @@ impl Bench {
         self.store.close(0).await.unwrap();
         std::fs::write(self.folder.path().join("second"), "").unwrap();
         Self::on(self.folder, adopt).await
+    }
+
+    /// Stops the engine, has so many processes die with every task of a run under way, and opens the
+    /// folder again.
+    pub async fn crash(self, run: JobId, times: u32) -> Self {
+        self.engine.stop(Duration::ZERO).await;
+        self.store.close(0).await.unwrap();
+        std::fs::write(self.folder.path().join("second"), "").unwrap();
+        for _ in 0..times {
+            let store = Store::open(self.folder.path(), Access::Write, 0).await.unwrap();
+            let claimed = store.write(move |tx| {
+                Box::pin(async move {
+                    tx.void_dead_leases(0).await?;
+                    let state = LaneState { running: 0, last_start_ms: 0 };
+                    tx.claim(run, "test", state, 1_000, 1).await
+                })
+            });
+            assert!(!claimed.await.unwrap().is_empty());
+            store.close(0).await.unwrap();
+        }
+        Self::on(self.folder, Adopt::All).await
+    }
+
+    /// Drops everything, as a host does whose start has failed half-way.
+    pub fn abandon(self) -> TempDir {
+        self.folder
     }
 
     pub fn engine(&self) -> &Engine {

@@ -140,6 +140,18 @@ async fn a_newer_database_is_refused_without_changing_a_byte() {
 }
 
 #[tokio::test]
+async fn a_database_in_use_by_another_program_is_not_called_damaged() {
+    let folder = tempdir().unwrap();
+    open(&folder).await.close(0).await.unwrap();
+    let mut other = connect(folder.path()).await;
+    for sql in ["PRAGMA locking_mode = EXCLUSIVE", "BEGIN IMMEDIATE", "DELETE FROM events"] {
+        sqlx::query(sql).execute(&mut other).await.unwrap();
+    }
+    let opened = Store::open(folder.path(), Access::Write, 0).await;
+    assert!(matches!(opened, Err(StoreError::Database(_))), "{opened:?}");
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_used_is_named() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("file");

@@ -1,7 +1,7 @@
 //! What the code gets wrong, the schema refuses.
 
 use quaero_contract::{JobError, JobStatus};
-use quaero_store::{Inserted, Lease, POISON_AFTER, SUSPECT_AFTER, Store, StoreError};
+use quaero_store::{Inserted, Lease, POISON_AFTER, SUSPECT_AFTER, Store, StoreError, TaskRow};
 use sqlx::Connection;
 use tempfile::tempdir;
 
@@ -173,6 +173,45 @@ async fn a_job_that_takes_the_process_down_again_and_again_is_set_aside() {
     let progress = store.run_progress(place.run).await.unwrap().unwrap();
     assert_eq!((progress.jobs.failed, progress.jobs.running), (1, 1));
     assert_consistent(&store).await;
+}
+
+#[tokio::test]
+async fn a_cancel_that_was_cut_off_is_finished_at_the_next_start() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["running", "waiting"]).await;
+    store
+        .write(move |tx| {
+            Box::pin(async move {
+                claim(tx, place.run, 1).await?;
+                tx.request_cancel(place.run).await?;
+                tx.cancel_tasks(place.run, None, 2_000).await
+            })
+        })
+        .await
+        .unwrap();
+    let store = crash(store, &folder).await;
+    let drained = store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
+    assert_eq!(drained, [place.step], "the step has to be ended");
+    let progress = store.run_progress(place.run).await.unwrap().unwrap();
+    assert_eq!(progress.jobs.cancelled, 2);
+}
+
+#[tokio::test]
+async fn one_claim_keeps_the_limit_of_every_task_in_the_lane() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &[]).await;
+    let claimed = store.write(move |tx| {
+        Box::pin(async move {
+            let narrow = |key| TaskRow { lane_limit: 2, ..row(key) };
+            let rows = [row("wide"), narrow("first"), narrow("second"), narrow("third")];
+            tx.insert_tasks(place, &rows, None, 2_000).await?;
+            claim(tx, place.run, 8).await
+        })
+    });
+    let names: Vec<String> = claimed.await.unwrap().into_iter().map(|task| task.name).collect();
+    assert_eq!(names, ["wide", "first"]);
 }
 
 /// Drops the store as a killed process would.

@@ -93,12 +93,17 @@ impl Frontier {
         !self.config.same_site || self.sites.contains(&Site::of(url, &self.policy))
     }
 
+    /// Whether the user has left this (normalised) address out.
+    pub(super) fn excludes(&self, url: &Url) -> bool {
+        self.exclude.is_match(url.as_str())
+    }
+
     /// Whether a link to this (normalised) address is followed.
     pub(super) fn admits(&self, url: &Url) -> bool {
         self.policy.check(url).is_ok()
             && self.covers(url)
             && (self.include.is_empty() || self.include.is_match(url.as_str()))
-            && !self.exclude.is_match(url.as_str())
+            && !self.excludes(url)
             && !kind::is_file_of_another_kind(url.path())
             && !is_trap(url)
     }

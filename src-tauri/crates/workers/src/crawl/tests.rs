@@ -407,6 +407,33 @@ async fn a_page_is_believed_only_about_its_own_spelling() {
 }
 
 #[tokio::test]
+async fn a_page_does_not_speak_for_another_port() {
+    let site = HostileSite::serve().expect("a port");
+    let path = "/canonical?http://127.0.0.1:1/canonical";
+    let crawled = crawl(&site, &[path], json!({ "allow_hosts": ["127.0.0.1"] })).await;
+    let sources: Vec<_> = crawled.documents.values().map(|page| page.source_id.as_str()).collect();
+    assert_eq!(sources.len(), 1, "{:?}", crawled.errors);
+    assert!(sources[0].starts_with(&site.base_url()), "{sources:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_lead_where_no_link_may() {
+    let site = HostileSite::serve().expect("a port");
+    let visitor = visitor(json!({
+        "start_urls": [site.url("/")],
+        "allow_hosts": [site.host()],
+        "exclude_patterns": ["/page/one$"],
+    }));
+    let address = Url::parse(&site.url(&format!("/to?{}", site.url("/page/one")))).expect("one");
+    for (depth, documents) in [(0, 1), (1, 0)] {
+        let visit = Visit { depth, attempt: 1, now_ms: 1_000 };
+        let visited = visitor.visit(&address, visit).await.expect("an answer");
+        assert_eq!(visited.outcome.documents.len(), documents, "at depth {depth}");
+    }
+    assert_eq!(site.hits().get("/page/one"), Some(&1), "the second was not asked for");
+}
+
+#[tokio::test]
 async fn a_pdf_is_read_and_a_broken_one_fails() {
     let site = HostileSite::serve().expect("a port");
     let crawled = crawl(&site, &["/lies/pdf"], json!({})).await;

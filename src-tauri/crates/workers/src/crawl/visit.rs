@@ -69,6 +69,8 @@ struct Content {
     canonical: Option<Url>,
     links: Vec<Url>,
     more_links: bool,
+    /// Links that robots.txt has taken out of `links`.
+    forbidden_links: usize,
     noindex: bool,
 }
 
@@ -89,6 +91,10 @@ impl Visitor {
         let mut redirected = false;
         let (reply, rules) = loop {
             let here = trail.address().clone();
+            if redirected && visit.depth > 0 && self.frontier.excludes(&normalise(&here)) {
+                let message = format!("{url} leads to {here}, which `exclude_patterns` leave out.");
+                return Ok(Visited::default().info(message));
+            }
             if redirected && !self.frontier.covers(&here) {
                 let message = format!(
                     "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
@@ -128,7 +134,8 @@ impl Visitor {
         };
         let followed =
             self.frontier.config.follow_links && visit.depth < self.frontier.config.max_depth;
-        let (content, response) = match self.read(response, format, followed).await {
+        let read = self.read(response, format, followed, rules.clone()).await;
+        let (content, response) = match read {
             Ok(read) => read,
             Err(ExtractError::Binary) => {
                 return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
@@ -170,6 +177,7 @@ impl Visitor {
         response: Response,
         format: Format,
         followed: bool,
+        rules: Option<Arc<RobotRules>>,
     ) -> Result<(Content, Response), ExtractError> {
         let limit = |what: &str| ExtractError::Limit(what.to_owned());
         if format == Format::Pdf {
@@ -187,7 +195,10 @@ impl Visitor {
         }
         let frontier = self.frontier.clone();
         let parsed = parsing::run(move || {
-            let content = parse(&frontier, &response, format, followed)?;
+            let mut content = parse(&frontier, &response, format, followed)?;
+            if let Some(rules) = rules {
+                content.keep_allowed(&rules, &response.url);
+            }
             Ok((content, response))
         });
         parsed.await.unwrap_or_else(|_| Err(limit("the parser stopped working on this page")))
@@ -205,21 +216,15 @@ impl Visitor {
         let address = &response.url;
         let mut visited = Visited::default();
         visited.outcome.max_step_tasks = Some(config.max_pages);
-        // Other hosts' rules are asked when their pages are.
-        let forbidden = |link: &Url| {
-            link.origin() == address.origin() && rules.is_some_and(|rules| !rules.allow(link))
-        };
-        let (forbidden, links): (Vec<&Url>, Vec<&Url>) =
-            content.links.iter().partition(|link| forbidden(link));
         let delay = |link: &Url| {
             rules.filter(|_| link.origin() == address.origin()).and_then(RobotRules::crawl_delay)
         };
         visited.outcome.children =
-            links.into_iter().map(|link| self.frontier.task(link, delay(link))).collect();
-        if !forbidden.is_empty() {
+            content.links.iter().map(|link| self.frontier.task(link, delay(link))).collect();
+        if content.forbidden_links > 0 {
             visited = visited.info(format!(
                 "{} links of {address} are not followed: robots.txt does not allow it.",
-                forbidden.len()
+                content.forbidden_links
             ));
         }
         if content.more_links {
@@ -274,6 +279,7 @@ impl Visitor {
         let (canonical, address) = (normalise(canonical), normalise(address));
         self.frontier.policy.check(&canonical).is_ok()
             && canonical.host() == address.host()
+            && canonical.port() == address.port()
             && bare(canonical.path()) == bare(address.path())
     }
 }
@@ -288,8 +294,18 @@ impl Content {
             canonical: None,
             links: Vec::new(),
             more_links: false,
+            forbidden_links: 0,
             noindex: false,
         }
+    }
+
+    /// Takes out the links to the page's own host that its robots.txt does not allow; other hosts'
+    /// rules are asked when their pages are. Thousands of links meet thousands of rules here, so it
+    /// is the parser's work.
+    fn keep_allowed(&mut self, rules: &RobotRules, address: &Url) {
+        let before = self.links.len();
+        self.links.retain(|link| link.origin() != address.origin() || rules.allow(link));
+        self.forbidden_links = before - self.links.len();
     }
 }
 
@@ -333,6 +349,7 @@ fn parse(
         canonical: page.canonical,
         links,
         more_links,
+        forbidden_links: 0,
         noindex: page.noindex || says("noindex"),
     })
 }

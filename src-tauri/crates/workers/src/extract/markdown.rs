@@ -175,6 +175,7 @@ fn unescape(out: &mut String, line: &str) {
         return;
     }
     let bytes = line.as_bytes();
+    let indent = line.len() - line.trim_start_matches([' ', '>', '-']).len();
     let mut at = 0;
     let mut copied = 0;
     while at < bytes.len() {
@@ -189,7 +190,7 @@ fn unescape(out: &mut String, line: &str) {
                 }
             }
             b'\\' if at + 1 < bytes.len() && bytes[at + 1].is_ascii_punctuation() => {
-                if !needs_escape(line, at) {
+                if !needs_escape(line, indent, at) {
                     out.push_str(&line[copied..at]);
                     copied = at + 1;
                 }
@@ -201,12 +202,14 @@ fn unescape(out: &mut String, line: &str) {
     out.push_str(&line[copied..]);
 }
 
-/// Whether the mark after the backslash at `at` would be markup without it.
-fn needs_escape(line: &str, at: usize) -> bool {
+/// Whether the mark after the backslash at `at` would be markup without it. What does not depend on
+/// how far the line goes on is decided without looking, so that a long line takes no longer for it.
+fn needs_escape(line: &str, indent: usize, at: usize) -> bool {
+    const NEAR: usize = 64;
     let before = &line[..at];
     let after = &line[at + 2..];
     let mark = line.as_bytes()[at + 1];
-    let start = before.trim_start_matches([' ', '>', '-']);
+    let start = &line[indent.min(at)..at];
     let first = start.is_empty();
     let ends_mark = after.is_empty() || after.starts_with(' ');
     let rule = || line.bytes().all(|b| b == mark || matches!(b, b' ' | b'\\' | b'>'));
@@ -216,8 +219,11 @@ fn needs_escape(line: &str, at: usize) -> bool {
         b'=' => first && rule(),
         b'>' => first,
         b'~' => after.starts_with(['~', '\\']) || before.ends_with('~') || first,
-        b'#' => first || after.trim_matches(['#', '\\']).is_empty(),
-        b'.' | b')' => ends_mark && !first && start.bytes().all(|b| b.is_ascii_digit()),
+        b'#' => first || after.len() <= NEAR && after.trim_matches(['#', '\\']).is_empty(),
+        b'.' | b')' => {
+            let number = !first && start.len() <= NEAR && start.bytes().all(|b| b.is_ascii_digit());
+            ends_mark && number
+        }
         b'_' => !(word(before.chars().next_back()) && word(after.chars().next())),
         b'!' => after.starts_with('['),
         b'&' => after.chars().take(32).any(|c| c == ';'),

@@ -9,11 +9,15 @@ use std::{
     panic::catch_unwind,
     path::{Path, PathBuf},
     process::{ExitCode, Stdio},
+    sync::LazyLock,
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+};
 
 use super::{ExtractError, clean, text};
 
@@ -30,6 +34,12 @@ const MEMORY_LIMIT: u64 = 2 * 1024 * 1024 * 1024;
 const STACK: usize = 64 * 1024 * 1024;
 /// Stands before the reader's answer: the parser's own messages may come first.
 const ANSWER: u8 = 0x1e;
+
+/// Readers at the same time: as many as there are processors. Apart from the parsers of pages, which
+/// a slow PDF does not hold up.
+static READERS: LazyLock<Semaphore> = LazyLock::new(|| {
+    Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+});
 
 /// How PDF is read.
 #[derive(Clone, Debug)]
@@ -65,7 +75,7 @@ impl PdfText {
 }
 
 impl PdfExtractor {
-    /// Reads a PDF, in at most a minute.
+    /// Reads a PDF when its turn comes, in at most a minute.
     ///
     /// # Errors
     /// `Damaged` if it is no PDF, is encrypted or broken; `Limit` if it needs too much memory or
@@ -77,6 +87,7 @@ impl PdfExtractor {
                 MAX_INPUT / 1024 / 1024
             )));
         }
+        let _turn = READERS.acquire().await.expect("the semaphore is never closed");
         match self {
             Self::ChildProcess { program, args } => {
                 in_child(program, args, bytes, TIME_LIMIT).await
@@ -360,6 +371,27 @@ mod tests {
         let error =
             in_child(Path::new("/bin/sh"), &sleep, Vec::new(), Duration::from_millis(50)).await;
         assert_eq!(error.expect_err("hangs").code(), "parser_limit");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn no_more_readers_run_than_there_are_processors() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
+        let script = format!("echo + >> {0}; sleep 0.1; echo - >> {0}", log.display());
+        let reader = PdfExtractor::ChildProcess {
+            program: PathBuf::from("/bin/sh"),
+            args: vec!["-c".to_owned(), script],
+        };
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let all = (0..3 * processors).map(|_| reader.extract(Vec::new()));
+        futures::future::join_all(all).await;
+        let (mut running, mut most) = (0, 0);
+        for line in std::fs::read_to_string(&log).expect("they ran").lines() {
+            running += if line == "+" { 1 } else { -1 };
+            most = most.max(running);
+        }
+        assert!(most <= i32::try_from(processors).expect("a few"), "{most} at the same time");
     }
 
     #[tokio::test]

@@ -155,7 +155,7 @@ fn scripts_and_styles_never_become_text() {
 /// Each of these takes minutes or a stack overflow in the parsers when they see it as it is.
 #[test]
 fn hostile_pages_are_harmless() {
-    let cases: [(&str, String); 22] = [
+    let cases: [(&str, String); 25] = [
         ("nested blocks", "<div>".repeat(20_000) + "end"),
         ("nested blocks, closed", "<div>".repeat(20_000) + "end" + &"</div>".repeat(20_000)),
         ("nested tables", "<table><tr><td>".repeat(20_000) + "end"),
@@ -190,6 +190,9 @@ fn hostile_pages_are_harmless() {
         ),
         ("unfinished tags", "<a".repeat(40_000)),
         ("unfinished comments", "<!--".repeat(40_000)),
+        ("unclosed noscripts", "<noscript>x".repeat(30_000) + "end"),
+        ("hash signs", format!("<p>end {}</p>", "#".repeat(60_000))),
+        ("numbers", format!("<p>{} {}end</p>", "1".repeat(60_000), ". ".repeat(60_000))),
         ("less-than signs", "<".repeat(20_000) + " end"),
         ("marks of Markdown", "*_[]<>`#".repeat(10_000) + "end"),
         ("plaintext", "<plaintext>".to_owned() + &"<b>".repeat(20_000) + "end"),
@@ -209,6 +212,29 @@ fn hostile_pages_are_harmless() {
             page.markdown.len()
         );
     }
+}
+
+#[test]
+fn what_a_page_says_of_itself_has_limits() {
+    let long = "x".repeat(3000);
+    let links = |base: &str| {
+        let page = extract(&format!("{base}<p>Text with <a href=y>a link</a>.</p>"));
+        page.links.iter().map(|link| link.url.to_string()).collect::<Vec<_>>()
+    };
+    let own = url("https://docs.example.org/guide/").join("y").expect("an address");
+    let plain = links("");
+    assert_eq!(plain.len(), 1, "{own}");
+    assert_eq!(links(&format!("<base href='/{long}/'>")), plain, "an overlong base is none");
+    assert_eq!(
+        links("<base target=_top><base href=/a/><base href=/b/>"),
+        [own.join("/a/y").expect("an address").to_string()],
+        "the first base counts"
+    );
+    let page = extract(&format!("<link rel=canonical href='/{long}'><p>Text.</p>"));
+    assert_eq!(page.canonical, None);
+    let scripts = "<script type=application/ld+json>{}</script>".repeat(5_000);
+    let scan = Scan::new(&scripts, &own);
+    assert!(scan.json_ld.len() <= 100, "{} blocks", scan.json_ld.len());
 }
 
 #[test]

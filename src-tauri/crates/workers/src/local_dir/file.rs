@@ -173,15 +173,7 @@ pub(super) fn content(
 
 /// The bytes of a regular file below `root`, or None if there are more than `max`.
 pub(super) fn read(root: &Path, path: &Path, max: u64) -> std::io::Result<Option<Source>> {
-    // A folder on the way may have become a link since the walk.
-    let parent = path.parent().unwrap_or(root);
-    if !super::dunce(parent)?.starts_with(root) {
-        return Err(std::io::Error::new(
-            ErrorKind::PermissionDenied,
-            "a link leads out of the folder",
-        ));
-    }
-    let file = open(path)?;
+    let file = open_below(root, path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(std::io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
@@ -197,16 +189,55 @@ pub(super) fn read(root: &Path, path: &Path, max: u64) -> std::io::Result<Option
     Ok(Some(Source { bytes, modified }))
 }
 
+/// Opens a file below `root`. A folder on the way may have become a link since the walk, or may become
+/// one at any moment: each is opened in the one before it, and never through a link.
+#[cfg(unix)]
+fn open_below(root: &Path, path: &Path) -> std::io::Result<File> {
+    use rustix::{
+        fs::{Mode, OFlags, openat},
+        io::Errno,
+    };
+    let below = path.strip_prefix(root).map_err(std::io::Error::other)?;
+    let name = below.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let mut folder = rustix::fs::open(root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    for part in below.parent().into_iter().flat_map(Path::components) {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        folder =
+            openat(&folder, part.as_os_str(), flags, Mode::empty()).map_err(
+                |error| match error {
+                    Errno::LOOP | Errno::NOTDIR => std::io::Error::new(
+                        ErrorKind::PermissionDenied,
+                        "a folder on the way has become a link",
+                    ),
+                    error => error.into(),
+                },
+            )?;
+    }
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(openat(&folder, name, flags, Mode::empty())?.into())
+}
+
+#[cfg(not(unix))]
+fn open_below(root: &Path, path: &Path) -> std::io::Result<File> {
+    if !super::dunce(path.parent().unwrap_or(root))?.starts_with(root) {
+        return Err(std::io::Error::new(
+            ErrorKind::PermissionDenied,
+            "a link leads out of the folder",
+        ));
+    }
+    open(path)
+}
+
 /// Opens the file itself, not what a link points to, and never waits for the other end of a pipe.
 #[cfg(unix)]
-fn open(path: &Path) -> std::io::Result<File> {
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> std::io::Result<File> {
+pub(super) fn open(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).open(path)
 }
 

@@ -96,6 +96,17 @@ impl LocalDirConfig {
             }
             _ => PathBuf::from(&self.path),
         };
+        if given.is_relative() {
+            // Below which folder? The window, a command and a run that goes on after a restart
+            // have different ones.
+            return Err(TaskError::permanent(
+                "relative_folder",
+                format!(
+                    "The folder `{}` is not a whole path. Write it from the root or from `~` on, as in ~/notes.",
+                    self.path
+                ),
+            ));
+        }
         let root = dunce(&given).map_err(|error| folder_error(&given, &error))?;
         if !root.is_dir() {
             return Err(TaskError::permanent(

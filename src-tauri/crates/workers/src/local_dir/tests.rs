@@ -134,6 +134,55 @@ fn links_are_never_followed() {
     assert!(file::read(&root, &root.join("a/own.md"), 1000).expect("can be read").is_some());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_becomes_a_link_at_the_worst_moment_leads_nowhere() {
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let outside = folder(&[("note.md", b"secret")]);
+    let inside = folder(&[("a/note.md", b"own")]);
+    let root = inside.path().canonicalize().expect("it is there");
+    let (own, link) = (root.join("a"), root.join("b"));
+    std::os::unix::fs::symlink(outside.path(), &link).expect("can be linked");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                renameat_with(CWD, &own, CWD, &link, RenameFlags::EXCHANGE).expect("swapped");
+            }
+        });
+        let leaked = (0..20_000).any(|_| {
+            let read = file::read(&root, &own.join("note.md"), 1000).ok().flatten();
+            read.is_some_and(|source| source.bytes == b"secret")
+        });
+        done.store(true, Relaxed);
+        assert!(!leaked, "a file outside the folder was read");
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gitignore_that_is_no_small_file_is_not_read() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let files = ["pipe/a.md", "large/b.md", "device/c.md", "usual/d.md"];
+    let folder = folder(&files.map(|path| (path, &b"text"[..])));
+    let ignore = |name: &str| folder.path().join(name).join(".gitignore");
+    mknodat(CWD, &ignore("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    fs::File::create(ignore("large")).and_then(|file| file.set_len(1 << 30)).expect("a hole");
+    std::os::unix::fs::symlink("/dev/null", ignore("device")).expect("can be linked");
+    fs::write(ignore("usual"), "*.tmp\n").expect("can be written");
+    let (found, summary) = walk(folder.path(), json!({}));
+    assert_eq!(found, ["usual/d.md"]);
+    assert!(summary.warnings()[0].contains(".gitignore"), "{:?}", summary.warnings());
+    let (found, _) = walk(folder.path(), json!({"respect_gitignore": false}));
+    assert_eq!(found.len(), 4, "{found:?}");
+
+    let pipe = config(&folder.path().join("pipe"), json!({}));
+    let error = Walk::new(pipe.root().expect("it is there"), &pipe).err().expect("not readable");
+    assert!(error.message.contains("respect_gitignore"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_name_that_is_not_text_is_no_obstacle() {
@@ -158,6 +207,8 @@ fn a_folder_that_cannot_be_read_is_told_apart() {
         |path: &Path| config(path, json!({})).root().expect_err("it must fail").code.into_owned();
     assert_eq!(code(&folder.path().join("gone")), "folder_not_found");
     assert_eq!(code(&folder.path().join("file.txt")), "not_a_folder");
+    // Whose working directory would it be below, after a restart?
+    assert_eq!(code(Path::new("src")), "relative_folder");
 }
 
 #[cfg(unix)]

@@ -1,17 +1,16 @@
 //! Which files of a folder are read.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::{DirEntry, WalkBuilder, overrides::OverrideBuilder};
 use quaero_engine::work::TaskError;
 
-use super::LocalDirConfig;
+use super::{LocalDirConfig, file};
 use crate::extract::{Format, format_of, looks_binary};
 
 /// Folders that tools make and can make again.
@@ -46,6 +45,8 @@ const BUILD_FOLDERS: &[&str] = &[
 const REPOSITORIES: &[&str] = &[".git", ".hg", ".svn", ".jj", ".bzr"];
 /// How much of a file with an unknown name is looked at.
 const SNIFF: u64 = 8192;
+/// Bytes of a `.gitignore` that is read.
+const MAX_IGNORE: u64 = 256 * 1024;
 
 /// A file to read.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ pub(super) struct Summary {
     first_unreadable: Option<String>,
     lossy: u32,
     first_lossy: Option<String>,
+    bad_ignore: Option<PathBuf>,
     stopped_at: Option<u32>,
 }
 
@@ -110,6 +112,13 @@ impl Summary {
                 self.lossy
             ));
         }
+        if let Some(folder) = &self.bad_ignore {
+            warnings.push(format!(
+                "Folders whose .gitignore is not a usual file of at most {MAX_IGNORE} bytes were left out, such as {}. \
+                 Set respect_gitignore = false to read them.",
+                folder.display()
+            ));
+        }
         if let Some(most) = self.stopped_at {
             warnings.push(format!(
                 "The walk stopped after {most} files. Raise max_files to read the rest."
@@ -125,6 +134,8 @@ pub(super) struct Walk<'a> {
     config: &'a LocalDirConfig,
     include: Option<GlobSet>,
     builder: WalkBuilder,
+    /// The first folder with a `.gitignore` that is not read.
+    bad_ignore: Arc<OnceLock<PathBuf>>,
 }
 
 impl<'a> Walk<'a> {
@@ -138,6 +149,18 @@ impl<'a> Walk<'a> {
         }
         let mut builder = WalkBuilder::new(&root);
         let tidy = config.respect_gitignore;
+        if tidy && has_bad_ignore(&root) {
+            return Err(TaskError::permanent(
+                "unreadable",
+                format!(
+                    "The .gitignore of {} is not a usual file of at most {MAX_IGNORE} bytes. Set \
+                     respect_gitignore = false to read the folder without it.",
+                    root.display()
+                ),
+            ));
+        }
+        let bad_ignore = Arc::new(OnceLock::new());
+        let first_bad = Arc::clone(&bad_ignore);
         builder
             .standard_filters(false)
             .git_ignore(tidy)
@@ -148,12 +171,26 @@ impl<'a> Walk<'a> {
             .follow_links(false)
             .sort_by_file_name(std::ffi::OsStr::cmp)
             .overrides(exclude.build().map_err(|error| bad(&error))?)
-            .filter_entry(move |entry| entry.depth() == 0 || !is_left_out(entry, tidy));
+            .filter_entry(move |entry| {
+                if entry.depth() == 0 {
+                    return true;
+                }
+                if is_left_out(entry, tidy) {
+                    return false;
+                }
+                let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+                let bad = tidy && is_folder && has_bad_ignore(entry.path());
+                if bad {
+                    first_bad.get_or_init(|| entry.path().to_owned());
+                }
+                !bad
+            });
         Ok(Self {
             include: globs(&config.include).map_err(|error| bad(&error))?,
             root: root.into(),
             config,
             builder,
+            bad_ignore,
         })
     }
 
@@ -197,6 +234,7 @@ impl<'a> Walk<'a> {
         if !chunk.is_empty() {
             take(chunk);
         }
+        summary.bad_ignore = self.bad_ignore.get().cloned();
         Ok(summary)
     }
 
@@ -256,7 +294,7 @@ impl<'a> Walk<'a> {
         }
         if format.is_none() {
             let mut head = Vec::new();
-            File::open(entry.path())?.take(SNIFF).read_to_end(&mut head)?;
+            file::open(entry.path())?.take(SNIFF).read_to_end(&mut head)?;
             if looks_binary(&head) {
                 return Ok(Look::Binary);
             }
@@ -270,6 +308,13 @@ enum Look {
     Empty,
     Binary,
     TooLarge,
+}
+
+/// Whether a folder's `.gitignore` cannot be read without harm: a pipe never ends, neither does a
+/// device, and a huge file fills the memory.
+fn has_bad_ignore(folder: &Path) -> bool {
+    std::fs::metadata(folder.join(".gitignore"))
+        .is_ok_and(|found| !found.is_file() || found.len() > MAX_IGNORE)
 }
 
 fn is_left_out(entry: &DirEntry, tidy: bool) -> bool {

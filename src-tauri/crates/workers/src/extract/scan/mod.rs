@@ -85,6 +85,7 @@ impl Scan {
             lower: &lower,
             xml: html.trim_start_matches('\u{feff}').trim_start().starts_with("<?xml"),
             base: url.clone(),
+            has_base: false,
             page: without_fragment(url),
             out: Self { html: String::with_capacity(html.len() + 64), ..Self::default() },
             open: Vec::new(),
@@ -144,6 +145,8 @@ struct Pass<'a> {
     lower: &'a str,
     xml: bool,
     base: Url,
+    /// Whether the page has named one.
+    has_base: bool,
     page: Url,
     out: Scan,
     /// Open elements as far as they were written.

@@ -18,6 +18,8 @@ const MAX_LINKS: usize = 10_000;
 const MAX_URL: usize = 2048;
 /// Bytes of JSON-LD kept from one page.
 const MAX_JSON_LD: usize = 256 * 1024;
+/// Blocks of it.
+const MAX_JSON_LD_BLOCKS: usize = 100;
 /// Letters of a link's text.
 const MAX_LINK_TEXT: usize = 200;
 /// Most images of one page.
@@ -43,6 +45,7 @@ impl<'a> Pass<'a> {
         let kept: usize = self.out.json_ld.iter().map(String::len).sum();
         if tag.raw("type").is_some_and(|kind| kind.eq_ignore_ascii_case("application/ld+json"))
             && kept + (close - tag.end) <= MAX_JSON_LD
+            && self.out.json_ld.len() < MAX_JSON_LD_BLOCKS
         {
             let json = &self.html[tag.end..close];
             self.out.json_ld.push(json.to_owned());
@@ -55,12 +58,13 @@ impl<'a> Pass<'a> {
 
     /// Usually a tracking image or a plea to turn scripts on; sometimes the whole content.
     pub(super) fn noscript(&mut self, tag: &Tag<'a>) -> usize {
+        if tag.end < self.noscript_end {
+            return tag.end;
+        }
         let close = self.close_of("noscript", tag.end);
-        let is_content = tag.end < self.noscript_end
-            || without_tags(cut(&self.html[tag.end..close], MAX_NOSCRIPT)).trim().len()
-                > MIN_NOSCRIPT;
-        if is_content {
-            self.noscript_end = self.noscript_end.max(close);
+        let content = without_tags(cut(&self.html[tag.end..close], MAX_NOSCRIPT));
+        if content.trim().len() > MIN_NOSCRIPT {
+            self.noscript_end = close;
             return tag.end;
         }
         self.find(close, ">").map_or(self.html.len(), |end| end + 1)
@@ -114,15 +118,23 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The first counts. An overlong one is none: it would be copied for every link.
     pub(super) fn set_base(&mut self, tag: &Tag<'a>) {
-        if let Some(base) = tag.get("href").and_then(|href| self.base.join(href.trim()).ok()) {
+        let Some(href) = tag.raw("href") else { return };
+        if std::mem::replace(&mut self.has_base, true) || href.len() > MAX_URL {
+            return;
+        }
+        if let Ok(base) = self.base.join(clean::entities(href).trim()) {
             self.base = base;
         }
     }
 
     pub(super) fn head_link(&mut self, tag: &Tag<'a>) {
         if self.out.canonical.is_none() && tag.has_token("rel", &["canonical"]) {
-            self.out.canonical = tag.get("href").and_then(|href| self.base.join(href.trim()).ok());
+            self.out.canonical = tag
+                .get("href")
+                .filter(|href| href.len() <= MAX_URL)
+                .and_then(|href| self.base.join(href.trim()).ok());
         }
     }
 
