@@ -102,7 +102,8 @@ pub(super) enum Docs {
     },
     /// Search the full text
     Search {
-        /// Words, "phrases", AND OR NOT, title: tag: source: site: before: after:, prefix*
+        /// Words, "phrases", AND OR NOT, title: tag: source: site: before: after:, prefix*; write `--`
+        /// before the query if a word of it begins with `-`
         #[arg(required = true)]
         query: Vec<String>,
         #[command(flatten)]

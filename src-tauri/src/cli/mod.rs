@@ -70,18 +70,24 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
         }
     };
     let mut output = Output::new();
-    let result = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            ApiError::new(ErrorCode::Internal, format!("Quaero cannot start: {error}."))
-        })
-        .and_then(|runtime| runtime.block_on(command(cli, &mut output)));
+    let result = to_its_end(command(cli, &mut output));
     let exit = result.unwrap_or_else(|error| {
         output.error(&error);
         Exit::of(&error)
     });
     ExitCode::from(exit.code())
+}
+
+/// Does the work of a command and nothing after it: a parser that cannot be interrupted must not hold
+/// up the end of the process, when no signal is listened for any more.
+fn to_its_end<T>(work: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            ApiError::new(ErrorCode::Internal, format!("Quaero cannot start: {error}."))
+        })?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {

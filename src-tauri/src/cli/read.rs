@@ -47,7 +47,8 @@ pub(super) async fn runs(
         output
             .line("There are no runs yet. Start one: quaero run index-folder --set folder=FOLDER");
     } else {
-        let mut rows = vec![row(["RUN", "STATUS", "STARTED", "TIME", "JOBS", "DOCUMENTS", "NAME", "OF"])];
+        let mut rows =
+            vec![row(["RUN", "STATUS", "STARTED", "TIME", "JOBS", "DOCUMENTS", "NAME", "OF"])];
         rows.extend(runs.iter().map(|run| {
             row([
                 &run.id.to_string(),

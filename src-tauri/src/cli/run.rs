@@ -202,7 +202,7 @@ fn values(
         let input = view.summary.inputs.iter().find(|input| input.key == key);
         let is_folder = input.is_some_and(|input| input.kind == InputKind::Folder);
         // `~` is the home folder, here as in the definition; not every shell puts it in.
-        if is_folder && !value.is_empty() && !value.starts_with('~') {
+        if is_folder && !value.is_empty() && !Path::new(&value).starts_with("~") {
             value = absolute(&value)
                 .map_err(|error| {
                     ApiError::new(ErrorCode::Invalid, format!("{value} is no folder: {error}."))

@@ -84,6 +84,22 @@ fn wrong_usage_is_exit_code_2() {
 }
 
 #[test]
+fn work_that_cannot_be_interrupted_does_not_hold_up_the_end() {
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let result = to_its_end(async move {
+            tokio::task::spawn_blocking(move || held.recv());
+            Ok(())
+        });
+        tell.send(result)
+    });
+    let result = told.recv_timeout(std::time::Duration::from_secs(10));
+    assert_eq!(result, Ok(Ok(())));
+    drop(hold);
+}
+
+#[test]
 fn exit_codes_are_those_of_the_contract() {
     let codes = [Exit::Done, Exit::Failed, Exit::Invalid, Exit::Cancelled, Exit::Interrupted]
         .map(Exit::code);

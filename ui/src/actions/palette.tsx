@@ -163,7 +163,7 @@ function useEntries(query: string): Entry[] {
     ...runs.slice(0, 5).map((run) => ({
       id: `recent-${run.id}`,
       title: run.name,
-      about: <Subject run={run} className="shrink-4" />,
+      about: <Subject run={run} />,
       words: run.subject,
       group: "recent" as const,
       aside: (

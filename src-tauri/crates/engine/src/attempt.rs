@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
-use quaero_store::{Claimed, LogRow, Store};
+use quaero_store::{Claimed, LogRow, Store, StoreError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     complete::{self, Done, Ending, Recorded},
     coordinator::rows,
-    work::{JobContext, Outcome, Registry, TaskError},
+    work::{JobContext, Outcome, Registry, Retry, TaskError},
 };
 
 /// A task that takes longer than this is given up.
@@ -39,8 +39,12 @@ pub(crate) struct Attempt {
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) step: Step,
+    /// Or why its settings could not be read.
+    pub(crate) step: Result<Step, StoreError>,
+    /// Set when the run is cancelled, and with `stopping`.
     pub(crate) cancelled: CancellationToken,
+    /// Set when the engine can wait no longer.
+    pub(crate) stopping: CancellationToken,
     pub(crate) task: Claimed,
     pub(crate) now_ms: i64,
 }
@@ -48,9 +52,11 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) async fn run(self) -> Finished {
         let ending = self.work().await;
-        let recorded = self.record(&ending).await;
-        let mut pause_ms = 0;
-        match &recorded {
+        let pause_ms = match &ending {
+            Ending::Failed(TaskError { retry: Retry::PauseLane { ms }, .. }) => *ms,
+            _ => 0,
+        };
+        match self.record(ending).await {
             Recorded::Failed(message) => {
                 self.log(LogLevel::Error, format!("{}: {message}", self.task.name))
             }
@@ -63,13 +69,6 @@ impl Attempt {
                         ms.div_ceil(1_000)
                     ),
                 );
-                if let Ending::Failed(TaskError {
-                    retry: crate::work::Retry::PauseLane { ms },
-                    ..
-                }) = &ending
-                {
-                    pause_ms = *ms;
-                }
             }
             Recorded::Stale => {
                 tracing::warn!(job = %self.task.lease.job, "the result of a task that is no longer ours")
@@ -85,7 +84,11 @@ impl Attempt {
             let message = format!("This version of Quaero cannot do `{}`.", self.task.task_type);
             return Ending::Failed(TaskError::permanent("unknown_task_type", message));
         };
-        let context = self.context();
+        let step = match &self.step {
+            Ok(step) => step,
+            Err(error) => return Ending::Failed(error.clone().into()),
+        };
+        let context = self.context(step);
         let guarded = AssertUnwindSafe(worker.run(&context)).catch_unwind();
         let result = tokio::select! {
             biased;
@@ -97,7 +100,7 @@ impl Attempt {
             }
         };
         match result {
-            Ok(Ok(outcome)) => self.prepare(outcome).await,
+            Ok(Ok(outcome)) => prepare(outcome, step.tags.clone()).await,
             Ok(Err(error)) => Ending::Failed(error),
             Err(_) => {
                 Ending::Failed(TaskError::permanent("panic", "The worker failed unexpectedly."))
@@ -105,39 +108,37 @@ impl Attempt {
         }
     }
 
-    /// Hashing and compressing take time that belongs to no async thread.
-    async fn prepare(&self, outcome: Outcome) -> Ending {
-        let tags = self.step.tags.clone();
-        match tokio::task::spawn_blocking(move || Done::new(outcome, &tags)).await {
-            Ok(done) => Ending::Done(Arc::new(done)),
-            Err(_) => {
-                Ending::Failed(TaskError::permanent("panic", "The result could not be prepared."))
-            }
-        }
-    }
-
     /// Commits the ending. While the store cannot write, for example because the disk is full, the
-    /// result is kept and tried again.
-    async fn record(&self, ending: &Ending) -> Recorded {
+    /// result is kept and tried again. A result that the store will never take fails the task.
+    async fn record(&self, mut ending: Ending) -> Recorded {
         let mut pause = STORAGE_PAUSE.0;
         loop {
-            let (lease, ending, registry) =
-                (self.task.lease, ending.clone(), self.registry.clone());
+            let (lease, registry, tried) = (self.task.lease, self.registry.clone(), ending.clone());
             let now_ms = self.clock.now_ms();
             let written = self
                 .store
                 .write(move |tx| {
                     Box::pin(async move {
-                        complete::complete(tx, lease, &ending, &registry, now_ms).await
+                        complete::complete(tx, lease, &tried, &registry, now_ms).await
                     })
                 })
                 .await;
             match written {
                 Ok(recorded) => return recorded,
-                Err(error) if complete::passes(&error) && !self.cancelled.is_cancelled() => {
+                Err(error) if error.may_pass() && !self.stopping.is_cancelled() => {
                     tracing::error!(%error, job = %lease.job, "a result could not be written; trying again");
-                    self.clock.sleep(pause).await;
+                    tokio::select! {
+                        () = self.clock.sleep(pause) => {}
+                        () = self.stopping.cancelled() => {}
+                    }
                     pause = (pause * 2).min(STORAGE_PAUSE.1);
+                }
+                Err(error @ (StoreError::Database(_) | StoreError::Panicked(_)))
+                    if !error.may_pass() && matches!(ending, Ending::Done(_)) =>
+                {
+                    tracing::error!(%error, job = %lease.job, "a result was refused");
+                    let message = format!("Its result could not be saved. {error}");
+                    ending = Ending::Failed(TaskError::permanent("storage", message));
                 }
                 Err(error) => {
                     // The lease stays; the next start takes the task back.
@@ -152,7 +153,7 @@ impl Attempt {
         log(&self.store, &*self.clock, self.task.run, self.task.lease.job, level, message);
     }
 
-    fn context(&self) -> JobContext {
+    fn context(&self, step: &Step) -> JobContext {
         let (store, clock, task) = (self.store.clone(), self.clock.clone(), &self.task);
         let (run, job, lease) = (task.run, task.lease.job, task.lease);
         let (log_store, log_clock) = (store.clone(), clock.clone());
@@ -164,9 +165,9 @@ impl Attempt {
             depth: task.depth,
             attempt: u32::try_from(task.lease.attempt).unwrap_or(u32::MAX),
             name: task.name.clone(),
-            config: self.step.config.clone(),
+            config: step.config.clone(),
             payload: task.payload.clone(),
-            tags: self.step.tags.clone(),
+            tags: step.tags.clone(),
             cancelled: self.cancelled.clone(),
             store,
             log: Arc::new(move |level, message| {
@@ -188,6 +189,16 @@ impl Attempt {
                 })
             }),
             now_ms: self.now_ms,
+        }
+    }
+}
+
+/// Hashing and compressing take time that belongs to no async thread.
+async fn prepare(outcome: Outcome, tags: Arc<[String]>) -> Ending {
+    match tokio::task::spawn_blocking(move || Done::new(outcome, &tags)).await {
+        Ok(done) => Ending::Done(Arc::new(done)),
+        Err(_) => {
+            Ending::Failed(TaskError::permanent("panic", "The result could not be prepared."))
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use quaero_contract::JobError;
-use quaero_store::{DocumentId, Lease, Leased, PreparedDocument, Result, StoreError, TaskRow, Tx};
+use quaero_store::{DocumentId, Lease, Leased, PreparedDocument, Result, TaskRow, Tx};
 
 use crate::{
     coordinator::{advance, rows},
@@ -164,19 +164,6 @@ pub(crate) fn backoff_ms(lease: Lease) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
     250 + z % (ceiling - 250)
-}
-
-/// Whether the same write can succeed later without anybody changing the program.
-pub(crate) fn passes(error: &StoreError) -> bool {
-    match error {
-        StoreError::Full | StoreError::Io { .. } | StoreError::Database(_) => true,
-        StoreError::Locked { .. }
-        | StoreError::Newer { .. }
-        | StoreError::Corrupt { .. }
-        | StoreError::ReadOnly
-        | StoreError::Closed
-        | StoreError::Panicked(_) => false,
-    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 //! decisions until there are none, inside the transaction of the change that caused them. So there
 //! is no state on disk in which a run waits for a decision that nobody will make.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use quaero_contract::{JobError, JobId, JobStatus};
 use quaero_store::{Place, Result, RunState, StepRow, TaskRow, Tx};
 
-use crate::work::{NewTask, Registry, StepStart};
+use crate::work::{NewTask, Registry, StepStart, TaskError};
 
 /// How often a task is tried.
 pub(crate) const MAX_ATTEMPTS: u32 = 4;
@@ -192,9 +194,12 @@ async fn start(
     now_ms: i64,
 ) -> Result<()> {
     let tasks = match registry.manager(&step.step_type) {
-        Some(manager) => manager
-            .first_tasks(&StepStart { name: step.name.clone(), config: step.config.clone() })
-            .map_err(|error| JobError { code: error.code.into_owned(), message: error.message }),
+        Some(manager) => {
+            let start = StepStart { name: step.name.clone(), config: step.config.clone() };
+            catch_unwind(AssertUnwindSafe(|| manager.first_tasks(&start)))
+                .unwrap_or_else(|_| Err(TaskError::permanent("panic", "It failed unexpectedly.")))
+                .map_err(|error| JobError { code: error.code.into_owned(), message: error.message })
+        }
         None => Err(JobError {
             code: "unknown_step_type".to_owned(),
             message: format!("This version of Quaero has no step type `{}`.", step.step_type),
@@ -233,7 +238,7 @@ pub(crate) fn rows(tasks: Vec<NewTask>) -> Vec<TaskRow> {
             key: task.key,
             payload: task.payload,
             lane: task.lane.name.into_owned(),
-            lane_limit: task.lane.limit,
+            lane_limit: task.lane.limit.max(1),
             lane_delay_ms: task.lane.delay_ms,
             max_attempts: MAX_ATTEMPTS,
         })

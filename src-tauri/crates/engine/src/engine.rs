@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quaero_contract::{JobId, LogLevel};
+use quaero_contract::{JobId, JobStatus, LogLevel};
 use quaero_store::{LogRow, NewRun, Store, StoreError};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -49,7 +49,7 @@ pub enum EngineError {
     NoSuchRun(JobId),
     /// The run has ended.
     #[error("Run {0} has already ended: it was {1}.")]
-    AlreadyEnded(JobId, quaero_contract::JobStatus),
+    AlreadyEnded(JobId, JobStatus),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -81,7 +81,8 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
         let changes = store.changes()?;
-        let monitor = JobMonitor::new(store.clone(), clock.clone());
+        let live_epoch = store.live_epoch().await?;
+        let monitor = JobMonitor::new(store.clone(), clock.clone(), live_epoch);
         let monitoring = tokio::spawn(monitor.clone().serve(store.changes()?));
         let (commands, received) = mpsc::channel(256);
         let processor =
@@ -153,7 +154,7 @@ impl Engine {
     /// # Errors
     /// If there is no such run, it has ended, or the store fails.
     pub async fn resume(&self, run: JobId) -> Result<(), EngineError> {
-        self.open_run(run).await?;
+        still_open(run, self.store.run_progress(run).await?.map(|progress| progress.status))?;
         self.adopt(run).await
     }
 
@@ -162,29 +163,25 @@ impl Engine {
     /// # Errors
     /// If there is no such run, it has ended, or the store fails.
     pub async fn cancel(&self, run: JobId) -> Result<(), EngineError> {
-        self.open_run(run).await?;
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        self.store
+        let status = self
+            .store
             .write_urgent(move |tx| {
                 Box::pin(async move {
-                    tx.request_cancel(run).await?;
-                    tx.cancel_tasks(run, None, now_ms).await?;
-                    advance(tx, run, &registry, now_ms).await
+                    // Asked here, so that nothing can end the run in between.
+                    let status = tx.run_state(run).await?.map(|state| state.status);
+                    if status.is_some_and(|status| !status.is_terminal()) {
+                        tx.request_cancel(run).await?;
+                        tx.cancel_tasks(run, None, now_ms).await?;
+                        advance(tx, run, &registry, now_ms).await?;
+                    }
+                    Ok(status)
                 })
             })
             .await?;
+        still_open(run, status)?;
         self.log(run, "The run was cancelled.".to_owned());
         Ok(())
-    }
-
-    async fn open_run(&self, run: JobId) -> Result<(), EngineError> {
-        match self.store.run_progress(run).await? {
-            None => Err(EngineError::NoSuchRun(run)),
-            Some(progress) if progress.status.is_terminal() => {
-                Err(EngineError::AlreadyEnded(run, progress.status))
-            }
-            Some(_) => Ok(()),
-        }
     }
 
     async fn adopt(&self, run: JobId) -> Result<(), EngineError> {
@@ -227,6 +224,20 @@ impl Engine {
             // If the processor has died there is nothing to wait for.
             let _ = wait.await;
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // The monitor holds the store, and with it the folder's lock.
         self.monitoring.abort();
+    }
+}
+
+fn still_open(run: JobId, status: Option<JobStatus>) -> Result<(), EngineError> {
+    match status {
+        None => Err(EngineError::NoSuchRun(run)),
+        Some(status) if status.is_terminal() => Err(EngineError::AlreadyEnded(run, status)),
+        Some(_) => Ok(()),
     }
 }

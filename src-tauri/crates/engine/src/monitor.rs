@@ -39,6 +39,8 @@ pub enum Event {
 pub struct JobMonitor {
     store: Store,
     clock: Arc<dyn Clock>,
+    /// The epoch of this process: an open run of another one is interrupted.
+    live_epoch: Option<i64>,
     events: broadcast::Sender<Event>,
     runs: Mutex<HashMap<JobId, RunProgress>>,
 }
@@ -54,9 +56,9 @@ struct Untold {
 }
 
 impl JobMonitor {
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, live_epoch: Option<i64>) -> Arc<Self> {
         let (events, _) = broadcast::channel(4_096);
-        Arc::new(Self { store, clock, events, runs: Mutex::default() })
+        Arc::new(Self { store, clock, live_epoch, events, runs: Mutex::default() })
     }
 
     /// What happens from now on.
@@ -98,7 +100,7 @@ impl JobMonitor {
         let known = self.known();
         let progress = known.get(&run)?;
         Some(JobProgress {
-            run: progress.summary(Some(progress.epoch), self.clock.now_ms()),
+            run: progress.summary(self.live_epoch, self.clock.now_ms()),
             steps: progress.steps.clone(),
         })
     }

@@ -4,16 +4,21 @@
 //! wakes it, and one timer stands for everything that has to wait for a time.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use quaero_contract::{JobId, JobKind};
 use quaero_store::{Change, Claimed, LaneState, Store, StoreError};
-use serde_json::Value;
 use tokio::{
-    sync::{broadcast, mpsc, oneshot},
+    sync::{
+        broadcast::{
+            self,
+            error::{RecvError, TryRecvError},
+        },
+        mpsc, oneshot,
+    },
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -21,12 +26,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     attempt::{Attempt, Finished, Step},
     clock::Clock,
-    complete,
     work::Registry,
 };
 
 /// How soon a storage fault that may pass is met with another try, in milliseconds.
-const STORAGE_PAUSE_MS: u64 = 1_000;
+const STORAGE_PAUSE_MS: i64 = 1_000;
 
 /// What the engine asks of the processor.
 pub(crate) enum Command {
@@ -49,10 +53,14 @@ pub(crate) struct Processor {
     /// How many tasks run at the same time.
     width: usize,
     runs: BTreeMap<JobId, Run>,
+    /// Runs of which the store knows more than is known here.
+    unseen: BTreeSet<JobId>,
     lanes: HashMap<String, LaneUse>,
     /// The run that was served last; the next one goes first.
     last_served: JobId,
     tasks: JoinSet<Finished>,
+    /// Set when running tasks must end now, whatever becomes of their results.
+    stopping: CancellationToken,
     /// After a storage fault: nothing is claimed before this time.
     resting_until_ms: i64,
     /// Whether there may be tasks among those to start that have to run alone.
@@ -108,9 +116,11 @@ impl Processor {
             clock,
             width: width.max(1),
             runs: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             lanes: HashMap::new(),
             last_served: JobId(0),
             tasks: JoinSet::new(),
+            stopping: CancellationToken::new(),
             resting_until_ms: 0,
             suspects: false,
         }
@@ -135,12 +145,12 @@ impl Processor {
             tokio::select! {
                 change = changes.recv() => match change {
                     Ok(change) => self.notice(&change),
-                    Err(broadcast::error::RecvError::Lagged(_)) => self.look_everywhere().await,
-                    Err(broadcast::error::RecvError::Closed) => return,
+                    Err(RecvError::Lagged(_)) => self.look_everywhere(),
+                    Err(RecvError::Closed) => return,
                 },
                 Some(finished) = self.tasks.join_next() => self.finished(finished.ok()),
                 command = commands.recv() => match command {
-                    Some(Command::Adopt(run)) => self.adopt(run).await,
+                    Some(Command::Adopt(run)) => self.adopt(run),
                     Some(Command::Stop { grace, stopped }) => {
                         self.stop(grace).await;
                         // The engine may have gone away meanwhile.
@@ -152,56 +162,74 @@ impl Processor {
                 () = timer => {}
             }
             // Everything else that has happened by now goes into the same look.
-            while let Ok(change) = changes.try_recv() {
-                self.notice(&change);
-            }
+            self.catch_up(&mut changes);
             while let Some(finished) = self.tasks.try_join_next() {
                 self.finished(finished.ok());
             }
         }
     }
 
-    async fn adopt(&mut self, run: JobId) {
-        self.runs.entry(run).or_default();
-        let suspects =
-            self.store.write(move |tx| Box::pin(async move { tx.has_suspects(&[run]).await }));
-        match suspects.await {
-            Ok(suspects) => self.suspects |= suspects,
-            Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
-        }
-        self.look_into(run).await;
+    fn adopt(&mut self, run: JobId) {
+        let cancelled = self.stopping.child_token();
+        self.runs.entry(run).or_insert_with(|| Run { cancelled, ..Run::default() });
+        self.unseen.insert(run);
     }
 
-    async fn look_everywhere(&mut self) {
-        for run in self.runs.keys().copied().collect::<Vec<_>>() {
-            self.look_into(run).await;
+    /// Takes in every commit that has been told of by now.
+    fn catch_up(&mut self, changes: &mut broadcast::Receiver<Arc<[Change]>>) {
+        loop {
+            match changes.try_recv() {
+                Ok(change) => self.notice(&change),
+                Err(TryRecvError::Lagged(_)) => self.look_everywhere(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
         }
+    }
+
+    /// Commits were missed: whatever they were about has to be asked for.
+    fn look_everywhere(&mut self) {
+        self.unseen.extend(self.runs.keys());
+    }
+
+    /// Looks into every run that has to be looked into. On a storage fault that may pass, those
+    /// that are left stay to be looked into.
+    async fn look_into_unseen(&mut self) -> Result<(), StoreError> {
+        while let Some(run) = self.unseen.pop_first() {
+            match self.look_into(run).await {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => {
+                    self.unseen.insert(run);
+                    return Err(error);
+                }
+                Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
+            }
+        }
+        Ok(())
     }
 
     /// Asks the store in which lanes a run has tasks, and whether it was cancelled or has ended.
-    async fn look_into(&mut self, run: JobId) {
-        let seen = self
+    async fn look_into(&mut self, run: JobId) -> Result<(), StoreError> {
+        let (state, lanes, suspects) = self
             .store
             .write(move |tx| {
-                Box::pin(
-                    async move { Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?)) },
-                )
+                Box::pin(async move {
+                    let suspects = tx.has_suspects(&[run]).await?;
+                    Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?, suspects))
+                })
             })
-            .await;
-        match seen {
-            Ok((Some(state), lanes)) if !state.status.is_terminal() => {
-                if let Some(entry) = self.runs.get_mut(&run) {
-                    if state.cancel_requested {
-                        entry.cancelled.cancel();
-                    }
-                    entry.lanes.extend(lanes.into_iter().map(|lane| (lane, 0)));
-                }
+            .await?;
+        let Some(state) = state.filter(|state| !state.status.is_terminal()) else {
+            self.runs.remove(&run);
+            return Ok(());
+        };
+        if let Some(entry) = self.runs.get_mut(&run) {
+            if state.cancel_requested {
+                entry.cancelled.cancel();
             }
-            Ok(_) => {
-                self.runs.remove(&run);
-            }
-            Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
+            entry.lanes.extend(lanes.into_iter().map(|lane| (lane, 0)));
+            self.suspects |= suspects;
         }
+        Ok(())
     }
 
     fn notice(&mut self, changes: &[Change]) {
@@ -260,13 +288,18 @@ impl Processor {
     async fn dispatch(&mut self) -> Option<i64> {
         loop {
             let now_ms = self.clock.now_ms();
+            if self.resting_until_ms > now_ms {
+                return Some(self.resting_until_ms);
+            }
+            if let Err(error) = self.look_into_unseen().await {
+                tracing::error!(%error, "runs could not be looked into");
+                self.rest(now_ms);
+                continue;
+            }
             let width = if self.suspects { 1 } else { self.width };
             let free = width.saturating_sub(self.tasks.len());
             if free == 0 || self.runs.is_empty() {
                 return None;
-            }
-            if self.resting_until_ms > now_ms {
-                return Some(self.resting_until_ms);
             }
             let candidates = self.candidates(now_ms);
             if candidates.is_empty() {
@@ -279,14 +312,17 @@ impl Processor {
                 }
                 Err(error) => {
                     tracing::error!(%error, "tasks could not be claimed");
-                    if !complete::passes(&error) {
+                    if !error.may_pass() {
                         return None;
                     }
-                    self.resting_until_ms =
-                        now_ms.saturating_add(i64::try_from(STORAGE_PAUSE_MS).unwrap_or(i64::MAX));
+                    self.rest(now_ms);
                 }
             }
         }
+    }
+
+    fn rest(&mut self, now_ms: i64) {
+        self.resting_until_ms = now_ms.saturating_add(STORAGE_PAUSE_MS);
     }
 
     /// The lanes to look into now; the run after the one that was served last comes first.
@@ -401,21 +437,17 @@ impl Processor {
     }
 
     async fn launch(&mut self, task: Claimed, now_ms: i64) {
-        let step = match self.step(task.run, task.step).await {
-            Ok(step) => step,
-            Err(error) => {
-                tracing::error!(%error, step = %task.step, "a step's settings could not be read");
-                Step { config: Arc::new(Value::Null), tags: Arc::from([]) }
-            }
-        };
+        let step = self.step(task.run, task.step).await;
+        let run = self.runs.get(&task.run);
         let cancelled =
-            self.runs.get(&task.run).map(|run| run.cancelled.clone()).unwrap_or_default();
+            run.map_or_else(|| self.stopping.child_token(), |run| run.cancelled.clone());
         let attempt = Attempt {
             store: self.store.clone(),
             registry: self.registry.clone(),
             clock: self.clock.clone(),
             step,
             cancelled,
+            stopping: self.stopping.clone(),
             task,
             now_ms,
         };
@@ -448,9 +480,32 @@ impl Processor {
                 () = &mut limit => break,
             }
         }
-        for run in self.runs.values() {
-            run.cancelled.cancel();
-        }
+        self.stopping.cancel();
         while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quaero_store::Access;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn commits_that_were_missed_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
+        let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
+        processor.adopt(JobId(7));
+        processor.unseen.clear();
+        let (sender, mut changes) = broadcast::channel(1);
+        for lane in ["missed", "told"] {
+            let ready = Change::Ready { run: JobId(7), lane: lane.to_owned(), at_ms: 0 };
+            sender.send(Arc::from([ready])).unwrap();
+        }
+        processor.catch_up(&mut changes);
+        assert!(processor.runs[&JobId(7)].lanes.contains_key("told"));
+        assert!(processor.unseen.contains(&JobId(7)), "the lane that was missed");
     }
 }

@@ -58,7 +58,12 @@ pub enum StoreError {
 
 /// SQLite's result codes that need a decision; see <https://sqlite.org/rescode.html>.
 pub(crate) mod code {
+    pub(crate) const BUSY: i32 = 5;
+    pub(crate) const LOCKED: i32 = 6;
+    pub(crate) const NOMEM: i32 = 7;
     pub(crate) const READONLY: i32 = 8;
+    pub(crate) const INTERRUPT: i32 = 9;
+    pub(crate) const IOERR: i32 = 10;
     pub(crate) const CORRUPT: i32 = 11;
     pub(crate) const FULL: i32 = 13;
     pub(crate) const CANTOPEN: i32 = 14;
@@ -75,13 +80,17 @@ pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
     }
 }
 
+/// As [`result_code`], without the detail: its low byte.
+pub(crate) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    result_code(error).map(|code| code & 0xff)
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         if matches!(error, sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) {
             return Self::Closed;
         }
-        // The low byte is the primary code.
-        match result_code(&error).map(|code| code & 0xff) {
+        match primary_code(&error) {
             Some(code::FULL) => Self::Full,
             Some(code::READONLY) => Self::ReadOnly,
             Some(code::CORRUPT | code::NOTADB) => {
@@ -93,6 +102,32 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// Whether the same write can succeed later without anybody changing the program.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Full | Self::Io { .. } => true,
+            Self::Database(error) => match primary_code(error) {
+                Some(code) => matches!(
+                    code,
+                    code::BUSY
+                        | code::LOCKED
+                        | code::NOMEM
+                        | code::INTERRUPT
+                        | code::IOERR
+                        | code::CANTOPEN
+                ),
+                None => matches!(**error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)),
+            },
+            Self::Locked { .. }
+            | Self::Newer { .. }
+            | Self::Corrupt { .. }
+            | Self::ReadOnly
+            | Self::Closed
+            | Self::Panicked(_) => false,
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source: Arc::new(source) }

@@ -11,14 +11,14 @@ use std::{
 
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
-    migrate::Migrator,
+    migrate::{MigrateError, Migrator},
     sqlite::{
         SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions,
         SqliteSynchronous,
     },
 };
 
-use crate::error::{Result, StoreError, code, result_code};
+use crate::error::{Result, StoreError, code, primary_code, result_code};
 
 pub(crate) const DATABASE: &str = "quaero.db";
 /// There from the moment the database was first complete: without the database, something is lost.
@@ -152,14 +152,20 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
     let is_new = !holds_store(folder);
     let (application, format) = match header(&path).await {
         Ok(header) => header,
-        Err(error) => match result_code(&error) {
-            // A process was killed while it created the database. The writer will undo that.
-            Some(code::READONLY_ROLLBACK) if is_new => return Ok(()),
-            Some(code::CANTOPEN) => {
-                return Err(StoreError::io(&path)(std::io::Error::other(error.to_string())));
-            }
-            _ => return Err(corrupt(error.to_string())),
-        },
+        // A process was killed while it created the database. The writer will undo that.
+        Err(error) if is_new && result_code(&error) == Some(code::READONLY_ROLLBACK) => {
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(match primary_code(&error) {
+                Some(code::CANTOPEN) => {
+                    StoreError::io(&path)(std::io::Error::other(error.to_string()))
+                }
+                // Another program has it open; nothing is wrong with it.
+                Some(code::BUSY | code::LOCKED) => error.into(),
+                _ => corrupt(error.to_string()),
+            });
+        }
     };
     // A process that was killed before the first migration leaves an empty database behind.
     if application == 0 && format == 0 && is_new {
@@ -225,9 +231,16 @@ pub(crate) async fn open_writer(folder: &Path, now_ms: i64) -> Result<Opened> {
         back_up(folder, &mut conn, format, now_ms).await?;
     }
     // `run` would make this future not provably `Send`: "Acquire is not general enough".
-    MIGRATIONS.run_direct(None, &mut conn, false).await.map_err(|error| StoreError::Corrupt {
-        path: path.clone(),
-        detail: format!("bringing it up to date failed: {error}"),
+    MIGRATIONS.run_direct(None, &mut conn, false).await.map_err(|error| match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+            if primary_code(&error) == Some(code::FULL) =>
+        {
+            StoreError::Full
+        }
+        _ => StoreError::Corrupt {
+            path: path.clone(),
+            detail: format!("bringing it up to date failed: {error}"),
+        },
     })?;
     let was_unclean: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)")

@@ -222,10 +222,14 @@ impl Tx {
             "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
                  started_ms = coalesce(started_ms, ?2), changed_ms = ?2
              WHERE id IN (
-                 SELECT id FROM jobs
-                 WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
-                   AND run_after_ms <= ?2 AND lane_limit > ?5 AND lane_delay_ms <= ?6
-                 ORDER BY depth, id LIMIT ?7)
+                 SELECT id FROM (
+                     SELECT id, lane_limit, row_number() OVER (ORDER BY depth, id) AS place FROM (
+                         SELECT id, depth, lane_limit FROM jobs
+                         WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
+                           AND run_after_ms <= ?2 AND lane_limit > ?5 AND lane_delay_ms <= ?6
+                         ORDER BY depth, id LIMIT ?7))
+                 -- Those before it in this claim count for its limit, too.
+                 WHERE lane_limit >= ?5 + place)
              RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms",
         )
         .bind(self.epoch)
@@ -544,8 +548,8 @@ impl Tx {
     }
 
     /// Takes back every task that a dead process was working on. One that has now taken
-    /// [`POISON_AFTER`] processes down is not tried again. Returns the steps that have nothing open
-    /// any more because of that.
+    /// [`POISON_AFTER`] processes down is not tried again, and one of a cancelled run is cancelled.
+    /// Returns the steps that have nothing open any more because of that.
     ///
     /// # Errors
     /// If SQLite fails.
@@ -574,6 +578,15 @@ impl Tx {
                 ),
             };
             drained.extend(self.end_task(JobId(job), Some(&error), now_ms).await?);
+        }
+        let cancelled: Vec<i64> = sqlx::query_scalar(
+            "SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id
+             WHERE r.cancel_requested = 1 AND j.finished_ms IS NULL ORDER BY r.id",
+        )
+        .fetch_all(&mut self.conn)
+        .await?;
+        for run in cancelled {
+            drained.extend(self.cancel_tasks(JobId(run), None, now_ms).await?);
         }
         Ok(drained)
     }

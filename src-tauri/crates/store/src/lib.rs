@@ -225,6 +225,7 @@ impl Store {
     pub async fn close(&self, now_ms: i64) -> Result<()> {
         let Some(writing) = &self.writing else {
             self.readers.close().await;
+            self.logs.close().await;
             return Ok(());
         };
         let Some(Held { lock, task }) = writing.held.lock().await.take() else { return Ok(()) };

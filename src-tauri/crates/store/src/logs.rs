@@ -19,6 +19,8 @@ use crate::{Access, error::Result, folder, time::rfc3339};
 
 const FILE: &str = "logs.db";
 const LINES_KEPT: i64 = 500_000;
+/// So many lines may be written before the oldest are removed again.
+const PRUNE_EVERY: usize = 10_000;
 const MAX_MESSAGE: usize = 4_000;
 const BATCH: usize = 500;
 
@@ -171,12 +173,25 @@ async fn connect(path: &Path, read_only: bool) -> Result<SqlitePool, sqlx::Error
 
 async fn prepare(path: &Path) -> Result<SqlitePool> {
     let pool = connect(path, false).await?;
-    MIGRATIONS.run(&pool).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+    let migrated = MIGRATIONS.run(&pool).await.map_err(|e| sqlx::Error::Migrate(Box::new(e)));
+    let ready = match migrated {
+        Ok(()) => prune(&pool).await,
+        Err(error) => Err(error),
+    };
+    if ready.is_err() {
+        // A file that is still open must not be moved aside.
+        pool.close().await;
+    }
+    ready?;
+    Ok(pool)
+}
+
+async fn prune(pool: &SqlitePool) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM log WHERE seq <= (SELECT max(seq) FROM log) - ?")
         .bind(LINES_KEPT)
-        .execute(&pool)
+        .execute(pool)
         .await?;
-    Ok(pool)
+    Ok(())
 }
 
 async fn write_all(
@@ -185,12 +200,14 @@ async fn write_all(
     written: broadcast::Sender<Arc<[(JobId, LogLine)]>>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut since_pruned = 0;
     while rows.recv_many(&mut batch, BATCH).await > 0 {
         let stop = batch.iter().any(|row| row.run.0 == 0);
         batch.retain(|row| row.run.0 != 0);
         if !batch.is_empty() {
             match insert(&pool, &batch).await {
                 Ok(lines) => {
+                    since_pruned += lines.len();
                     // Without a listener there is nobody to tell.
                     let _ = written.send(lines.into());
                 }
@@ -199,6 +216,12 @@ async fn write_all(
         }
         if stop {
             return;
+        }
+        if since_pruned >= PRUNE_EVERY {
+            since_pruned = 0;
+            if let Err(error) = prune(&pool).await {
+                tracing::warn!(%error, "old log lines could not be removed");
+            }
         }
         batch.clear();
     }

@@ -48,8 +48,9 @@ impl Tx {
 }
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
-/// Gets the transaction, or why there is none, and says whether its changes stay.
-type Command = Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, (bool, Answer)> + Send>;
+/// Gets the transaction, or why there is none, and says whether its changes stay or why not.
+type Command =
+    Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, (Result<()>, Answer)> + Send>;
 
 /// Sends commands to the writer. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -101,7 +102,7 @@ impl Writer {
                         .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(&*panic)))),
                     Err(error) => Err(error),
                 };
-                let ok = result.is_ok();
+                let done = result.as_ref().map(|_| ()).map_err(Clone::clone);
                 let finish: Answer = Box::new(move |committed| {
                     // A caller that has gone away does not need the answer.
                     let _ = reply.send(match committed {
@@ -109,7 +110,7 @@ impl Writer {
                         Err(error) => Err(error),
                     });
                 });
-                (ok, finish)
+                (done, finish)
             }
             .boxed()
         });
@@ -137,10 +138,11 @@ async fn serve(
     loop {
         let first = tokio::select! {
             biased;
-            Some(command) = urgent.recv() => command,
-            Some(command) = normal.recv() => command,
+            command = next(&mut normal, &mut urgent) => match command {
+                Some(command) => command,
+                None => return tx.conn,
+            },
             () = stop.notified() => return tx.conn,
-            else => return tx.conn,
         };
         let mut answers = Vec::new();
         let outcome = group(&mut tx, first, &mut normal, &mut urgent, &mut answers).await;
@@ -159,6 +161,19 @@ async fn serve(
         for answer in answers {
             answer(outcome.clone());
         }
+    }
+}
+
+/// The next command; none when nobody can send any more.
+async fn next(
+    normal: &mut mpsc::Receiver<Command>,
+    urgent: &mut mpsc::Receiver<Command>,
+) -> Option<Command> {
+    tokio::select! {
+        biased;
+        Some(command) = urgent.recv() => Some(command),
+        Some(command) = normal.recv() => Some(command),
+        else => None,
     }
 }
 
@@ -181,11 +196,12 @@ async fn group(
             return Err(error);
         }
         let mark = tx.changes.len();
-        let (ok, answer) = command(Ok(tx)).await;
+        let (done, answer) = command(Ok(tx)).await;
         answers.push(answer);
-        if !ok {
+        if let Err(cause) = done {
             tx.changes.truncate(mark);
-            state = execute(&mut tx.conn, "ROLLBACK TO command").await;
+            // After a full disk, for one, SQLite has undone the whole transaction by itself.
+            state = execute(&mut tx.conn, "ROLLBACK TO command").await.map_err(|_| cause);
         }
         if state.is_ok() {
             state = execute(&mut tx.conn, "RELEASE command").await;
@@ -228,10 +244,7 @@ mod tests {
     }
 
     async fn insert(tx: &mut Tx, bytes: i64) -> Result<()> {
-        sqlx::query("INSERT INTO t VALUES (zeroblob(?))")
-            .bind(bytes)
-            .execute(&mut tx.conn)
-            .await?;
+        sqlx::query("INSERT INTO t VALUES (zeroblob(?))").bind(bytes).execute(&mut tx.conn).await?;
         Ok(())
     }
 

@@ -258,7 +258,7 @@ function useLinks(
     try {
       const found = await backend.findDocument(address.href);
       // The reader may have gone on in the meantime.
-      if (latest.current.from.id !== from.id) return;
+      if (body.current === null) return;
       if (found === null) leave({ document: from.id, href, address });
       else open(found);
     } catch (error) {

@@ -6,17 +6,32 @@ import { doneTasks, ProgressBar } from "../../parts/progress";
 import { Chip, StatusIcon, shownStatus } from "../../parts/status";
 import { text } from "../../text";
 
-/** What a run works on. Its end tells most, so a lack of room takes from the beginning. */
+/** What a run works on. Its end tells most: for lack of room the middle goes, then the beginning. */
 export function Subject({ run, className = "" }: { run: RunSummary; className?: string }) {
   if (run.subject === "") return null;
+  const [head, tail] = ends(run.subject);
   return (
     <span
       title={run.subject}
-      className={`min-w-0 truncate text-left text-meta text-muted [direction:rtl] ${className}`}
+      // Gives way long before the name beside it does; a little would already cost that its last letters.
+      className={`flex min-w-0 shrink-99999 justify-end overflow-hidden text-meta text-muted ${className}`}
     >
-      <bdi dir="ltr">{run.subject}</bdi>
+      <span className="min-w-0 truncate whitespace-pre">{head}</span>
+      <span className="shrink-0 whitespace-pre">{tail}</span>
     </span>
   );
+}
+
+const TAIL = 24;
+/** Of less than this, what is left beside an ellipsis would only mislead. */
+const HEAD = 8;
+
+/** Cuts a path or an address before its last parts, which stay whole where they are short. */
+function ends(subject: string): [string, string] {
+  const at = subject.length - TAIL < HEAD ? 0 : subject.length - TAIL;
+  const part = subject.slice(at, -1).search(/[/\\]/);
+  const cut = at === 0 ? 0 : at + Math.max(0, part);
+  return [subject.slice(0, cut), subject.slice(cut)];
 }
 
 /** A run in one line, as on the first screen. */
@@ -31,7 +46,7 @@ export function RunLine({ run }: { run: RunSummary }) {
       >
         <StatusIcon status={shownStatus(run)} />
         <span className="min-w-0 shrink-0 truncate font-medium @max-[38rem]/main:shrink">{run.name}</span>
-        <Subject run={run} className="max-w-[60%] shrink-2" />
+        <Subject run={run} className="max-w-[60%]" />
         {live && (
           <>
             <span className="num">

@@ -43,7 +43,7 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
             /
           </span>
           <PageTitle>{name}</PageTitle>
-          {data && <Subject run={data.summary} className="shrink-4 @max-[30rem]/main:hidden" />}
+          {data && <Subject run={data.summary} className="@max-[30rem]/main:hidden" />}
           {data && (
             <span data-testid="run-status" data-status={data.summary.status} className="inline-flex">
               <StatusChip status={shownStatus(data.summary)} />

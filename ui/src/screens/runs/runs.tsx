@@ -123,10 +123,10 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
                   to="/runs/$id"
                   params={{ id: run.id }}
                   title={run.subject}
-                  className="flex min-w-0 items-baseline gap-2 outline-none @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0 @max-[42rem]/main:py-1 after:absolute after:inset-0 focus-visible:after:outline-2 focus-visible:after:outline-offset-[-2px] focus-visible:after:outline-accent"
+                  className="flex min-w-0 shrink-99999 items-baseline gap-2 outline-none @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0 @max-[42rem]/main:py-1 after:absolute after:inset-0 focus-visible:after:outline-2 focus-visible:after:outline-offset-[-2px] focus-visible:after:outline-accent"
                 >
                   <span className="max-w-full min-w-0 truncate font-medium">{run.name}</span>{" "}
-                  <Subject run={run} className="max-w-full shrink-4" />
+                  <Subject run={run} className="max-w-full" />
                 </Link>
                 {run.warnings > 0 && <Chip colour="text-warn">{text.warnings(run.warnings)}</Chip>}
               </div>

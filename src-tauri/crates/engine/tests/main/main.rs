@@ -212,6 +212,17 @@ async fn an_interrupted_run_is_not_reported_as_running() {
 }
 
 #[tokio::test]
+async fn the_same_request_after_an_interruption_goes_on_with_its_run() {
+    let bench = Bench::new().await;
+    let step = || vec![Step::new("a", json!({"depth": 0, "hang": true}))];
+    let run = bench.submit_as("same", step()).await;
+    bench.until_starts(1).await;
+    let bench = bench.restart(Adopt::None).await;
+    assert_eq!(bench.submit_as("same", step()).await, run);
+    assert_eq!(soon(bench.wait(run)).await.status.as_str(), "completed");
+}
+
+#[tokio::test]
 async fn of_two_cancels_one_wins() {
     let bench = Bench::new().await;
     let run = bench.submit(vec![Step::new("a", json!({"depth": 0, "hang": true}))]).await;

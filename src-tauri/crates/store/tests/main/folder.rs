@@ -1,6 +1,13 @@
 //! Opening a folder never makes things worse.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use quaero_store::{Access, Lock, Store, StoreError};
 use sqlx::{Connection, SqliteConnection};
@@ -24,6 +31,25 @@ async fn one_process_writes_and_others_read_beside_it() {
     store.close(2_000).await.unwrap();
     assert_eq!(Lock::holder(folder.path()).unwrap(), None);
     assert_eq!(reader.live_epoch().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn asking_who_writes_keeps_nobody_from_writing() {
+    let folder = tempdir().unwrap();
+    let asking = Arc::new(AtomicBool::new(true));
+    let others = {
+        let (path, asking) = (folder.path().to_owned(), asking.clone());
+        std::thread::spawn(move || {
+            while asking.load(Relaxed) {
+                Lock::holder(&path).unwrap();
+            }
+        })
+    };
+    for _ in 0..20 {
+        open(&folder).await.close(0).await.unwrap();
+    }
+    asking.store(false, Relaxed);
+    others.join().unwrap();
 }
 
 #[tokio::test]

@@ -99,6 +99,21 @@ fn links_are_absolute_once_and_without_fragments() {
 }
 
 #[test]
+fn a_page_that_only_sends_the_reader_on_leads_there() {
+    let links = |content: &str| {
+        let html = format!("<title>Moved</title><meta http-equiv=Refresh content=\"{content}\">");
+        extract(&html).links.iter().map(|link| link.url.to_string()).collect::<Vec<_>>()
+    };
+    let latest = ["https://docs.example.org/manual/latest/"];
+    for content in ["0; url=latest/", "0;URL='latest/'", "5,latest/", " 0 ; latest/#top"] {
+        assert_eq!(links(content), latest, "{content}");
+    }
+    for content in ["30", "0; url=", "0; url=page.html", "0; url=javascript:x()", ";"] {
+        assert_eq!(links(content), [""; 0], "{content}");
+    }
+}
+
+#[test]
 fn what_robots_are_told_is_read() {
     for (content, noindex, nofollow) in [
         ("noindex", true, false),

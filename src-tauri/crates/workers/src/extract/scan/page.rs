@@ -108,6 +108,9 @@ impl<'a> Pass<'a> {
         let Some(content) = tag.get("content").filter(|content| !content.trim().is_empty()) else {
             return;
         };
+        if tag.raw("http-equiv").is_some_and(|key| key.trim().eq_ignore_ascii_case("refresh")) {
+            self.refresh(&content);
+        }
         for key in ["name", "property", "itemprop", "http-equiv"] {
             if let Some(name) = tag.raw(key) {
                 self.out
@@ -115,6 +118,20 @@ impl<'a> Pass<'a> {
                     .entry(name.trim().to_ascii_lowercase())
                     .or_insert_with(|| clean::line(&content));
             }
+        }
+    }
+
+    /// A page that sends the reader on after some seconds leads there: `0; url=latest/`.
+    fn refresh(&mut self, content: &str) {
+        let Some((_, target)) = content.split_once([';', ',']) else { return };
+        let target = target.trim();
+        let after_name = target
+            .get(..3)
+            .filter(|name| name.eq_ignore_ascii_case("url"))
+            .and_then(|_| target[3..].trim_start().strip_prefix('='));
+        let target = after_name.unwrap_or(target).trim().trim_matches(['"', '\'']);
+        if let Some(url) = self.resolve(target) {
+            self.add_link(Link { url, text: String::new(), nofollow: false });
         }
     }
 
@@ -167,18 +184,23 @@ impl<'a> Pass<'a> {
 
     pub(super) fn end_link(&mut self) {
         let Some(link) = self.link.take() else { return };
-        let text: String =
-            clean::line(&clean::entities(&link.text)).chars().take(MAX_LINK_TEXT).collect();
+        let text = clean::line(&clean::entities(&link.text)).chars().take(MAX_LINK_TEXT).collect();
+        self.add_link(Link { url: link.url, text, nofollow: link.nofollow });
+    }
+
+    fn add_link(&mut self, link: Link) {
         if let Some(&index) = self.seen.get(&link.url) {
             let known: &mut Link = &mut self.out.links[index];
             known.nofollow &= link.nofollow;
             if known.text.is_empty() {
-                known.text = text;
+                known.text = link.text;
             }
             return;
         }
-        self.seen.insert(link.url.clone(), self.out.links.len());
-        self.out.links.push(Link { url: link.url, text, nofollow: link.nofollow });
+        if self.out.links.len() < MAX_LINKS {
+            self.seen.insert(link.url.clone(), self.out.links.len());
+            self.out.links.push(link);
+        }
     }
 
     /// The finders drop images. So a mark that they take for text stands in for each.
