@@ -59,6 +59,12 @@ try {
           await go(page, place);
           await rules(page, `${label}: ${place}`);
         }
+        if (state !== "filled") return;
+        // The last place is a document with a link that leads out.
+        await page.getByRole("link", { name: "measuring guide" }).click();
+        await page.getByRole("dialog").waitFor();
+        await rules(page, `${label}: link dialog`);
+        looks += 1;
       });
     }
   }

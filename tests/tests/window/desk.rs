@@ -25,10 +25,12 @@ use quaero_tests::{note, program::binary};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 /// Nothing that a user waits for in these tests takes this long.
 const LIMIT: Duration = Duration::from_secs(20);
+/// Nor does any of them as a whole.
+const TEST_LIMIT: Duration = Duration::from_secs(60);
 /// What a WebDriver element looks like in JSON.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -47,12 +49,20 @@ pub(crate) fn drive(name: &str, test: impl AsyncFnOnce(&mut Desk)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let mut desk = Desk::new(name);
-        let outcome = AssertUnwindSafe(test(&mut desk)).catch_unwind().await;
-        if let Err(panic) = outcome {
-            desk.take_picture().await;
-            resume_unwind(panic);
+        let whole = AssertUnwindSafe(async {
+            test(&mut desk).await;
+            desk.close().await;
+        });
+        // A window that has stopped answering would be waited for without end.
+        let outcome = timeout(TEST_LIMIT, whole.catch_unwind()).await;
+        if !matches!(outcome, Ok(Ok(()))) && timeout(LIMIT, desk.take_picture()).await.is_err() {
+            note("the window does not answer; there is no picture of it");
         }
-        desk.close().await;
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => panic!("the test did not end within {TEST_LIMIT:?}"),
+        }
     });
 }
 

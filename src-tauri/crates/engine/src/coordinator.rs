@@ -284,7 +284,6 @@ mod tests {
         let run = RunState {
             status: JobStatus::Waiting,
             cancel_requested: cancel,
-            tags: Vec::new(),
             steps: steps.iter().enumerate().map(|(n, text)| step(n, text)).collect(),
         };
         let name = |n: usize| run.steps[n].name.clone();

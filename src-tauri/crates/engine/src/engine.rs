@@ -123,7 +123,7 @@ impl Engine {
     }
 
     /// Accepts a run and starts it. Returns after it is durable; the same request again returns
-    /// the same run.
+    /// the same run, and goes on with it if it was interrupted.
     ///
     /// # Errors
     /// If the store fails.
@@ -137,6 +137,8 @@ impl Engine {
                     let (id, new) = tx.create_run(&run, now_ms).await?;
                     if new {
                         advance(tx, id, &registry, now_ms).await?;
+                    } else {
+                        tx.adopt_run(id).await?;
                     }
                     Ok((id, new))
                 })
@@ -144,8 +146,8 @@ impl Engine {
             .await?;
         if new {
             self.log(id, format!("{name} was started."));
-            self.watch(id).await?;
         }
+        self.watch(id).await?;
         Ok(id)
     }
 

@@ -140,6 +140,8 @@ impl JobMonitor {
             }
             let now_ms = self.clock.now_ms();
             for (run, news) in &mut untold {
+                // The clock may have been set back.
+                news.last_ms = news.last_ms.min(now_ms);
                 if news.is_due() && news.last_ms + INTERVAL_MS <= now_ms {
                     news.last_ms = now_ms;
                     self.tell(*run, news);

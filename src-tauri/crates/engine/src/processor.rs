@@ -61,6 +61,8 @@ pub(crate) struct Processor {
     tasks: JoinSet<Finished>,
     /// Set when running tasks must end now, whatever becomes of their results.
     stopping: CancellationToken,
+    /// What the clock said last.
+    seen_ms: i64,
     /// After a storage fault: nothing is claimed before this time.
     resting_until_ms: i64,
     /// Whether there may be tasks among those to start that have to run alone.
@@ -121,6 +123,7 @@ impl Processor {
             last_served: JobId(0),
             tasks: JoinSet::new(),
             stopping: CancellationToken::new(),
+            seen_ms: 0,
             resting_until_ms: 0,
             suspects: false,
         }
@@ -288,6 +291,7 @@ impl Processor {
     async fn dispatch(&mut self) -> Option<i64> {
         loop {
             let now_ms = self.clock.now_ms();
+            self.follow_clock(now_ms);
             if self.resting_until_ms > now_ms {
                 return Some(self.resting_until_ms);
             }
@@ -318,6 +322,24 @@ impl Processor {
                     self.rest(now_ms);
                 }
             }
+        }
+    }
+
+    /// When the clock is set back, what waits for a time must not wait that much longer.
+    fn follow_clock(&mut self, now_ms: i64) {
+        let back = (self.seen_ms - now_ms).max(0);
+        self.seen_ms = now_ms;
+        if back == 0 {
+            return;
+        }
+        self.resting_until_ms -= back;
+        for lane in self.lanes.values_mut() {
+            lane.last_start_ms -= back;
+            lane.paused_until_ms -= back;
+        }
+        let looks = self.runs.values_mut().flat_map(|run| run.lanes.values_mut());
+        for look in looks.filter(|look| **look < i64::MAX) {
+            *look -= back;
         }
     }
 
@@ -491,6 +513,22 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_back_holds_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
+        let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
+        processor.adopt(JobId(7));
+        processor.follow_clock(9_000_000);
+        let ready = Change::Ready { run: JobId(7), lane: "lane".to_owned(), at_ms: 9_000_500 };
+        processor.notice(&[ready]);
+        let usage = LaneUse { last_start_ms: 9_000_000, ..LaneUse::default() };
+        processor.lanes.insert("lane".to_owned(), usage);
+        processor.follow_clock(1_000_000);
+        assert_eq!(processor.next_look(), Some(1_000_500));
+        assert_eq!(processor.lanes["lane"].last_start_ms, 1_000_000);
+    }
 
     #[tokio::test]
     async fn commits_that_were_missed_are_asked_for() {

@@ -22,6 +22,8 @@ const FILE_BYTES: usize = 500 << 10;
 const RULE_BYTES: usize = 2048;
 /// Rules with `$` cost memory; more of them are passed over.
 const ANCHORED_RULES: usize = 1000;
+/// Rules with `*` cost time for every link of a page; more of them are passed over.
+const STARRED_RULES: usize = 5000;
 /// More hosts are not remembered at once.
 const HOSTS: usize = 10_000;
 const KEEP: Duration = Duration::from_secs(60 * 60);
@@ -74,6 +76,7 @@ impl RobotRules {
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut anchored = 0;
+    let mut starred = 0;
     let mut in_group = false;
     for line in text.split(['\n', '\r', '\0']) {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -89,6 +92,11 @@ fn tidy(text: &str) -> String {
                 if value.contains('$') {
                     anchored += 1;
                     if anchored > ANCHORED_RULES {
+                        continue;
+                    }
+                } else if value.contains('*') {
+                    starred += 1;
+                    if starred > STARRED_RULES {
                         continue;
                     }
                 }
@@ -261,5 +269,14 @@ mod tests {
         file.push_str(&format!("Disallow: /{}$\nDisallow: /private\n", "a*".repeat(4000)));
         assert!(!allowed(&file, "/private/x"));
         assert!(allowed(&file, "/public"));
+
+        let file =
+            format!("User-agent: *\n{}Disallow: /private\n", "Disallow:/*z\n".repeat(38_000));
+        let rules = RobotRules::parse(None, file.as_bytes());
+        for link in 0..200 {
+            let url = format!("http://example.org/{link}/{}", "a".repeat(1500));
+            assert!(rules.allow(&Url::parse(&url).expect("an address")));
+        }
+        assert!(!rules.allow(&Url::parse("http://example.org/private/").expect("an address")));
     }
 }

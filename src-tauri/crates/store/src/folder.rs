@@ -26,6 +26,7 @@ const INITIALISED: &str = "initialised";
 const LOCK: &str = "engine.lock";
 /// `Quae`, in the file's header.
 const APPLICATION_ID: i64 = 0x5175_6165;
+const LOCK_TRIES: u32 = 10_000;
 const BACKUPS_KEPT: usize = 3;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -57,15 +58,23 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(StoreError::io(&path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked {
-                    folder: folder.to_owned(),
-                    pid: read_pid(&mut file),
-                });
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                // Whoever asks for the holder shares the lock for an instant; that keeps nobody out.
+                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES && only_asked(&file) => {
+                    tries += 1;
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Locked {
+                        folder: folder.to_owned(),
+                        pid: read_pid(&mut file),
+                    });
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::io(&path)(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io(&path)(error)),
         }
         file.set_len(0)
             .and_then(|()| write!(file, "{}", std::process::id()))
@@ -90,6 +99,11 @@ impl Lock {
             Err(TryLockError::Error(error)) => Err(StoreError::io(&path)(error)),
         }
     }
+}
+
+/// Whether those who have the lock only share it.
+fn only_asked(file: &File) -> bool {
+    file.try_lock_shared().and_then(|()| file.unlock().map_err(TryLockError::Error)).is_ok()
 }
 
 fn read_pid(file: &mut File) -> u32 {

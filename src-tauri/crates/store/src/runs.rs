@@ -85,8 +85,6 @@ pub struct RunState {
     pub status: JobStatus,
     /// Whether a cancel has been recorded.
     pub cancel_requested: bool,
-    /// The definition's tags.
-    pub tags: Vec<String>,
     /// Its steps in the order of the definition.
     pub steps: Vec<StepRow>,
 }
@@ -396,7 +394,7 @@ impl Tx {
     /// If SQLite fails.
     pub async fn run_state(&mut self, run: JobId) -> Result<Option<RunState>> {
         let row = sqlx::query(
-            "SELECT j.status, r.cancel_requested, r.tags FROM runs r JOIN jobs j ON j.id = r.id WHERE r.id = ?",
+            "SELECT j.status, r.cancel_requested FROM runs r JOIN jobs j ON j.id = r.id WHERE r.id = ?",
         )
         .bind(run.0)
         .fetch_optional(&mut self.conn)
@@ -405,7 +403,6 @@ impl Tx {
         let mut state = RunState {
             status: status(&row)?,
             cancel_requested: row.try_get("cancel_requested")?,
-            tags: json(&row, "tags")?,
             steps: Vec::new(),
         };
         let rows = sqlx::query(

@@ -39,12 +39,6 @@ impl Tx {
     pub fn touch(&mut self, run: JobId) {
         self.touched.insert(run);
     }
-
-    /// The epoch of this process.
-    #[must_use]
-    pub const fn epoch(&self) -> i64 {
-        self.epoch
-    }
 }
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;

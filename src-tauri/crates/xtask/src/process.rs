@@ -35,7 +35,8 @@ pub(crate) fn cargo() -> Command {
 /// npm, in the front end's folder.
 pub(crate) fn npm() -> Command {
     let mut command = Command::new(find("npm").unwrap_or_else(|| "npm".into()));
-    command.current_dir(root().join("ui"));
+    // The counts are read from what it prints.
+    command.current_dir(root().join("ui")).env("NO_COLOR", "1").env_remove("FORCE_COLOR");
     command
 }
 

@@ -175,7 +175,7 @@ fn e2e() -> Counts {
 /// Builds the program, which tests find by `QUAERO_BIN`, and gives them a home of their own.
 fn with_program(tests: impl FnOnce(&Path, &Home) -> Counts) -> Counts {
     prepared(
-        || process::run(cargo().args(["build", "--locked", "--package", "quaero"])),
+        || process::run(cargo().args(["build", "--locked", "--workspace", "--bin", "quaero"])),
         || prepared_with(Home::make, |home| tests(&program(), &home)),
     )
 }

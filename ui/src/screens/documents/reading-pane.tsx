@@ -21,6 +21,7 @@ type Props = { id: string; onBack: () => void; onOpen: (id: string) => void; onT
 
 export function ReadingPane({ id, onBack, onOpen, onTag }: Props) {
   const { data, error, isPending, refetch } = useQuery(documentQuery(id));
+  const [leaving, setLeaving] = useState<OutsideLink | null>(null);
   return (
     <section
       aria-label={text.reader.label}
@@ -29,7 +30,7 @@ export function ReadingPane({ id, onBack, onOpen, onTag }: Props) {
       onKeyDown={(event) => {
         // What opens above the pane is its child only to React; Escape closes that and not the pane.
         const here = event.currentTarget.contains(event.target as Node);
-        if (event.key === "Escape" && here) onBack();
+        if (event.key === "Escape" && here && leaving === null) onBack();
       }}
     >
       {isPending ? (
@@ -41,8 +42,9 @@ export function ReadingPane({ id, onBack, onOpen, onTag }: Props) {
           <Button onClick={onBack}>{text.documents.back}</Button>
         </Failed>
       ) : (
-        <Reader document={data} onBack={onBack} onOpen={onOpen} onTag={onTag} />
+        <Reader document={data} onBack={onBack} onOpen={onOpen} onTag={onTag} onLeave={setLeaving} />
       )}
+      <LinkDialog link={leaving} onClose={() => setLeaving(null)} />
     </section>
   );
 }
@@ -52,14 +54,14 @@ const narrow = "@max-[34rem]/pane:sr-only";
 
 type Heading = { text: string; level: number; element: HTMLElement };
 
-function Reader({ document, onBack, onOpen, onTag }: Omit<Props, "id"> & { document: DocumentView }) {
+type ReaderProps = Omit<Props, "id"> & { document: DocumentView; onLeave: (link: OutsideLink) => void };
+
+function Reader({ document, onBack, onOpen, onTag, onLeave }: ReaderProps) {
   const body = useRef<HTMLDivElement>(null);
   const headings = useHeadings(body, document);
-  const [leaving, setLeaving] = useState<OutsideLink | null>(null);
-  const onLink = useLinks(body, document, onOpen, setLeaving);
+  const onLink = useLinks(body, document, onOpen, onLeave);
   return (
     <>
-      <LinkDialog link={leaving} onClose={() => setLeaving(null)} />
       <header className="flex shrink-0 items-center gap-1.5 border-b border-line py-1.5 pr-3 pl-6">
         <IconButton
           label={text.documents.back}

@@ -32,8 +32,8 @@ pub struct CrawlConfig {
     #[serde(default = "yes")]
     #[schemars(title = "Follow links")]
     pub follow_links: bool,
-    /// Only links whose whole address matches one of these regular expressions are followed. Empty
-    /// means every link.
+    /// Only links in whose address one of these regular expressions is found are followed. Empty means
+    /// every link.
     #[serde(default)]
     #[schemars(title = "Only addresses that match", length(max = 100), extend("items" = {"type": "string", "format": "regex"}))]
     pub include_patterns: Vec<String>,

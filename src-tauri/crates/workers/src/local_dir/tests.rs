@@ -168,7 +168,7 @@ fn a_gitignore_that_is_no_small_file_is_not_read() {
     let files = ["pipe/a.md", "large/b.md", "device/c.md", "usual/d.md"];
     let folder = folder(&files.map(|path| (path, &b"text"[..])));
     let ignore = |name: &str| folder.path().join(name).join(".gitignore");
-    mknodat(CWD, &ignore("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+    mknodat(CWD, ignore("pipe"), FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
     fs::File::create(ignore("large")).and_then(|file| file.set_len(1 << 30)).expect("a hole");
     std::os::unix::fs::symlink("/dev/null", ignore("device")).expect("can be linked");
     fs::write(ignore("usual"), "*.tmp\n").expect("can be written");
