@@ -229,6 +229,8 @@ fn snippet(passage: &str) -> Vec<SnippetPart> {
     const LONGEST: usize = 320;
     let mut parts: Vec<SnippetPart> = Vec::new();
     let (mut hit, mut in_target, mut length) = (false, false, 0);
+    // Line breaks in the cells of a table are the only HTML in our Markdown.
+    let passage = passage.replace("<br>", " ");
     let mut chars = passage.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
@@ -287,6 +289,7 @@ mod tests {
             show("see [the \u{1}page\u{2}](https://example.org/\u{1}page\u{2}) *now*"),
             "see the <page> now"
         );
+        assert_eq!(show("| `bool`<br>True if |"), "bool True if ");
         assert_eq!(show(&"x".repeat(10_000)).len(), 320);
     }
 }

@@ -172,10 +172,11 @@ fn e2e() -> Counts {
     })
 }
 
-/// Builds the program, which tests find by `QUAERO_BIN`, and gives them a home of their own.
+/// Builds the program, which tests find by `QUAERO_BIN`, and gives them a home of their own. All
+/// targets are built, so that the libraries have the features that the tests use too.
 fn with_program(tests: impl FnOnce(&Path, &Home) -> Counts) -> Counts {
     prepared(
-        || process::run(cargo().args(["build", "--locked", "--workspace", "--bin", "quaero"])),
+        || process::run(cargo().args(["build", "--locked", "--workspace", "--all-targets"])),
         || prepared_with(Home::make, |home| tests(&program(), &home)),
     )
 }
