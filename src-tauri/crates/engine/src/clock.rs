@@ -11,6 +11,17 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Resolves after this long.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// Resolves at this time, at once if it has passed; never for `None`.
+    fn until(&self, at_ms: Option<i64>) -> BoxFuture<'static, ()> {
+        match at_ms {
+            Some(at) => {
+                let left = u64::try_from(at.saturating_sub(self.now_ms())).unwrap_or(0);
+                self.sleep(Duration::from_millis(left))
+            }
+            None => Box::pin(std::future::pending()),
+        }
+    }
 }
 
 /// The computer's clock.

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use quaero_contract::{
@@ -116,14 +115,7 @@ impl JobMonitor {
         let mut untold: BTreeMap<JobId, Untold> = BTreeMap::new();
         loop {
             let due = untold.values().filter(|u| u.is_due()).map(|u| u.last_ms + INTERVAL_MS).min();
-            let pause = due.map(|at| u64::try_from(at - self.clock.now_ms()).unwrap_or(0));
-            let clock = self.clock.clone();
-            let timer = async move {
-                match pause {
-                    Some(ms) => clock.sleep(Duration::from_millis(ms)).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let timer = self.clock.until(due);
             tokio::select! {
                 change = changes.recv() => match change {
                     Ok(change) => self.notice(&change, &mut untold),

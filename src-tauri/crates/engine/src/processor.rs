@@ -137,14 +137,7 @@ impl Processor {
     ) {
         loop {
             let wake_ms = self.dispatch().await;
-            let pause = wake_ms.map(|at| u64::try_from(at - self.clock.now_ms()).unwrap_or(0));
-            let clock = self.clock.clone();
-            let timer = async move {
-                match pause {
-                    Some(ms) => clock.sleep(Duration::from_millis(ms)).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let timer = self.clock.until(wake_ms);
             tokio::select! {
                 change = changes.recv() => match change {
                     Ok(change) => self.notice(&change),
