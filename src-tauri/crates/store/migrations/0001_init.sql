@@ -78,6 +78,8 @@ CREATE INDEX jobs_ready ON jobs (run_id, lane, depth, id) WHERE status = 'pendin
 CREATE INDEX jobs_delayed ON jobs (run_id, lane, run_after_ms)
     WHERE status = 'pending' AND kind = 'task' AND run_after_ms > 0;
 CREATE INDEX jobs_live ON jobs (run_id, status) WHERE status IN ('running', 'waiting');
+-- Empty unless a process has died twice: asked before every claim after such a death.
+CREATE INDEX jobs_suspect ON jobs (run_id) WHERE recovery_count >= 2;
 CREATE UNIQUE INDEX jobs_by_key ON jobs (step_id, task_key) WHERE task_key IS NOT NULL;
 
 CREATE TABLE runs (

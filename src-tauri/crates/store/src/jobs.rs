@@ -11,6 +11,9 @@ use crate::{change::Change, error::Result, writer::Tx};
 /// tasks of those processes is to blame cannot be told otherwise.
 pub const SUSPECT_AFTER: i64 = 2;
 
+// The index that finds suspects, and the query that uses it, have to name the number itself.
+const _: () = assert!(SUSPECT_AFTER == 2);
+
 /// A task that was under way when this many processes died is not tried again. Three of those
 /// times it was alone.
 pub const POISON_AFTER: i64 = SUSPECT_AFTER + 3;
@@ -537,10 +540,9 @@ impl Tx {
         // A retry has a time of its own; a task that was taken back has none.
         let found = sqlx::query_scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs WHERE kind = 'task' AND status IN ('pending', 'running')
-               AND recovery_count >= ?1 AND run_after_ms = 0
-               AND run_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)))",
+               AND recovery_count >= 2 AND run_after_ms = 0
+               AND run_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)))",
         )
-        .bind(SUSPECT_AFTER)
         .bind(runs)
         .fetch_one(&mut self.conn)
         .await?;
