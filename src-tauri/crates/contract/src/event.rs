@@ -15,6 +15,11 @@ pub struct JobProgress {
     pub run: RunSummary,
     /// The steps' own progress, in the order of the definition.
     pub steps: Vec<StepProgress>,
+    /// Tasks done per minute of late; none until that can be told.
+    pub tasks_per_minute: Option<f32>,
+    /// Milliseconds until the known tasks will be done at that rate; none while more of them are
+    /// found than done, or while later steps have not yet found theirs.
+    pub remaining_ms: Option<u32>,
 }
 
 /// The progress of one step.

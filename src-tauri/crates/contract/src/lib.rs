@@ -25,8 +25,9 @@ pub use error::{ApiError, ErrorCode, ErrorPlace};
 pub use event::{JobProgress, JobStatusChange, LogAppended, ResultSaved, StepProgress};
 pub use id::{DocumentId, JobId};
 pub use run::{
-    DocumentCounts, JobCounts, JobError, JobNode, JobPage, JobQuery, LogLevel, LogLine, LogPage,
-    LogQuery, RunSummary, RunView, StepView,
+    DocumentCounts, EventPage, FailureCount, JobCounts, JobError, JobEvent, JobNode, JobPage,
+    JobQuery, LogLevel, LogLine, LogPage, LogQuery, RerunPart, RerunRequest, RunStatistics,
+    RunSummary, RunView, StepView, TypeCounts,
 };
 pub use settings::{AppInfo, Settings, Theme};
-pub use status::{JobKind, JobStatus, RunStatus};
+pub use status::{FailureAction, JobKind, JobStatus, OnError, RunStatus, StartedBy};

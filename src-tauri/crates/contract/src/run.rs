@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
-use crate::{DocumentId, JobId, JobKind, JobStatus, RunStatus};
+use crate::{DocumentId, JobId, JobKind, JobStatus, OnError, RunStatus, StartedBy};
 
 /// How many tasks are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
@@ -81,6 +81,12 @@ pub struct RunSummary {
     pub warnings: u32,
     /// Why the run failed.
     pub error: Option<JobError>,
+    /// What has started it.
+    pub started_by: StartedBy,
+    /// The run whose work it does again.
+    pub rerun_of: Option<JobId>,
+    /// The run that has started it and waits for it.
+    pub parent_run: Option<JobId>,
 }
 
 /// One step of a run.
@@ -109,6 +115,22 @@ pub struct StepView {
     pub started: Option<String>,
     /// When it ended.
     pub finished: Option<String>,
+    /// What happens when it fails.
+    pub on_error: OnError,
+    /// Whether it runs even if steps before it failed.
+    pub always_run: bool,
+    /// The condition under which it runs; empty if there is none.
+    pub condition: String,
+    /// How often the step as a whole has been started.
+    pub attempt: u32,
+    /// How often it may be.
+    pub max_attempts: u32,
+    /// When it is tried again.
+    pub next_attempt: Option<String>,
+    /// The run whose results of this step stand for its own.
+    pub reused_from: Option<JobId>,
+    /// Runs it has started, oldest first, at most 100.
+    pub runs: Vec<JobId>,
 }
 
 /// A run with its steps.
@@ -124,6 +146,101 @@ pub struct RunView {
     pub definition_text: String,
     /// Warnings, oldest first, at most 100.
     pub warnings: Vec<String>,
+}
+
+/// Which part of an earlier run is done again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum RerunPart {
+    /// Everything.
+    Whole,
+    /// The steps that did not succeed, and of the others the tasks that failed; what depends on
+    /// them is done again.
+    Failed,
+    /// This step and what depends on it.
+    From(String),
+}
+
+/// The wish to do an earlier run's work again. Steps of the part that is not done again keep their
+/// results if their configuration, inputs and step type are still the same.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields)]
+pub struct RerunRequest {
+    /// As in [`crate::RunRequest`].
+    pub request_id: String,
+    /// The earlier run; it has ended.
+    pub run: JobId,
+    /// What is done again.
+    pub part: RerunPart,
+    /// Values that replace those of the earlier run.
+    pub set: Vec<(String, String)>,
+    /// Use the definition as it is now, not as it was then.
+    pub current_definition: bool,
+}
+
+/// One change of a job's state. The sequence number grows over all runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct JobEvent {
+    /// Its place in the order of all events.
+    #[specta(type = specta_typescript::Number)]
+    pub seq: u64,
+    /// The job.
+    pub job_id: JobId,
+    /// Its place in the tree.
+    pub kind: JobKind,
+    /// What it works on.
+    pub name: String,
+    /// The state it left.
+    pub from: JobStatus,
+    /// The state it reached.
+    pub to: JobStatus,
+    /// Which attempt.
+    pub attempt: u32,
+    /// When.
+    pub at: String,
+}
+
+/// A page of events, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<JobEvent>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+/// How the tasks of one type stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct TypeCounts {
+    /// The type of the tasks.
+    #[serde(rename = "type")]
+    pub task_type: String,
+    /// Tasks by state.
+    pub jobs: JobCounts,
+    /// The mean time from first start to end of those that have ended, in milliseconds.
+    pub mean_ms: u32,
+}
+
+/// A kind of failure, and how often it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct FailureCount {
+    /// See [`JobError::code`].
+    pub code: String,
+    /// Failed tasks.
+    pub count: u32,
+    /// One of them.
+    pub example: JobNode,
+}
+
+/// What stands out in a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct RunStatistics {
+    /// By type of task.
+    pub types: Vec<TypeCounts>,
+    /// The tasks that took longest from first start to end, at most 10.
+    pub slowest: Vec<JobNode>,
+    /// Failures by code, the most frequent first, at most 10.
+    pub failures: Vec<FailureCount>,
 }
 
 /// One job of a run's tree.

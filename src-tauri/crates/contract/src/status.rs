@@ -74,14 +74,15 @@ impl JobStatus {
     /// Whether a job in this state may move to `next`.
     ///
     /// `Pending → Waiting` is a step or a run whose children have been written: it does no work of
-    /// its own. `Running → Pending` is a retry, or a lease whose process has died.
+    /// its own. `Running → Pending` is a retry, or a lease whose process has died. `Waiting →
+    /// Pending` is a step that is tried again; the schema refuses it for everything else.
     #[must_use]
     pub const fn may_become(self, next: Self) -> bool {
         use JobStatus::{Cancelled, Completed, Failed, Pending, Running, Skipped, Waiting};
         match self {
             Pending => matches!(next, Running | Waiting | Completed | Failed | Cancelled | Skipped),
             Running => matches!(next, Pending | Waiting | Completed | Failed | Cancelled),
-            Waiting => matches!(next, Completed | Failed | Cancelled),
+            Waiting => matches!(next, Pending | Completed | Failed | Cancelled),
             Completed | Failed | Cancelled | Skipped => false,
         }
     }
@@ -119,6 +120,10 @@ impl fmt::Display for JobStatus {
 pub enum RunStatus {
     /// Under way in a live process.
     Running,
+    /// Under way, but nothing of it starts until it is resumed.
+    Paused,
+    /// Waits for an earlier run beside which it may not run.
+    Queued,
     /// Cut off: not ended, and no live process works on it. It can be resumed.
     Interrupted,
     /// Ended; see the warnings for what did not go well.
@@ -134,7 +139,7 @@ impl RunStatus {
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         match self {
-            Self::Running | Self::Interrupted => false,
+            Self::Running | Self::Paused | Self::Queued | Self::Interrupted => false,
             Self::Completed | Self::Failed | Self::Cancelled => true,
         }
     }
@@ -144,11 +149,116 @@ impl RunStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Queued => "queued",
             Self::Interrupted => "interrupted",
             Self::Completed => "completed",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
         }
+    }
+}
+
+/// What happens when a step fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The run goes on; steps that depend on this one are skipped unless they always run.
+    #[default]
+    Continue,
+    /// No new step starts, and the run fails.
+    Fail,
+    /// As `Fail`, and everything that runs or waits is cancelled.
+    Fatal,
+    /// The step is run again, with growing pauses; then as `Fail`.
+    Retry,
+}
+
+impl OnError {
+    /// Every strategy.
+    pub const ALL: [Self; 4] = [Self::Continue, Self::Fail, Self::Fatal, Self::Retry];
+
+    /// The word stored, shown and written in definitions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Fail => "fail",
+            Self::Fatal => "fatal",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// The strategy of this name, if there is one.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strategy| strategy.as_str() == word)
+    }
+}
+
+/// What happens when too many of a run's tasks have failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureAction {
+    /// The run is stopped.
+    #[default]
+    StopAll,
+    /// Nothing; the failures are counted.
+    Continue,
+    /// The run goes on and carries a warning.
+    MarkWarning,
+}
+
+/// What has started a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum StartedBy {
+    /// The user.
+    #[default]
+    Manual,
+    /// Its schedule.
+    Schedule,
+    /// The start of the program.
+    Start,
+    /// The user, to do an earlier run's work again.
+    Rerun,
+    /// A run that needs it first.
+    PreJob,
+    /// A run that it follows.
+    PostJob,
+    /// A step that runs a template.
+    Template,
+}
+
+impl StartedBy {
+    const ALL: [Self; 7] = [
+        Self::Manual,
+        Self::Schedule,
+        Self::Start,
+        Self::Rerun,
+        Self::PreJob,
+        Self::PostJob,
+        Self::Template,
+    ];
+
+    /// The word stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Schedule => "schedule",
+            Self::Start => "start",
+            Self::Rerun => "rerun",
+            Self::PreJob => "pre_job",
+            Self::PostJob => "post_job",
+            Self::Template => "template",
+        }
+    }
+
+    /// The cause of this name, if there is one.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == word)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
-use quaero_store::{Claimed, LogRow, Store, StoreError};
+use quaero_store::{Claimed, Lease, LogRow, Store, StoreError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,6 @@ use crate::{
     work::{JobContext, Outcome, Registry, Retry, TaskError},
 };
 
-/// A task that takes longer than this is given up.
-const TASK_LIMIT: Duration = Duration::from_secs(600);
 /// How soon a storage fault that may pass is met with another try, at first and at most.
 const STORAGE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -25,13 +23,17 @@ const STORAGE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::f
 pub(crate) struct Step {
     pub(crate) config: Arc<Value>,
     pub(crate) tags: Arc<[String]>,
+    /// How long an attempt may take.
+    pub(crate) task_timeout: Duration,
 }
 
 /// What the processor has to know of an attempt that is over.
 pub(crate) struct Finished {
-    pub(crate) lane: String,
     /// How long nothing of the lane may start.
     pub(crate) pause_ms: u64,
+    /// The attempt has done its work and leaves nothing else behind: the processor commits it
+    /// together with others. Everything else is committed already.
+    pub(crate) to_commit: Option<Lease>,
 }
 
 /// One attempt at one task.
@@ -39,9 +41,8 @@ pub(crate) struct Attempt {
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Or why its settings could not be read.
-    pub(crate) step: Result<Step, StoreError>,
-    /// Set when the run is cancelled, and with `stopping`.
+    pub(crate) step: Step,
+    /// Set when the run is cancelled or the step stopped, and with `stopping`.
     pub(crate) cancelled: CancellationToken,
     /// Set when the engine can wait no longer.
     pub(crate) stopping: CancellationToken,
@@ -52,6 +53,11 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) async fn run(self) -> Finished {
         let ending = self.work().await;
+        if let Ending::Done(done) = &ending
+            && done.is_plain()
+        {
+            return Finished { pause_ms: 0, to_commit: Some(self.task.lease) };
+        }
         let pause_ms = match &ending {
             Ending::Failed(TaskError { retry: Retry::PauseLane { ms }, .. }) => *ms,
             _ => 0,
@@ -75,7 +81,7 @@ impl Attempt {
             }
             Recorded::Ended => {}
         }
-        Finished { lane: self.task.lane, pause_ms }
+        Finished { pause_ms, to_commit: None }
     }
 
     /// Lets the worker work, whatever it does.
@@ -84,22 +90,22 @@ impl Attempt {
             let message = format!("This version of Quaero cannot do `{}`.", self.task.task_type);
             return Ending::Failed(TaskError::permanent("unknown_task_type", message));
         };
-        let step = match &self.step {
-            Ok(step) => step,
-            Err(error) => return Ending::Failed(error.clone().into()),
-        };
+        let step = &self.step;
         let context = self.context(step);
         let guarded = AssertUnwindSafe(worker.run(&context)).catch_unwind();
         let result = tokio::select! {
             biased;
             () = self.cancelled.cancelled() => return Ending::Interrupted,
             result = guarded => result,
-            () = self.clock.sleep(TASK_LIMIT) => {
-                let message = format!("It took longer than {} minutes.", TASK_LIMIT.as_secs() / 60);
+            () = self.clock.sleep(step.task_timeout) => {
+                let message = format!("It took longer than {} s.", step.task_timeout.as_secs_f64());
                 return Ending::Failed(TaskError::transient("timeout", message));
             }
         };
         match result {
+            Ok(Ok(outcome)) if outcome.documents.is_empty() => {
+                Ending::Done(Arc::new(Done::new(outcome, &step.tags)))
+            }
             Ok(Ok(outcome)) => prepare(outcome, step.tags.clone()).await,
             Ok(Err(error)) => Ending::Failed(error),
             Err(_) => {

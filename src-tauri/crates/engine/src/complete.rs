@@ -1,15 +1,23 @@
 //! What becomes of a task when its worker is done with it: everything in one transaction, and
 //! nothing if the lease no longer holds.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use quaero_contract::JobError;
 use quaero_store::{DocumentId, Lease, Leased, PreparedDocument, Result, TaskRow, Tx};
 
 use crate::{
+    backoff::backoff_ms,
     coordinator::{advance, rows},
     work::{Outcome, Registry, Retry, TaskError},
 };
+
+/// The pause before a task's second attempt, in milliseconds, on average half of it.
+const RETRY_DELAY_MS: u64 = 4_000;
+/// The longest pause before a task is tried again, in milliseconds.
+const MAX_RETRY_DELAY_MS: u64 = 300_000;
+/// As many children are written at once.
+const CHUNK: usize = 1_000;
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -33,6 +41,14 @@ pub(crate) struct Done {
 }
 
 impl Done {
+    /// Whether it leaves nothing behind but the fact that the work is done.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.documents.is_empty()
+            && self.unchanged.is_empty()
+            && self.children.is_empty()
+            && self.warnings.is_empty()
+    }
+
     pub(crate) fn new(outcome: Outcome, tags: &[String]) -> Self {
         Self {
             documents: outcome
@@ -76,28 +92,30 @@ pub(crate) async fn complete(
             save(tx, &task, done, now_ms).await?;
             (None, Recorded::Ended)
         }
-        Ending::Interrupted if !task.cancel_requested => {
-            tx.requeue(&task, None, 0, now_ms).await?;
-            return Ok(Recorded::Requeued("the engine stopped".to_owned(), 0));
-        }
-        Ending::Interrupted => {
-            let error = JobError {
-                code: "cancelled".to_owned(),
-                message: "The run was cancelled.".to_owned(),
-            };
-            (Some(error), Recorded::Ended)
-        }
+        Ending::Interrupted => match &task.stop {
+            None => {
+                tx.requeue(&task, None, 0, now_ms).await?;
+                return Ok(Recorded::Requeued("the engine stopped".to_owned(), 0));
+            }
+            Some(stop) => {
+                let (code, message) = ("cancelled".to_owned(), stop.message.clone());
+                (Some(JobError { code, message }), Recorded::Ended)
+            }
+        },
         Ending::Failed(failure) => {
             let error =
                 JobError { code: failure.code.to_string(), message: failure.message.clone() };
+            let attempt = u32::try_from(lease.attempt).unwrap_or(u32::MAX);
             let pause = match failure.retry {
                 Retry::Never => None,
-                Retry::Backoff => Some(backoff_ms(lease)),
+                Retry::Backoff => {
+                    Some(backoff_ms(lease.job, attempt, RETRY_DELAY_MS, MAX_RETRY_DELAY_MS))
+                }
                 Retry::PauseLane { ms } => Some(ms),
             };
-            if let (Some(ms), true, false) = (pause, task.attempts_left > 0, task.cancel_requested)
-            {
-                let after = now_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
+            if let (Some(ms), true, None) = (pause, task.attempts_left > 0, &task.stop) {
+                // 0 would mean that it waits for no time.
+                let after = now_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)).max(1);
                 tx.requeue(&task, Some(&error), after, now_ms).await?;
                 return Ok(Recorded::Requeued(error.message, ms));
             }
@@ -106,10 +124,32 @@ pub(crate) async fn complete(
             (Some(error), Recorded::Failed(message))
         }
     };
-    if tx.end_task(lease.job, error.as_ref(), now_ms).await?.is_some() {
+    let drained = tx.end_task(lease.job, error.as_ref(), now_ms).await?;
+    // A run that bears only so many failures has to be asked after each.
+    let failed = matches!(recorded, Recorded::Failed(_));
+    if !drained.is_empty() || (failed && task.tolerance) {
         advance(tx, run, registry, now_ms).await?;
     }
     Ok(recorded)
+}
+
+/// Commits the end of attempts that have done their work and leave nothing else behind. Returns how
+/// many of the leases still held.
+pub(crate) async fn complete_all(
+    tx: &mut Tx,
+    leases: &[Lease],
+    registry: &Registry,
+    now_ms: i64,
+) -> Result<usize> {
+    let (held, drained) = tx.complete_tasks(leases, now_ms).await?;
+    let mut runs = BTreeSet::new();
+    for step in drained {
+        runs.insert(tx.run_of(step).await?);
+    }
+    for run in runs {
+        advance(tx, run, registry, now_ms).await?;
+    }
+    Ok(held)
 }
 
 async fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()> {
@@ -122,11 +162,14 @@ async fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()
     for warning in &done.warnings {
         tx.warn(task.below.run, task.below.parent, warning, now_ms).await?;
     }
-    if task.cancel_requested {
+    if task.stop.is_some() {
         return Ok(());
     }
-    let left_out =
-        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms).await?.left_out;
+    let mut left_out = 0;
+    for chunk in done.children.chunks(CHUNK) {
+        left_out +=
+            tx.insert_tasks(task.below, chunk, done.max_step_tasks, now_ms).await?.left_out;
+    }
     if let (Some(most), 1..) = (done.max_step_tasks, left_out) {
         let message = format!(
             "The limit of {most} was reached and more was found. Raise the limit to get the rest."
@@ -144,44 +187,13 @@ pub(crate) async fn spawn(
     now_ms: i64,
 ) -> Result<Option<u64>> {
     match tx.leased(lease).await? {
-        Some(task) if !task.cancel_requested => tx
-            .insert_tasks(task.below, children, None, now_ms)
-            .await
-            .map(|inserted| Some(inserted.written)),
-        Some(_) | None => Ok(None),
-    }
-}
-
-/// Exponential backoff with full jitter: 2, 4, 8, … seconds at most, 5 minutes at the very most.
-/// The jitter comes from the job and the attempt, so that it needs no source of randomness.
-pub(crate) fn backoff_ms(lease: Lease) -> u64 {
-    let exponent = u32::try_from(lease.attempt.clamp(1, 20)).unwrap_or(20);
-    let ceiling = (1_000_u64 << exponent).min(300_000);
-    // splitmix64, Steele et al. 2014.
-    let mut z = lease.job.0.unsigned_abs().wrapping_mul(31).wrapping_add(u64::from(exponent));
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    250 + z % (ceiling - 250)
-}
-
-#[cfg(test)]
-mod tests {
-    use quaero_contract::JobId;
-
-    use super::*;
-
-    #[test]
-    fn the_backoff_grows_stays_in_bounds_and_differs_between_jobs() {
-        for attempt in 1..60 {
-            for job in 1..200 {
-                let ms = backoff_ms(Lease { job: JobId(job), attempt });
-                assert!((250..=300_000).contains(&ms), "{ms} ms for attempt {attempt}");
+        Some(task) if task.stop.is_none() => {
+            let mut written = 0;
+            for chunk in children.chunks(CHUNK) {
+                written += tx.insert_tasks(task.below, chunk, None, now_ms).await?.written;
             }
+            Ok(Some(written))
         }
-        let first: std::collections::BTreeSet<u64> =
-            (1..50).map(|job| backoff_ms(Lease { job: JobId(job), attempt: 1 })).collect();
-        assert!(first.len() > 40, "the pauses of different jobs must differ");
+        Some(_) | None => Ok(None),
     }
 }

@@ -1,46 +1,83 @@
-//! The JobDefinitionOrchestrator: what follows when something in a run has ended.
+//! The JobDefinitionOrchestrator: what follows when something in a run has ended, or its time has
+//! come.
 //!
-//! [`decide`] is pure: from the state of a run to what has to happen next. [`advance`] applies its
-//! decisions until there are none, inside the transaction of the change that caused them. So there
-//! is no state on disk in which a run waits for a decision that nobody will make.
+//! [`decide`] is pure: from the state of a run and the time to what has to happen next. [`advance`]
+//! applies its decisions until there are none, inside the transaction of the change that caused
+//! them. So there is no state on disk in which a run waits for a decision that nobody will make.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use quaero_contract::{JobError, JobId, JobStatus};
-use quaero_store::{Place, Result, RunState, StepRow, TaskRow, Tx};
+use quaero_contract::{FailureAction, JobCounts, JobError, JobId, JobStatus, OnError};
+use serde_json::Value;
+use quaero_store::{Place, Result, RunState, StepRow, TaskRow, Tolerance, Tx};
 
-use crate::work::{NewTask, Registry, StepStart, TaskError};
+use crate::{
+    backoff::backoff_ms,
+    definition::condition::{self, Facts, StepFacts, StepOutcome},
+    work::{NewTask, Registry, StepStart, TaskError},
+};
 
-/// How often a task is tried.
-pub(crate) const MAX_ATTEMPTS: u32 = 4;
+/// The code of the error with which a step is skipped because its condition does not hold. Its
+/// successors go on: nothing has gone wrong.
+const CONDITION: &str = "condition_not_met";
 
 /// One thing that has to happen. Steps are named by their place in the definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
+    /// The run takes too long, or too much of it has failed: no new step starts, what runs is
+    /// stopped, and the run fails.
+    StopRun(JobError),
+    /// More has failed than the run bears, and it goes on; with or without a warning.
+    Bear(Option<String>),
     /// Write the step's first tasks.
     Start(usize),
+    /// Start this many more of the runs of a step.
+    StartRuns(usize, u32),
     /// The step will never start.
     Skip(usize, JobError),
-    /// The step has nothing open any more.
+    /// The step has nothing open any more, and this is how it ends.
     EndStep(usize, JobStatus),
-    /// A step failed with `fatal`: end what else is under way in this step.
-    CancelTasks(usize),
+    /// The step has failed and is tried again.
+    RetryStep(usize),
+    /// End what is under way in this step, for this reason.
+    StopStep(usize, JobError),
     /// Every step has ended.
     EndRun(JobStatus),
 }
 
+fn error(code: &str, message: String) -> JobError {
+    JobError { code: code.to_owned(), message }
+}
+
 /// What has to happen next, or nothing.
-pub(crate) fn decide(run: &RunState) -> Vec<Decision> {
-    if run.status.is_terminal() {
+pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
+    if run.status.is_terminal() || (run.held && !run.cancel_requested) {
         return Vec::new();
     }
-    let drained: Vec<Decision> = run
-        .steps
-        .iter()
-        .enumerate()
-        .filter(|(_, step)| step.status == JobStatus::Waiting && step.open == 0)
-        .map(|(n, step)| Decision::EndStep(n, outcome(step, run.cancel_requested)))
-        .collect();
+    let live = !run.cancel_requested && run.stop.is_none();
+    let timed = live && !run.paused;
+    if timed && run.deadline_ms.is_some_and(|at| at <= now_ms) {
+        let message = "The run took longer than its timeout.".to_owned();
+        return vec![Decision::StopRun(error("timeout", message))];
+    }
+    if let (true, Some(tolerance)) = (live, &run.tolerance)
+        && let Some(message) = exceeded(tolerance, &run.jobs)
+    {
+        return vec![match tolerance.action {
+            FailureAction::StopAll => {
+                Decision::StopRun(error("too_many_failures", format!("{message} The run was stopped.")))
+            }
+            FailureAction::MarkWarning => Decision::Bear(Some(message)),
+            FailureAction::Continue => Decision::Bear(None),
+        }];
+    }
+    let steps = || run.steps.iter().enumerate();
+    let waiting = || steps().filter(|(_, step)| step.status == JobStatus::Waiting);
+    let drained: Vec<Decision> =
+        waiting().filter(|(_, s)| s.open == 0 && starts(run, s) == 0).map(|(n, s)| end(run, n, s)).collect();
     if !drained.is_empty() {
         return drained;
     }
@@ -50,35 +87,50 @@ pub(crate) fn decide(run: &RunState) -> Vec<Decision> {
     if run.cancel_requested {
         return pending(run).map(|(n, _)| Decision::EndStep(n, JobStatus::Cancelled)).collect();
     }
-    let stopped_by = run.steps.iter().find(|step| stops_the_run(step));
-    let mut decisions = Vec::new();
-    if stopped_by.is_some_and(|step| step.on_error == "fatal") {
-        let under_way = run
-            .steps
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.status == JobStatus::Waiting && !s.always_run);
+    let mut decisions: Vec<Decision> = waiting()
+        .filter_map(|(n, step)| Some(Decision::StartRuns(n, Some(starts(run, step)).filter(|c| *c > 0)?)))
+        .collect();
+    if !run.paused {
         decisions.extend(
-            under_way.filter(|(_, s)| s.jobs.pending > 0).map(|(n, _)| Decision::CancelTasks(n)),
+            waiting()
+                .filter(|(_, step)| step.stop.is_none() && step.deadline_ms.is_some_and(|at| at <= now_ms))
+                .map(|(n, step)| {
+                    let message = format!("Step `{}` took longer than its timeout.", step.name);
+                    Decision::StopStep(n, error("timeout", message))
+                }),
+        );
+    }
+    let stopped_by = run.steps.iter().find(|step| stops_the_run(step));
+    let fatal = stopped_by.filter(|step| step.on_error == OnError::Fatal);
+    let cause = run.stop.as_ref().map(|stop| stop.message.clone()).or_else(|| {
+        stopped_by.map(|step| format!("The run stopped because the step `{}` failed.", step.name))
+    });
+    if let (Some(message), true) = (&cause, run.stop.is_some() || fatal.is_some()) {
+        decisions.extend(
+            waiting()
+                .filter(|(_, step)| step.stop.is_none() && !step.always_run)
+                .map(|(n, _)| Decision::StopStep(n, error("cancelled", message.clone()))),
         );
     }
     for (n, step) in pending(run) {
         let before: Vec<&StepRow> =
             run.steps.iter().filter(|other| step.depends.contains(&other.name)).collect();
-        if let (Some(cause), false) = (stopped_by, step.always_run) {
-            let message = format!("The run stopped because the step `{}` failed.", cause.name);
-            decisions.push(Decision::Skip(n, JobError { code: "run_stopped".to_owned(), message }));
-        } else if before.iter().any(|other| !other.status.is_terminal()) {
-            // Its turn comes when they have ended.
+        if let (Some(message), false) = (&cause, step.always_run) {
+            decisions.push(Decision::Skip(n, error("run_stopped", message.clone())));
+        } else if step.run_after_ms > now_ms
+            || before.iter().any(|other| !other.status.is_terminal())
+        {
+            // Its turn comes later.
         } else if let (Some(cause), false) =
-            (before.iter().find(|other| other.status != JobStatus::Completed), step.always_run)
+            (before.iter().find(|other| !lets_go_on(other)), step.always_run)
         {
             let message =
                 format!("It depends on the step `{}`, which was {}.", cause.name, cause.status);
-            decisions.push(Decision::Skip(
-                n,
-                JobError { code: "dependency_failed".to_owned(), message },
-            ));
+            decisions.push(Decision::Skip(n, error("dependency_failed", message)));
+        } else if !holds(run, step) {
+            let condition = step.condition.as_deref().unwrap_or_default();
+            let message = format!("Its condition does not hold: {condition}");
+            decisions.push(Decision::Skip(n, error(CONDITION, message)));
         } else {
             decisions.push(Decision::Start(n));
         }
@@ -86,53 +138,165 @@ pub(crate) fn decide(run: &RunState) -> Vec<Decision> {
     decisions
 }
 
+/// When [`decide`] has to be asked again although nothing has happened.
+pub(crate) fn next_wake(run: &RunState) -> Option<i64> {
+    if run.status.is_terminal() || run.held {
+        return None;
+    }
+    let live = !run.cancel_requested && run.stop.is_none();
+    let whole = run.deadline_ms.filter(|_| live && !run.paused);
+    let deadlines = run.steps.iter().filter_map(|step| {
+        let timed = step.status == JobStatus::Waiting && step.stop.is_none() && !run.paused;
+        step.deadline_ms.filter(|_| timed)
+    });
+    let retries = run
+        .steps
+        .iter()
+        .filter(|step| step.status == JobStatus::Pending && step.run_after_ms > 0)
+        .map(|step| step.run_after_ms);
+    deadlines.chain(retries).chain(whole).min()
+}
+
 fn pending(run: &RunState) -> impl Iterator<Item = (usize, &StepRow)> {
     run.steps.iter().enumerate().filter(|(_, step)| step.status == JobStatus::Pending)
 }
 
-/// A step fails when nothing in it succeeded and something failed. A few bad pages among many good
-/// ones are warnings, not a failure.
+/// How many more runs a step may start now.
+fn starts(run: &RunState, step: &StepRow) -> u32 {
+    if run.cancel_requested || step.stop.is_some() || (run.stop.is_some() && !step.always_run) {
+        return 0;
+    }
+    step.instances_left.min(step.parallel.saturating_sub(step.open))
+}
+
+/// Whether the successors of a step that has ended may start.
+fn lets_go_on(step: &StepRow) -> bool {
+    step.status == JobStatus::Completed
+        || (step.status == JobStatus::Skipped && step.error_code.as_deref() == Some(CONDITION))
+}
+
+fn end(run: &RunState, n: usize, step: &StepRow) -> Decision {
+    let outcome = outcome(step, run.cancel_requested);
+    let again = outcome == JobStatus::Failed
+        && step.on_error == OnError::Retry
+        && step.attempt < step.max_attempts
+        && run.stop.is_none();
+    if again { Decision::RetryStep(n) } else { Decision::EndStep(n, outcome) }
+}
+
+/// A step fails when nothing in it succeeded and something failed, or when it took too long. A few
+/// bad pages among many good ones are warnings, not a failure.
 fn outcome(step: &StepRow, cancelled: bool) -> JobStatus {
-    if cancelled {
-        JobStatus::Cancelled
-    } else if step.jobs.completed == 0 && step.jobs.failed > 0 {
-        JobStatus::Failed
-    } else if step.jobs.completed == 0 && step.jobs.cancelled > 0 {
-        JobStatus::Cancelled
-    } else {
-        JobStatus::Completed
+    let (completed, failed, ended) = step.round;
+    match &step.stop {
+        _ if cancelled => JobStatus::Cancelled,
+        Some(stop) if stop.code == "timeout" => JobStatus::Failed,
+        Some(_) => JobStatus::Cancelled,
+        None if completed == 0 && failed > 0 => JobStatus::Failed,
+        None if completed == 0 && ended > 0 => JobStatus::Cancelled,
+        // Of runs below a step each one matters.
+        None if step.starts_runs && failed + ended > 0 => JobStatus::Failed,
+        None => JobStatus::Completed,
     }
 }
 
 fn stops_the_run(step: &StepRow) -> bool {
-    step.status == JobStatus::Failed && step.on_error != "continue"
+    step.status == JobStatus::Failed && step.on_error != OnError::Continue
 }
 
 fn run_outcome(run: &RunState) -> JobStatus {
     if run.cancel_requested {
         JobStatus::Cancelled
-    } else if run.steps.iter().any(stops_the_run) {
+    } else if run.stop.is_some() || run.steps.iter().any(stops_the_run) {
         JobStatus::Failed
     } else {
         JobStatus::Completed
     }
 }
 
-/// Applies what follows from the present state of a run.
+/// What to say if more has failed than a run bears.
+fn exceeded(tolerance: &Tolerance, jobs: &JobCounts) -> Option<String> {
+    let done = jobs.completed + jobs.failed;
+    if tolerance.max_failures > 0 && jobs.failed > tolerance.max_failures {
+        let most = tolerance.max_failures;
+        return Some(format!("{} tasks have failed, and at most {most} may.", jobs.failed));
+    }
+    let most = tolerance.max_percent?;
+    let share = f64::from(jobs.failed) * 100.0 / f64::from(done.max(1));
+    (done >= tolerance.min_sample && share > most).then(|| {
+        format!("{} of {done} tasks have failed, and at most {most} % may.", jobs.failed)
+    })
+}
+
+/// Whether a step's condition holds; without one it does.
+fn holds(run: &RunState, step: &StepRow) -> bool {
+    let Some(text) = &step.condition else { return true };
+    // It was checked when the run was accepted.
+    condition::parse(text).is_ok_and(|condition| condition.holds(&Outcomes(run)))
+}
+
+/// What conditions can ask of a run.
+struct Outcomes<'a>(&'a RunState);
+
+impl Facts for Outcomes<'_> {
+    fn step(&self, name: &str) -> Option<StepFacts> {
+        let step = self.0.steps.iter().find(|step| step.name == name)?;
+        let outcome = match step.status {
+            JobStatus::Completed => StepOutcome::Completed,
+            JobStatus::Failed => StepOutcome::Failed,
+            JobStatus::Cancelled => StepOutcome::Cancelled,
+            JobStatus::Skipped => StepOutcome::Skipped,
+            JobStatus::Pending | JobStatus::Running | JobStatus::Waiting => return None,
+        };
+        Some(StepFacts {
+            outcome,
+            created: step.documents.created.into(),
+            updated: step.documents.updated.into(),
+            unchanged: step.documents.unchanged.into(),
+            failures: step.jobs.failed.into(),
+            warnings: step.warnings.into(),
+        })
+    }
+
+    fn variable(&self, name: &str) -> Option<Value> {
+        let found = self.0.variables.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| Value::String(value.clone()))
+    }
+}
+
+/// Applies what follows from the present state of a run, and of the runs above and below it that
+/// are moved on by that.
 pub(crate) async fn advance(
     tx: &mut Tx,
     run: JobId,
     registry: &Registry,
     now_ms: i64,
 ) -> Result<()> {
-    while let Some(state) = tx.run_state(run).await? {
-        let decisions = decide(&state);
-        if decisions.is_empty() {
-            break;
+    let mut runs = VecDeque::from([run]);
+    while let Some(run) = runs.pop_front() {
+        while let Some(state) = tx.run_state(run).await? {
+            let decisions = decide(&state, now_ms);
+            if decisions.is_empty() {
+                tx.wake_at(run, next_wake(&state));
+                break;
+            }
+            for decision in decisions {
+                apply(tx, run, &state, decision, registry, now_ms, &mut runs).await?;
+            }
         }
-        for decision in decisions {
-            apply(tx, run, &state, decision, registry, now_ms).await?;
-        }
+    }
+    Ok(())
+}
+
+/// Cancels a run and all below it, and moves them on.
+pub(crate) async fn cancel(
+    tx: &mut Tx,
+    run: JobId,
+    registry: &Registry,
+    now_ms: i64,
+) -> Result<()> {
+    for run in tx.cancel_run(run, now_ms).await? {
+        advance(tx, run, registry, now_ms).await?;
     }
     Ok(())
 }
@@ -144,85 +308,137 @@ async fn apply(
     decision: Decision,
     registry: &Registry,
     now_ms: i64,
+    more: &mut VecDeque<JobId>,
 ) -> Result<()> {
     match decision {
-        Decision::Start(n) => start(tx, run, &state.steps[n], registry, now_ms).await,
+        Decision::StopRun(error) => {
+            tx.warn(run, run, &error.message, now_ms).await?;
+            tx.stop_run(run, &error).await
+        }
+        Decision::Bear(message) => {
+            if let Some(message) = message {
+                tx.warn(run, run, &message, now_ms).await?;
+            }
+            tx.note_tolerance_exceeded(run).await
+        }
+        Decision::Start(n) => start(tx, run, state, &state.steps[n], registry, now_ms).await,
+        Decision::StartRuns(n, count) => {
+            more.extend(tx.start_instances(state.steps[n].id, count, now_ms).await?);
+            Ok(())
+        }
         Decision::Skip(n, error) => {
             let step = &state.steps[n];
-            tx.warn(
-                run,
-                step.id,
-                &format!("Step `{}` was skipped. {}", step.name, error.message),
-                now_ms,
-            )
-            .await?;
+            if error.code != CONDITION {
+                let message = format!("Step `{}` was skipped. {}", step.name, error.message);
+                tx.warn(run, step.id, &message, now_ms).await?;
+            }
             tx.move_job(step.id, JobStatus::Skipped, Some(&error), now_ms).await
         }
         Decision::EndStep(n, status) => {
-            let step = &state.steps[n];
-            let error = match status {
-                JobStatus::Failed => tx.first_task_error(step.id).await?,
-                _ => None,
-            };
-            tx.move_job(step.id, status, error.as_ref(), now_ms).await
+            let error = end_error(tx, &state.steps[n], status).await?;
+            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms).await
         }
-        Decision::CancelTasks(n) => {
-            tx.cancel_tasks(run, Some(state.steps[n].id), now_ms).await.map(|_| ())
+        Decision::RetryStep(n) => {
+            let step = &state.steps[n];
+            let error = end_error(tx, step, JobStatus::Failed).await?;
+            let pause =
+                backoff_ms(step.id, step.attempt, step.retry_delay_ms, step.max_retry_delay_ms);
+            let message = format!(
+                "Step `{}` failed and is tried again (attempt {} of {}).",
+                step.name,
+                step.attempt + 1,
+                step.max_attempts
+            );
+            tx.warn(run, step.id, &message, now_ms).await?;
+            let after = now_ms.saturating_add(i64::try_from(pause).unwrap_or(i64::MAX)).max(1);
+            tx.retry_step(step.id, error.as_ref(), after, now_ms).await
+        }
+        Decision::StopStep(n, error) => {
+            let step = &state.steps[n];
+            if error.code == "timeout" {
+                tx.warn(run, step.id, &error.message, now_ms).await?;
+            }
+            more.extend(tx.stop_step(run, step.id, &error, now_ms).await?);
+            Ok(())
         }
         Decision::EndRun(status) => {
-            let cause = match status {
-                JobStatus::Failed => state.steps.iter().find(|step| stops_the_run(step)),
+            let error = match (status, &state.stop) {
+                (JobStatus::Failed, Some(stop)) => Some(stop.clone()),
+                (JobStatus::Failed, None) => {
+                    let cause = state.steps.iter().find(|step| stops_the_run(step));
+                    match cause {
+                        Some(step) => tx.job_error(step.id).await?.map(|error| JobError {
+                            message: format!("Step `{}` failed: {}", step.name, error.message),
+                            ..error
+                        }),
+                        None => None,
+                    }
+                }
                 _ => None,
             };
-            let error = match cause {
-                Some(step) => tx.job_error(step.id).await?.map(|error| JobError {
-                    message: format!("Step `{}` failed: {}", step.name, error.message),
-                    ..error
-                }),
-                None => None,
-            };
-            tx.move_job(run, status, error.as_ref(), now_ms).await
+            tx.move_job(run, status, error.as_ref(), now_ms).await?;
+            more.extend(tx.release_next(run).await?);
+            more.extend(state.parent_run);
+            Ok(())
         }
+    }
+}
+
+async fn end_error(tx: &mut Tx, step: &StepRow, status: JobStatus) -> Result<Option<JobError>> {
+    match (status, &step.stop) {
+        (JobStatus::Failed | JobStatus::Cancelled, Some(stop)) => Ok(Some(stop.clone())),
+        (JobStatus::Failed, None) => tx.first_task_error(step.id).await,
+        _ => Ok(None),
     }
 }
 
 async fn start(
     tx: &mut Tx,
     run: JobId,
+    state: &RunState,
     step: &StepRow,
     registry: &Registry,
     now_ms: i64,
 ) -> Result<()> {
+    if step.starts_runs {
+        return tx.open_step(step.id, now_ms).await;
+    }
+    if let (Some(_), Some(earlier)) = (state.reuse, tx.reused_from(step.id).await?) {
+        tx.open_step(step.id, now_ms).await?;
+        tx.copy_failed_tasks(earlier, run, step.id, now_ms).await?;
+        return Ok(());
+    }
     let tasks = match registry.manager(&step.step_type) {
         Some(manager) => {
-            let start = StepStart { name: step.name.clone(), config: step.config.clone() };
+            let config = tx.start_config(step.id).await?;
+            let start = StepStart { name: step.name.clone(), config };
             catch_unwind(AssertUnwindSafe(|| manager.first_tasks(&start)))
                 .unwrap_or_else(|_| Err(TaskError::permanent("panic", "It failed unexpectedly.")))
-                .map_err(|error| JobError { code: error.code.into_owned(), message: error.message })
+                .map_err(|e| error(&e.code, e.message))
         }
-        None => Err(JobError {
-            code: "unknown_step_type".to_owned(),
-            message: format!("This version of Quaero has no step type `{}`.", step.step_type),
-        }),
+        // A step that only starts runs, and has none to start.
+        None if step.step_type == "job_template" => Ok(Vec::new()),
+        None => {
+            let message =
+                format!("This version of Quaero has no step type `{}`.", step.step_type);
+            Err(error("unknown_step_type", message))
+        }
     };
     match tasks {
         Err(error) => {
-            tx.warn(
-                run,
-                step.id,
-                &format!("Step `{}` could not start. {}", step.name, error.message),
-                now_ms,
-            )
-            .await?;
+            let message = format!("Step `{}` could not start. {}", step.name, error.message);
+            tx.warn(run, step.id, &message, now_ms).await?;
             tx.move_job(step.id, JobStatus::Failed, Some(&error), now_ms).await
         }
         Ok(tasks) if tasks.is_empty() => {
             tx.move_job(step.id, JobStatus::Completed, None, now_ms).await
         }
         Ok(tasks) => {
-            tx.move_job(step.id, JobStatus::Waiting, None, now_ms).await?;
+            tx.open_step(step.id, now_ms).await?;
             let place = Place { run, step: step.id, parent: step.id, depth: 0 };
-            tx.insert_tasks(place, &rows(tasks), None, now_ms).await?;
+            for chunk in rows(tasks).chunks(1_000) {
+                tx.insert_tasks(place, chunk, None, now_ms).await?;
+            }
             Ok(())
         }
     }
@@ -240,107 +456,7 @@ pub(crate) fn rows(tasks: Vec<NewTask>) -> Vec<TaskRow> {
             lane: task.lane.name.into_owned(),
             lane_limit: task.lane.limit.max(1),
             lane_delay_ms: task.lane.delay_ms,
-            max_attempts: MAX_ATTEMPTS,
+            priority: task.priority,
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use quaero_contract::JobCounts;
-    use serde_json::Value;
-
-    use super::*;
-
-    /// A step as `name:status[:on_error][:always][<dependency]…`, with counts that fit its status.
-    fn step(n: usize, text: &str) -> StepRow {
-        let mut parts = text.split('<');
-        let head: Vec<&str> = parts.next().unwrap_or_default().split(':').collect();
-        let status = JobStatus::parse(head[1]).expect("a status");
-        StepRow {
-            id: JobId(i64::try_from(n).expect("small") + 2),
-            name: head[0].to_owned(),
-            step_type: "test".to_owned(),
-            config: Value::Null,
-            depends: parts.map(ToOwned::to_owned).collect(),
-            on_error: ["fail", "fatal", "retry"]
-                .into_iter()
-                .find(|w| head.contains(w))
-                .unwrap_or("continue")
-                .to_owned(),
-            always_run: head.contains(&"always"),
-            status,
-            open: u32::from(status == JobStatus::Waiting && !head.contains(&"drained")),
-            jobs: JobCounts {
-                pending: u32::from(status == JobStatus::Waiting),
-                failed: u32::from(head.contains(&"bad")),
-                completed: u32::from(head.contains(&"good")),
-                ..JobCounts::default()
-            },
-        }
-    }
-
-    fn check(steps: &[&str], cancel: bool, expected: &[&str]) {
-        let run = RunState {
-            status: JobStatus::Waiting,
-            cancel_requested: cancel,
-            steps: steps.iter().enumerate().map(|(n, text)| step(n, text)).collect(),
-        };
-        let name = |n: usize| run.steps[n].name.clone();
-        let found: Vec<String> = decide(&run)
-            .into_iter()
-            .map(|decision| match decision {
-                Decision::Start(n) => format!("start {}", name(n)),
-                Decision::Skip(n, error) => format!("skip {} {}", name(n), error.code),
-                Decision::EndStep(n, status) => format!("end {} {status}", name(n)),
-                Decision::CancelTasks(n) => format!("cancel {}", name(n)),
-                Decision::EndRun(status) => format!("run {status}"),
-            })
-            .collect();
-        assert_eq!(found, expected, "{steps:?}");
-    }
-
-    #[test]
-    fn steps_start_when_their_predecessors_have_ended() {
-        check(&["a:pending", "b:pending<a"], false, &["start a"]);
-        check(&["a:pending", "b:pending"], false, &["start a", "start b"]);
-        check(&["a:waiting", "b:pending<a"], false, &[]);
-        check(&["a:completed", "b:pending<a"], false, &["start b"]);
-        check(&["a:completed", "b:waiting", "c:pending<a<b"], false, &[]);
-    }
-
-    #[test]
-    fn a_step_ends_as_its_tasks_did() {
-        check(&["a:waiting:drained:good"], false, &["end a completed"]);
-        check(&["a:waiting:drained:good:bad"], false, &["end a completed"]);
-        check(&["a:waiting:drained:bad"], false, &["end a failed"]);
-        check(&["a:waiting:drained:good"], true, &["end a cancelled"]);
-    }
-
-    #[test]
-    fn the_error_strategy_decides_what_a_failure_means() {
-        check(
-            &["a:failed", "b:pending<a", "c:pending"],
-            false,
-            &["skip b dependency_failed", "start c"],
-        );
-        check(&["a:failed", "b:pending:always<a"], false, &["start b"]);
-        check(
-            &["a:failed:fail", "b:pending", "c:pending:always<a"],
-            false,
-            &["skip b run_stopped", "start c"],
-        );
-        check(&["a:failed:fail", "b:waiting"], false, &[]);
-        check(&["a:failed:fatal", "b:waiting"], false, &["cancel b"]);
-        check(&["a:skipped", "b:pending<a"], false, &["skip b dependency_failed"]);
-    }
-
-    #[test]
-    fn a_run_ends_when_all_its_steps_have() {
-        check(&["a:completed", "b:completed"], false, &["run completed"]);
-        check(&["a:failed", "b:completed"], false, &["run completed"]);
-        check(&["a:failed:fail", "b:skipped"], false, &["run failed"]);
-        check(&["a:cancelled", "b:pending"], true, &["end b cancelled"]);
-        check(&["a:cancelled", "b:completed"], true, &["run cancelled"]);
-    }
 }

@@ -1,9 +1,10 @@
 //! The engine as its hosts see it: submit, cancel, resume, listen, stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use quaero_contract::{JobId, JobStatus, LogLevel};
-use quaero_store::{LogRow, NewRun, Store, StoreError};
+use quaero_store::{Keep, LogRow, NewRun, Store, StoreError, Tx};
+use futures::future::BoxFuture;
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinHandle,
@@ -11,7 +12,7 @@ use tokio::{
 
 use crate::{
     clock::Clock,
-    coordinator::advance,
+    coordinator::{self, advance},
     monitor::{Event, JobMonitor},
     processor::{Command, Processor},
     work::Registry,
@@ -92,14 +93,16 @@ impl Engine {
         let open = engine.recover().await?;
         if options.adopt == Adopt::All {
             for run in open {
-                engine.adopt(run).await?;
-                engine.log(run, "The run goes on after an interruption.".to_owned());
+                for run in engine.adopt(run).await? {
+                    engine.log(run, "The run goes on after an interruption.");
+                }
             }
         }
         Ok(engine)
     }
 
-    /// Takes back what a dead process was working on. Returns the runs that have not ended.
+    /// Takes back what a dead process was working on. Returns the runs that have not ended and that
+    /// no other run waits for.
     async fn recover(&self) -> Result<Vec<JobId>, EngineError> {
         if self.store.was_unclean() {
             for violation in self.store.inconsistencies().await? {
@@ -107,18 +110,34 @@ impl Engine {
             }
         }
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        let open = self
+        let (open, back) = self
             .store
             .write(move |tx| {
                 Box::pin(async move {
-                    for step in tx.void_dead_leases(now_ms).await? {
-                        let run = tx.run_of(step).await?;
+                    // The clock cannot have been later than now, unless it was set back since.
+                    let last = tx.last_change_ms().await?.unwrap_or(now_ms);
+                    let back = (last - now_ms).max(0);
+                    if back > 0 {
+                        tx.follow_clock(back).await?;
+                    }
+                    for run in tx.void_dead_leases(now_ms).await? {
                         advance(tx, run, &registry, now_ms).await?;
                     }
-                    tx.open_runs().await
+                    let paused = tx.engine_paused().await?;
+                    tx.tell_paused(paused);
+                    Ok((tx.open_roots().await?, back))
                 })
             })
             .await?;
+        if back > 1_000 {
+            for run in &open {
+                let message = format!(
+                    "The computer's clock is {} s behind what it was when Quaero last ran. What waits for a time was moved with it.",
+                    back / 1_000
+                );
+                self.log_at(*run, LogLevel::Warn, message);
+            }
+        }
         Ok(open)
     }
 
@@ -127,7 +146,8 @@ impl Engine {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn submit(&self, run: NewRun) -> Result<JobId, EngineError> {
+    pub async fn submit(&self, mut run: NewRun) -> Result<JobId, EngineError> {
+        memo_keys(&mut run, &self.registry);
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
         let name = run.name.clone();
         let (id, new) = self
@@ -137,7 +157,7 @@ impl Engine {
                     let (id, new) = tx.create_run(&run, now_ms).await?;
                     if new {
                         advance(tx, id, &registry, now_ms).await?;
-                    } else {
+                    } else if tx.job_status(id).await?.is_some_and(|status| !status.is_terminal()) {
                         tx.adopt_run(id).await?;
                     }
                     Ok((id, new))
@@ -145,65 +165,130 @@ impl Engine {
             })
             .await?;
         if new {
-            self.log(id, format!("{name} was started."));
+            self.log(id, &format!("{name} was started."));
         }
-        self.watch(id).await?;
         Ok(id)
     }
 
-    /// Goes on with an interrupted run. One that is already under way here is left alone.
+    /// Goes on with an interrupted or paused run. One that is under way here is left alone.
     ///
     /// # Errors
     /// If there is no such run, it has ended, or the store fails.
     pub async fn resume(&self, run: JobId) -> Result<(), EngineError> {
-        still_open(run, self.store.run_progress(run).await?.map(|progress| progress.status))?;
-        self.adopt(run).await
+        let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
+        let resumed = self
+            .change_open(run, move |tx| {
+                Box::pin(async move {
+                    let resumed = tx.pause_run(run, false, now_ms).await?;
+                    tx.adopt_run(run).await?;
+                    advance(tx, run, &registry, now_ms).await?;
+                    Ok(resumed)
+                })
+            })
+            .await?;
+        if resumed {
+            self.log(run, "The run goes on.");
+        }
+        Ok(())
     }
 
-    /// Cancels a run: nothing of it starts any more, and what is running stops.
+    /// Pauses a run: tasks that are running end, and nothing of it starts until it is resumed. Time
+    /// that passes meanwhile does not count for its timeouts.
+    ///
+    /// # Errors
+    /// If there is no such run, it has ended, or the store fails.
+    pub async fn pause(&self, run: JobId) -> Result<(), EngineError> {
+        let now_ms = self.clock.now_ms();
+        if self.change_open(run, move |tx| Box::pin(tx.pause_run(run, true, now_ms))).await? {
+            self.log(run, "The run was paused.");
+        }
+        Ok(())
+    }
+
+    /// Pauses everything, or goes on. Stays over restarts.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn pause_all(&self, pause: bool) -> Result<(), EngineError> {
+        let now_ms = self.clock.now_ms();
+        self.store.write_urgent(move |tx| Box::pin(tx.pause_engine(pause, now_ms))).await?;
+        Ok(())
+    }
+
+    /// Whether everything is paused.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn is_paused(&self) -> Result<bool, EngineError> {
+        Ok(self.store.write(|tx| Box::pin(tx.engine_paused())).await?)
+    }
+
+    /// Cancels a run and every run that it has started: nothing of them starts any more, and what is
+    /// running stops.
     ///
     /// # Errors
     /// If there is no such run, it has ended, or the store fails.
     pub async fn cancel(&self, run: JobId) -> Result<(), EngineError> {
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        let status = self
-            .store
-            .write_urgent(move |tx| {
-                Box::pin(async move {
-                    // Asked here, so that nothing can end the run in between.
-                    let status = tx.run_state(run).await?.map(|state| state.status);
-                    if status.is_some_and(|status| !status.is_terminal()) {
-                        tx.request_cancel(run).await?;
-                        tx.cancel_tasks(run, None, now_ms).await?;
-                        advance(tx, run, &registry, now_ms).await?;
-                    }
-                    Ok(status)
-                })
-            })
-            .await?;
-        still_open(run, status)?;
-        self.log(run, "The run was cancelled.".to_owned());
+        self.change_open(run, move |tx| {
+            Box::pin(async move { coordinator::cancel(tx, run, &registry, now_ms).await })
+        })
+        .await?;
+        self.log(run, "The run was cancelled.");
         Ok(())
     }
 
-    async fn adopt(&self, run: JobId) -> Result<(), EngineError> {
-        self.store.write(move |tx| Box::pin(tx.adopt_run(run))).await?;
-        self.watch(run).await
+    /// Forgets runs that have ended and are not to be kept, with their logs. Documents stay.
+    /// Returns the runs that were forgotten.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn prune(&self, keep: Keep) -> Result<Vec<JobId>, EngineError> {
+        let mut forgotten = Vec::new();
+        loop {
+            // Small steps: nothing else is written meanwhile.
+            let runs = self.store.write(move |tx| Box::pin(tx.prune_runs(keep))).await?;
+            if runs.is_empty() {
+                break;
+            }
+            self.store.logs().forget(&runs).await?;
+            forgotten.extend(runs);
+        }
+        Ok(forgotten)
     }
 
-    async fn watch(&self, run: JobId) -> Result<(), EngineError> {
-        self.commands.send(Command::Adopt(run)).await.map_err(|_| EngineError::Stopped)
-    }
-
-    fn log(&self, run: JobId, message: String) {
-        let at_ms = self.clock.now_ms();
-        self.store.logs().write(LogRow {
-            run,
-            job: Some(run),
-            at_ms,
-            level: LogLevel::Info,
-            message,
+    /// Changes a run that has not ended, before everything that is queued. Asked for and changed in
+    /// one transaction, so that nothing can end the run in between.
+    async fn change_open<T, F>(&self, run: JobId, change: F) -> Result<T, EngineError>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, quaero_store::Result<T>> + Send + 'static,
+    {
+        let changed = self.store.write_urgent(move |tx| {
+            Box::pin(async move {
+                match tx.job_status(run).await? {
+                    Some(status) if !status.is_terminal() => change(tx).await.map(Ok),
+                    status => Ok(Err(status)),
+                }
+            })
         });
+        changed.await?.map_err(|status| match status {
+            None => EngineError::NoSuchRun(run),
+            Some(status) => EngineError::AlreadyEnded(run, status),
+        })
+    }
+
+    async fn adopt(&self, run: JobId) -> Result<Vec<JobId>, EngineError> {
+        Ok(self.store.write(move |tx| Box::pin(tx.adopt_run(run))).await?)
+    }
+
+    fn log(&self, run: JobId, message: &str) {
+        self.log_at(run, LogLevel::Info, message.to_owned());
+    }
+
+    fn log_at(&self, run: JobId, level: LogLevel, message: String) {
+        let at_ms = self.clock.now_ms();
+        self.store.logs().write(LogRow { run, job: Some(run), at_ms, level, message });
     }
 
     /// What happens from now on.
@@ -236,10 +321,22 @@ impl Drop for Engine {
     }
 }
 
-fn still_open(run: JobId, status: Option<JobStatus>) -> Result<(), EngineError> {
-    match status {
-        None => Err(EngineError::NoSuchRun(run)),
-        Some(status) if status.is_terminal() => Err(EngineError::AlreadyEnded(run, status)),
-        Some(_) => Ok(()),
+/// Gives every step a key that two steps share only if they do the same work: by their type, its
+/// version, their configuration and tags, and the keys of the steps they wait for.
+fn memo_keys(run: &mut NewRun, registry: &Registry) {
+    let mut keys: HashMap<String, String> = HashMap::new();
+    // A step may come before one that it waits for; there are no circles.
+    while let Some(at) = run.steps.iter().position(|step| {
+        !keys.contains_key(&step.name) && step.depends.iter().all(|name| keys.contains_key(name))
+    }) {
+        let step = &mut run.steps[at];
+        let version = registry.manager(&step.step_type).map_or(0, |manager| manager.version());
+        let before: Vec<&String> = step.depends.iter().filter_map(|name| keys.get(name)).collect();
+        let instances: Vec<_> = step.instances.iter().map(|i| (&i.definition_text, &i.variables)).collect();
+        let work = serde_json::json!([
+            step.step_type, version, step.config, step.output_tags, run.tags, before, instances
+        ]);
+        step.memo_key = blake3::hash(work.to_string().as_bytes()).to_hex().to_string();
+        keys.insert(step.name.clone(), step.memo_key.clone());
     }
 }

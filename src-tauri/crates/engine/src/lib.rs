@@ -9,12 +9,14 @@
 //! the coordinator what follows, in the same transaction; the [`JobMonitor`] tells of it.
 
 mod attempt;
+mod backoff;
 mod clock;
 mod complete;
 mod coordinator;
 pub mod definition;
 mod engine;
 mod monitor;
+mod pace;
 mod processor;
 pub mod work;
 

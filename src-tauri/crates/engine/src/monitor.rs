@@ -14,7 +14,7 @@ use quaero_contract::{
 use quaero_store::{Change, RunProgress, Store};
 use tokio::sync::broadcast;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, pace::Pace};
 
 /// The shortest time between two reports of one run.
 const INTERVAL_MS: i64 = 50;
@@ -41,7 +41,7 @@ pub struct JobMonitor {
     /// The epoch of this process: an open run of another one is interrupted.
     live_epoch: Option<i64>,
     events: broadcast::Sender<Event>,
-    runs: Mutex<HashMap<JobId, RunProgress>>,
+    runs: Mutex<HashMap<JobId, (RunProgress, Pace)>>,
 }
 
 /// What is to be told of a run, and when it was last told of.
@@ -97,14 +97,17 @@ impl JobMonitor {
     #[must_use]
     pub fn progress(&self, run: JobId) -> Option<JobProgress> {
         let known = self.known();
-        let progress = known.get(&run)?;
+        let (progress, pace) = known.get(&run)?;
+        let pace = Some(pace).filter(|_| !progress.paused && !progress.status.is_terminal());
         Some(JobProgress {
             run: progress.summary(self.live_epoch, self.clock.now_ms()),
             steps: progress.steps.clone(),
+            tasks_per_minute: pace.and_then(Pace::tasks_per_minute),
+            remaining_ms: pace.and_then(|pace| pace.remaining_ms(progress)),
         })
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, RunProgress>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, (RunProgress, Pace)>> {
         // The map is whole even if a holder panicked between two operations on it.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +153,12 @@ impl JobMonitor {
                     let news = untold.entry(progress.id).or_default();
                     news.progress = true;
                     let ended = progress.status.is_terminal();
-                    self.known().insert(progress.id, progress.clone());
+                    let now_ms = self.clock.now_ms();
+                    let mut known = self.known();
+                    let mut pace = known.remove(&progress.id).map(|k| k.1).unwrap_or_default();
+                    pace.note(now_ms, progress.jobs.done(), progress.jobs.total);
+                    known.insert(progress.id, (progress.clone(), pace));
+                    drop(known);
                     if ended {
                         // The last word is never held back.
                         self.tell(progress.id, news);
@@ -172,7 +180,11 @@ impl JobMonitor {
                         error: error.clone(),
                     }));
                 }
-                Change::Ready { .. } | Change::CancelRequested { .. } => {}
+                Change::Adopted { .. }
+                | Change::Ready { .. }
+                | Change::StopRequested { .. }
+                | Change::Paused { .. }
+                | Change::Wake { .. } => {}
             }
         }
     }

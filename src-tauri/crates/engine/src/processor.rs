@@ -1,16 +1,23 @@
 //! The JobProcessor: claims tasks the moment they may run and hands each to its worker.
 //!
 //! It never asks on the off chance. A commit that makes a task runnable wakes it, a task that ends
-//! wakes it, and one timer stands for everything that has to wait for a time.
+//! wakes it, and one timer stands for everything that has to wait for a time. Whatever has happened
+//! by the time it looks goes into one transaction: tasks that are done are recorded and the next ones
+//! are claimed together.
+//!
+//! How many tasks run, in all and by run, lane and type, is counted from the tasks that are running
+//! ([`Processor::working`]) and nowhere else, so that no place can leak.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
-use quaero_contract::{JobId, JobKind};
-use quaero_store::{Change, Claimed, LaneState, Store, StoreError};
+use quaero_contract::{JobId, JobKind, LogLevel};
+use quaero_store::{
+    Change, Claimed, LaneState, Lease, LogRow, Rooms, StepConfig, Store, StoreError,
+};
 use tokio::{
     sync::{
         broadcast::{
@@ -19,23 +26,27 @@ use tokio::{
         },
         mpsc, oneshot,
     },
-    task::JoinSet,
+    task::{self, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     attempt::{Attempt, Finished, Step},
     clock::Clock,
+    complete::complete_all,
+    coordinator::advance,
     work::Registry,
 };
 
 /// How soon a storage fault that may pass is met with another try, in milliseconds.
 const STORAGE_PAUSE_MS: i64 = 1_000;
+/// The clock is set back by this much, in milliseconds, before what is stored has to follow it.
+const SET_BACK_MS: i64 = 1_000;
+/// A time that never comes.
+const NEVER: i64 = i64::MAX;
 
 /// What the engine asks of the processor.
 pub(crate) enum Command {
-    /// Work on this run from now on.
-    Adopt(JobId),
     /// Start nothing more; let running tasks end within the time given, put the others back, and
     /// answer when none is left.
     Stop {
@@ -55,27 +66,62 @@ pub(crate) struct Processor {
     runs: BTreeMap<JobId, Run>,
     /// Runs of which the store knows more than is known here.
     unseen: BTreeSet<JobId>,
+    /// Commits were missed: which runs there are has to be asked for.
+    lost: bool,
     lanes: HashMap<String, LaneUse>,
     /// The run that was served last; the next one goes first.
     last_served: JobId,
     tasks: JoinSet<Finished>,
+    /// What each of `tasks` is, and what it occupies.
+    working: HashMap<task::Id, Working>,
+    /// Attempts that are over and have to be recorded.
+    done: Vec<Lease>,
     /// Set when running tasks must end now, whatever becomes of their results.
     stopping: CancellationToken,
     /// What the clock said last.
     seen_ms: i64,
-    /// After a storage fault: nothing is claimed before this time.
+    /// After a storage fault: nothing is written before this time.
     resting_until_ms: i64,
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
+    paused: bool,
+}
+
+struct Working {
+    run: JobId,
+    lane: String,
+    task_type: String,
 }
 
 /// A run that this process works on.
-#[derive(Default)]
 struct Run {
     cancelled: CancellationToken,
-    /// Lanes that may hold runnable tasks, and when to look; `i64::MAX` waits for the lane itself.
-    lanes: BTreeMap<String, i64>,
-    steps: HashMap<JobId, Step>,
+    /// Lanes that may hold runnable tasks.
+    lanes: BTreeMap<String, Look>,
+    steps: HashMap<JobId, (Step, CancellationToken)>,
+    /// When the coordinator has to look at it.
+    wake_ms: Option<i64>,
+    /// Higher first.
+    priority: i32,
+    max_running: Option<u32>,
+    paused: bool,
+}
+
+/// When to look into a lane of a run.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// [`NEVER`] waits for the lane itself.
+    at_ms: i64,
+    /// Whether tasks there may be waiting for a time.
+    delayed: bool,
+    /// Whether tasks there are waiting for others of their type.
+    crowded: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { at_ms: NEVER, delayed: false, crowded: false }
+    }
 }
 
 #[derive(Default)]
@@ -103,6 +149,37 @@ struct Served {
     /// When to look again; `None` waits for the lane.
     next_ms: Option<i64>,
     full: bool,
+    delayed: bool,
+    crowded: bool,
+}
+
+/// What one transaction is to do, and did.
+struct Round {
+    done: Vec<Lease>,
+    due: Vec<JobId>,
+    candidates: Vec<Candidate>,
+    /// Tasks that may start in all, by run, and by type.
+    free: u32,
+    by_run: HashMap<JobId, u32>,
+    rooms: Rooms,
+    /// Runs that may have tasks that run alone; empty if there are none.
+    suspected: Vec<JobId>,
+    /// Steps whose settings are known.
+    known: HashSet<JobId>,
+    now_ms: i64,
+}
+
+struct Outcome {
+    stale: usize,
+    served: Vec<Served>,
+    configs: Vec<(JobId, StepConfig)>,
+    suspects: bool,
+}
+
+/// What to do next.
+enum Next {
+    Again,
+    Wait(Option<i64>),
 }
 
 impl Processor {
@@ -113,19 +190,23 @@ impl Processor {
         width: usize,
     ) -> Self {
         Self {
+            seen_ms: clock.now_ms(),
             store,
             registry,
             clock,
             width: width.max(1),
             runs: BTreeMap::new(),
             unseen: BTreeSet::new(),
+            lost: false,
             lanes: HashMap::new(),
             last_served: JobId(0),
             tasks: JoinSet::new(),
+            working: HashMap::new(),
+            done: Vec::new(),
             stopping: CancellationToken::new(),
-            seen_ms: 0,
             resting_until_ms: 0,
             suspects: false,
+            paused: false,
         }
     }
 
@@ -136,39 +217,43 @@ impl Processor {
         mut changes: broadcast::Receiver<Arc<[Change]>>,
     ) {
         loop {
-            let wake_ms = self.dispatch().await;
-            let timer = self.clock.until(wake_ms);
-            tokio::select! {
-                change = changes.recv() => match change {
-                    Ok(change) => self.notice(&change),
-                    Err(RecvError::Lagged(_)) => self.look_everywhere(),
-                    Err(RecvError::Closed) => return,
-                },
-                Some(finished) = self.tasks.join_next() => self.finished(finished.ok()),
-                command = commands.recv() => match command {
-                    Some(Command::Adopt(run)) => self.adopt(run),
-                    Some(Command::Stop { grace, stopped }) => {
-                        self.stop(grace).await;
-                        // The engine may have gone away meanwhile.
-                        let _ = stopped.send(());
-                        return;
-                    }
-                    None => return self.stop(Duration::ZERO).await,
-                },
-                () = timer => {}
-            }
-            // Everything else that has happened by now goes into the same look.
+            // Everything that has happened by now goes into the same round.
             self.catch_up(&mut changes);
-            while let Some(finished) = self.tasks.try_join_next() {
-                self.finished(finished.ok());
+            while let Some(ended) = self.tasks.try_join_next_with_id() {
+                self.ended(ended);
+            }
+            let command = match self.round().await {
+                Next::Again => commands.try_recv().ok(),
+                Next::Wait(at_ms) => {
+                    let timer = self.clock.until(at_ms);
+                    tokio::select! {
+                        change = changes.recv() => {
+                            match change {
+                                Ok(change) => self.notice(&change),
+                                Err(RecvError::Lagged(_)) => self.lost = true,
+                                Err(RecvError::Closed) => return,
+                            }
+                            None
+                        }
+                        Some(ended) = self.tasks.join_next_with_id() => {
+                            self.ended(ended);
+                            None
+                        }
+                        command = commands.recv() => match command {
+                            Some(command) => Some(command),
+                            None => return self.stop(Duration::ZERO).await,
+                        },
+                        () = timer => None,
+                    }
+                }
+            };
+            if let Some(Command::Stop { grace, stopped }) = command {
+                self.stop(grace).await;
+                // The engine may have gone away meanwhile.
+                let _ = stopped.send(());
+                return;
             }
         }
-    }
-
-    fn adopt(&mut self, run: JobId) {
-        let cancelled = self.stopping.child_token();
-        self.runs.entry(run).or_insert_with(|| Run { cancelled, ..Run::default() });
-        self.unseen.insert(run);
     }
 
     /// Takes in every commit that has been told of by now.
@@ -176,20 +261,309 @@ impl Processor {
         loop {
             match changes.try_recv() {
                 Ok(change) => self.notice(&change),
-                Err(TryRecvError::Lagged(_)) => self.look_everywhere(),
+                Err(TryRecvError::Lagged(_)) => self.lost = true,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
 
-    /// Commits were missed: whatever they were about has to be asked for.
-    fn look_everywhere(&mut self) {
-        self.unseen.extend(self.runs.keys());
+    fn notice(&mut self, changes: &[Change]) {
+        for change in changes {
+            match change {
+                Change::Adopted { run, new, priority, max_running } => {
+                    self.adopt(*run, *priority, *max_running);
+                    if !new {
+                        self.unseen.insert(*run);
+                    }
+                }
+                Change::Ready { run, lane, at_ms } => {
+                    if let Some(entry) = self.runs.get_mut(run) {
+                        let look = entry.lanes.entry(lane.clone()).or_default();
+                        look.at_ms = look.at_ms.min(*at_ms);
+                        look.delayed |= *at_ms > self.seen_ms;
+                    }
+                }
+                Change::StopRequested { run, step } => {
+                    let Some(entry) = self.runs.get(run) else { continue };
+                    match step {
+                        None => entry.cancelled.cancel(),
+                        Some(step) => {
+                            if let Some((_, stopped)) = entry.steps.get(step) {
+                                stopped.cancel();
+                            }
+                        }
+                    }
+                }
+                Change::Paused { run: None, paused } => {
+                    self.paused = *paused;
+                    self.unseen.extend(self.runs.keys());
+                }
+                Change::Paused { run: Some(run), paused } => {
+                    if let Some(entry) = self.runs.get_mut(run) {
+                        entry.paused = *paused;
+                        self.unseen.insert(*run);
+                    }
+                }
+                Change::Wake { run, at_ms } => {
+                    if let Some(entry) = self.runs.get_mut(run) {
+                        entry.wake_ms = *at_ms;
+                    }
+                }
+                Change::Status { run, kind: JobKind::Parent, status, .. }
+                    if status.is_terminal() =>
+                {
+                    self.runs.remove(run);
+                    self.unseen.remove(run);
+                    self.forget_idle_lanes();
+                }
+                Change::Status { run, job, kind: JobKind::Step, status, .. } => {
+                    // Another attempt of it is not stopped any more.
+                    if !status.is_terminal()
+                        && let Some(entry) = self.runs.get_mut(run)
+                    {
+                        entry.steps.remove(job);
+                    }
+                }
+                Change::Status { .. } | Change::Saved { .. } | Change::Progress(_) => {}
+            }
+        }
     }
 
-    /// Looks into every run that has to be looked into. On a storage fault that may pass, those
-    /// that are left stay to be looked into.
+    fn adopt(&mut self, run: JobId, priority: i32, max_running: Option<u32>) {
+        let entry = self.runs.entry(run).or_insert_with(|| Run {
+            cancelled: self.stopping.child_token(),
+            lanes: BTreeMap::new(),
+            steps: HashMap::new(),
+            wake_ms: None,
+            priority,
+            max_running,
+            paused: false,
+        });
+        (entry.priority, entry.max_running) = (priority, max_running);
+    }
+
+    /// A lane is remembered while it still holds something back.
+    fn forget_idle_lanes(&mut self) {
+        let now_ms = self.clock.now_ms();
+        self.lanes.retain(|_, lane| {
+            let delay = lane.rule.map_or(0, |(_, delay)| i64::from(delay));
+            lane.running > 0
+                || lane.paused_until_ms > now_ms
+                || lane.last_start_ms.saturating_add(delay) > now_ms
+        });
+    }
+
+    fn ended(&mut self, ended: Result<(task::Id, Finished), task::JoinError>) {
+        let (id, finished) = match ended {
+            Ok((id, finished)) => (id, Some(finished)),
+            // It was aborted with its runtime. Its lease stays until the next start.
+            Err(error) => (error.id(), None),
+        };
+        let Some(Working { lane, task_type, .. }) = self.working.remove(&id) else { return };
+        let now_ms = self.clock.now_ms();
+        if let Some(usage) = self.lanes.get_mut(&lane) {
+            usage.running = usage.running.saturating_sub(1);
+            let pause = finished.as_ref().map_or(0, |f| f.pause_ms);
+            let pause = i64::try_from(pause).unwrap_or(i64::MAX);
+            usage.paused_until_ms = usage.paused_until_ms.max(now_ms.saturating_add(pause));
+        }
+        let limited = self.registry.limits().any(|(name, _)| name == task_type);
+        // Its place may be what another task of the lane, or of its type, was waiting for.
+        for run in self.runs.values_mut() {
+            if let Some(look) = run.lanes.get_mut(&lane) {
+                look.at_ms = look.at_ms.min(now_ms);
+            }
+            if limited {
+                for look in run.lanes.values_mut().filter(|look| look.crowded) {
+                    look.at_ms = look.at_ms.min(now_ms);
+                }
+            }
+        }
+        self.done.extend(finished.and_then(|finished| finished.to_commit));
+    }
+
+    /// Records what is done, asks the coordinator about runs whose time has come, and claims what may
+    /// start, all in one transaction.
+    async fn round(&mut self) -> Next {
+        let now_ms = self.clock.now_ms();
+        self.follow_clock(now_ms).await;
+        if self.resting_until_ms > now_ms {
+            return Next::Wait(Some(self.resting_until_ms));
+        }
+        if let Err(error) = self.look_into_unseen().await {
+            tracing::error!(%error, "runs could not be looked into");
+            return self.rest(now_ms);
+        }
+        let round = self.plan(now_ms);
+        if round.done.is_empty() && round.due.is_empty() && round.candidates.is_empty() {
+            return Next::Wait(self.next_look());
+        }
+        let (done, due) = (round.done.clone(), round.due.clone());
+        let registry = self.registry.clone();
+        let written = self
+            .store
+            .write(move |tx| Box::pin(async move { round.carry_out(tx, &registry).await }))
+            .await;
+        match written {
+            Ok(outcome) => {
+                if outcome.stale > 0 {
+                    tracing::warn!(outcome.stale, "results of tasks that are no longer ours");
+                }
+                self.suspects = outcome.suspects;
+                self.start(outcome, now_ms);
+                Next::Again
+            }
+            Err(error) => {
+                tracing::error!(%error, "tasks could not be recorded and claimed");
+                if error.may_pass() {
+                    self.done.extend(done);
+                    self.wake(&due, now_ms);
+                    return self.rest(now_ms);
+                }
+                self.one_by_one(done, due, now_ms).await
+            }
+        }
+    }
+
+    fn plan(&mut self, now_ms: i64) -> Round {
+        let width = if self.suspects { 1 } else { self.width };
+        let free = width.saturating_sub(self.working.len());
+        let due: Vec<JobId> = self
+            .runs
+            .iter_mut()
+            .filter(|(_, run)| run.wake_ms.is_some_and(|at| at <= now_ms))
+            .map(|(id, run)| {
+                run.wake_ms = None;
+                *id
+            })
+            .collect();
+        let mut running: HashMap<JobId, u32> = HashMap::new();
+        let mut by_type: HashMap<&str, u32> = HashMap::new();
+        for task in self.working.values() {
+            *running.entry(task.run).or_default() += 1;
+            *by_type.entry(&task.task_type).or_default() += 1;
+        }
+        let by_run: HashMap<JobId, u32> = self
+            .runs
+            .iter()
+            .filter_map(|(id, run)| {
+                let used = running.get(id).copied().unwrap_or(0);
+                Some((*id, run.max_running?.saturating_sub(used)))
+            })
+            .collect();
+        let rooms: Rooms = self
+            .registry
+            .limits()
+            .map(|(name, limit)| {
+                (name, limit.saturating_sub(by_type.get(name).copied().unwrap_or(0)))
+            })
+            .collect();
+        let candidates = if free == 0 || self.paused {
+            Vec::new()
+        } else {
+            self.candidates(&by_run, now_ms)
+        };
+        let known = candidates
+            .iter()
+            .filter_map(|candidate| self.runs.get(&candidate.run))
+            .flat_map(|run| run.steps.keys().copied())
+            .collect();
+        Round {
+            done: std::mem::take(&mut self.done),
+            due,
+            candidates,
+            free: u32::try_from(free).unwrap_or(u32::MAX),
+            by_run,
+            rooms,
+            suspected: if self.suspects { self.runs.keys().copied().collect() } else { Vec::new() },
+            known,
+            now_ms,
+        }
+    }
+
+    /// The lanes to look into now: runs of a higher priority first, then the run after the one that
+    /// was served last, one lane of each run in turn.
+    fn candidates(&self, by_run: &HashMap<JobId, u32>, now_ms: i64) -> Vec<Candidate> {
+        let later = self
+            .runs
+            .range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
+        let mut order: Vec<(&JobId, &Run)> = later
+            .chain(self.runs.range(..=self.last_served))
+            .filter(|(id, run)| {
+                !run.paused && !run.cancelled.is_cancelled() && by_run.get(id) != Some(&0)
+            })
+            .collect();
+        order.sort_by_key(|(_, run)| -run.priority);
+        let mut queues: Vec<_> = order
+            .into_iter()
+            .map(|(id, run)| {
+                let priority = run.priority;
+                let lanes = run.lanes.iter().filter(|(_, look)| look.at_ms <= now_ms);
+                let lanes = lanes.filter_map(|(lane, look)| {
+                    let usage = self.lanes.get(lane);
+                    if usage.is_some_and(|u| u.paused_until_ms > now_ms) {
+                        return None;
+                    }
+                    let state = LaneState {
+                        running: usage.map_or(0, |u| u.running),
+                        last_start_ms: usage.map_or(0, |u| u.last_start_ms),
+                        delayed: look.delayed,
+                    };
+                    let rule = usage.and_then(|u| u.rule);
+                    Some(Candidate { run: *id, lane: lane.clone(), state, rule })
+                });
+                (priority, lanes)
+            })
+            .collect();
+        let mut found = Vec::new();
+        // More lanes than places cannot be served at once.
+        while !queues.is_empty() && found.len() < 4 * self.width {
+            let before = found.len();
+            queues.retain_mut(|(priority, lanes)| match lanes.next() {
+                Some(candidate) => {
+                    found.push((*priority, candidate));
+                    true
+                }
+                None => false,
+            });
+            if found.len() == before {
+                break;
+            }
+        }
+        found.sort_by_key(|(priority, _)| -priority);
+        found.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    fn next_look(&self) -> Option<i64> {
+        let width = if self.suspects { 1 } else { self.width };
+        let looks = self
+            .runs
+            .values()
+            .filter(|run| !self.paused && !run.paused && !run.cancelled.is_cancelled())
+            .filter(|_| self.working.len() < width)
+            .flat_map(|run| &run.lanes)
+            .filter(|(_, look)| look.at_ms < NEVER)
+            .map(|(lane, look)| {
+                look.at_ms.max(self.lanes.get(lane).map_or(0, |u| u.paused_until_ms))
+            })
+            // What could start now would have been a candidate: it waits for a place in its run.
+            .filter(|at| *at > self.seen_ms);
+        looks.chain(self.runs.values().filter_map(|run| run.wake_ms)).min()
+    }
+
+    /// Asks the store about every run of which it knows more. On a storage fault that may pass,
+    /// those that are left stay to be looked into.
     async fn look_into_unseen(&mut self) -> Result<(), StoreError> {
+        if self.lost {
+            let runs = self.store.write(|tx| Box::pin(tx.own_runs())).await?;
+            self.runs.retain(|run, _| runs.contains(run));
+            for run in runs {
+                self.adopt(run, 0, None);
+                self.unseen.insert(run);
+            }
+            self.paused = self.store.write(|tx| Box::pin(tx.engine_paused())).await?;
+            self.lost = false;
+        }
         while let Some(run) = self.unseen.pop_first() {
             match self.look_into(run).await {
                 Ok(()) => {}
@@ -205,121 +579,41 @@ impl Processor {
 
     /// Asks the store in which lanes a run has tasks, and whether it was cancelled or has ended.
     async fn look_into(&mut self, run: JobId) -> Result<(), StoreError> {
-        let (state, lanes, suspects) = self
-            .store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let suspects = tx.has_suspects(&[run]).await?;
-                    Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?, suspects))
-                })
+        let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
+        let looked = self.store.write(move |tx| {
+            Box::pin(async move {
+                // Its time may have come while nobody looked.
+                advance(tx, run, &registry, now_ms).await?;
+                let suspects = tx.has_suspects(&[run]).await?;
+                let limits = tx.run_limits(run).await?;
+                Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?, limits, suspects))
             })
-            .await?;
+        });
+        let (state, lanes, limits, suspects) = looked.await?;
         let Some(state) = state.filter(|state| !state.status.is_terminal()) else {
             self.runs.remove(&run);
             return Ok(());
         };
-        if let Some(entry) = self.runs.get_mut(&run) {
-            if state.cancel_requested {
-                entry.cancelled.cancel();
+        self.suspects |= suspects;
+        let Some(entry) = self.runs.get_mut(&run) else { return Ok(()) };
+        if state.cancel_requested {
+            entry.cancelled.cancel();
+        }
+        for (step, (_, stopped)) in &entry.steps {
+            if state.steps.iter().any(|row| row.id == *step && row.stop.is_some()) {
+                stopped.cancel();
             }
-            entry.lanes.extend(lanes.into_iter().map(|lane| (lane, 0)));
-            self.suspects |= suspects;
+        }
+        entry.paused = limits.paused;
+        (entry.priority, entry.max_running) = (limits.priority, limits.max_running);
+        for lane in lanes {
+            entry.lanes.insert(lane, Look { at_ms: 0, delayed: true, crowded: false });
         }
         Ok(())
     }
 
-    fn notice(&mut self, changes: &[Change]) {
-        for change in changes {
-            match change {
-                Change::Ready { run, lane, at_ms } => {
-                    if let Some(entry) = self.runs.get_mut(run) {
-                        let look = entry.lanes.entry(lane.clone()).or_insert(i64::MAX);
-                        *look = (*look).min(*at_ms);
-                    }
-                }
-                Change::CancelRequested { run } => {
-                    if let Some(entry) = self.runs.get(run) {
-                        entry.cancelled.cancel();
-                    }
-                }
-                Change::Status { run, kind: JobKind::Parent, status, .. }
-                    if status.is_terminal() =>
-                {
-                    self.runs.remove(run);
-                    self.forget_idle_lanes();
-                }
-                Change::Status { .. } | Change::Saved { .. } | Change::Progress(_) => {}
-            }
-        }
-    }
-
-    /// A lane is remembered while it still holds something back.
-    fn forget_idle_lanes(&mut self) {
-        let now_ms = self.clock.now_ms();
-        self.lanes.retain(|_, lane| {
-            let delay = lane.rule.map_or(0, |(_, delay)| i64::from(delay));
-            lane.running > 0
-                || lane.paused_until_ms > now_ms
-                || lane.last_start_ms.saturating_add(delay) > now_ms
-        });
-    }
-
-    fn finished(&mut self, finished: Option<Finished>) {
-        let Some(finished) = finished else { return };
-        let now_ms = self.clock.now_ms();
-        if let Some(lane) = self.lanes.get_mut(&finished.lane) {
-            lane.running = lane.running.saturating_sub(1);
-            let pause = i64::try_from(finished.pause_ms).unwrap_or(i64::MAX);
-            lane.paused_until_ms = lane.paused_until_ms.max(now_ms.saturating_add(pause));
-        }
-        // Its place may be what another task of the lane was waiting for.
-        for run in self.runs.values_mut() {
-            if let Some(look) = run.lanes.get_mut(&finished.lane) {
-                *look = (*look).min(now_ms);
-            }
-        }
-    }
-
-    /// Claims what may start now. Returns when to look again if nothing else happens.
-    async fn dispatch(&mut self) -> Option<i64> {
-        loop {
-            let now_ms = self.clock.now_ms();
-            self.follow_clock(now_ms);
-            if self.resting_until_ms > now_ms {
-                return Some(self.resting_until_ms);
-            }
-            if let Err(error) = self.look_into_unseen().await {
-                tracing::error!(%error, "runs could not be looked into");
-                self.rest(now_ms);
-                continue;
-            }
-            let width = if self.suspects { 1 } else { self.width };
-            let free = width.saturating_sub(self.tasks.len());
-            if free == 0 || self.runs.is_empty() {
-                return None;
-            }
-            let candidates = self.candidates(now_ms);
-            if candidates.is_empty() {
-                return self.next_look();
-            }
-            match self.claim(candidates, free, now_ms).await {
-                Ok((served, suspects)) => {
-                    self.suspects = suspects;
-                    self.start(served, now_ms).await;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "tasks could not be claimed");
-                    if !error.may_pass() {
-                        return None;
-                    }
-                    self.rest(now_ms);
-                }
-            }
-        }
-    }
-
     /// When the clock is set back, what waits for a time must not wait that much longer.
-    fn follow_clock(&mut self, now_ms: i64) {
+    async fn follow_clock(&mut self, now_ms: i64) {
         let back = (self.seen_ms - now_ms).max(0);
         self.seen_ms = now_ms;
         if back == 0 {
@@ -330,103 +624,83 @@ impl Processor {
             lane.last_start_ms -= back;
             lane.paused_until_ms -= back;
         }
-        let looks = self.runs.values_mut().flat_map(|run| run.lanes.values_mut());
-        for look in looks.filter(|look| **look < i64::MAX) {
-            *look -= back;
+        for run in self.runs.values_mut() {
+            for look in run.lanes.values_mut().filter(|look| look.at_ms < NEVER) {
+                look.at_ms -= back;
+            }
+            run.wake_ms = run.wake_ms.map(|at| at - back);
+        }
+        if back < SET_BACK_MS {
+            return;
+        }
+        let followed = self.store.write(move |tx| Box::pin(tx.follow_clock(back))).await;
+        match followed {
+            Ok(_) => {
+                for run in self.runs.keys() {
+                    let message = format!(
+                        "The computer's clock was set back by {} s. What waits for a time was moved with it.",
+                        back / 1_000
+                    );
+                    let (run, level) = (*run, LogLevel::Warn);
+                    let row = LogRow { run, job: Some(run), at_ms: now_ms, level, message };
+                    self.store.logs().write(row);
+                }
+                self.unseen.extend(self.runs.keys());
+            }
+            Err(error) => tracing::error!(%error, "what is stored could not follow the clock"),
         }
     }
 
-    fn rest(&mut self, now_ms: i64) {
+    fn rest(&mut self, now_ms: i64) -> Next {
         self.resting_until_ms = now_ms.saturating_add(STORAGE_PAUSE_MS);
+        Next::Wait(Some(self.resting_until_ms))
     }
 
-    /// The lanes to look into now; the run after the one that was served last comes first.
-    fn candidates(&self, now_ms: i64) -> Vec<Candidate> {
-        let later = self
-            .runs
-            .range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
-        let order = later.chain(self.runs.range(..=self.last_served));
-        order
-            .filter(|(_, run)| !run.cancelled.is_cancelled())
-            .flat_map(|(id, run)| run.lanes.iter().map(move |(lane, look)| (*id, lane, *look)))
-            .filter(|(_, _, look)| *look <= now_ms)
-            .filter_map(|(run, lane, _)| {
-                let usage = self.lanes.get(lane);
-                if usage.is_some_and(|u| u.paused_until_ms > now_ms) {
-                    return None;
-                }
-                let state = LaneState {
-                    running: usage.map_or(0, |u| u.running),
-                    last_start_ms: usage.map_or(0, |u| u.last_start_ms),
-                };
-                Some(Candidate { run, lane: lane.clone(), state, rule: usage.and_then(|u| u.rule) })
-            })
-            .collect()
+    fn wake(&mut self, runs: &[JobId], at_ms: i64) {
+        for run in runs {
+            if let Some(entry) = self.runs.get_mut(run) {
+                entry.wake_ms = Some(at_ms);
+            }
+        }
     }
 
-    fn next_look(&self) -> Option<i64> {
-        self.runs
-            .values()
-            .filter(|run| !run.cancelled.is_cancelled())
-            .flat_map(|run| &run.lanes)
-            .filter(|(_, look)| **look < i64::MAX)
-            .map(|(lane, look)| (*look).max(self.lanes.get(lane).map_or(0, |u| u.paused_until_ms)))
-            .min()
+    /// Something that was asked for cannot be written at all: everything else must go on.
+    async fn one_by_one(&mut self, done: Vec<Lease>, due: Vec<JobId>, now_ms: i64) -> Next {
+        for lease in done {
+            let registry = self.registry.clone();
+            let written = self.store.write(move |tx| {
+                Box::pin(async move { complete_all(tx, &[lease], &registry, now_ms).await })
+            });
+            if let Err(error) = written.await {
+                // The lease stays; the next start takes the task back.
+                tracing::error!(%error, job = %lease.job, "a result could not be written");
+            }
+        }
+        for run in due {
+            let registry = self.registry.clone();
+            let written = self.store.write(move |tx| {
+                Box::pin(async move { advance(tx, run, &registry, now_ms).await })
+            });
+            if let Err(error) = written.await {
+                tracing::error!(%error, %run, "a run could not be moved on");
+            }
+        }
+        self.rest(now_ms)
     }
 
-    /// Claims in these lanes, and says whether tasks still have to run alone.
-    async fn claim(
-        &self,
-        candidates: Vec<Candidate>,
-        free: usize,
-        now_ms: i64,
-    ) -> Result<(Vec<Served>, bool), StoreError> {
-        let suspected: Vec<JobId> =
-            if self.suspects { self.runs.keys().copied().collect() } else { Vec::new() };
-        let mut free = u32::try_from(free).unwrap_or(u32::MAX);
-        let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX)).max(1);
-        self.store
-            .write(move |tx| {
-                Box::pin(async move {
-                    let suspects = !suspected.is_empty() && tx.has_suspects(&suspected).await?;
-                    let mut used: HashMap<String, LaneState> = HashMap::new();
-                    let mut served = Vec::new();
-                    for Candidate { run, lane, state, rule } in candidates {
-                        if free == 0 {
-                            break;
-                        }
-                        let state = used.entry(lane.clone()).or_insert(state);
-                        let room = match rule {
-                            // The first task tells the lane's rule.
-                            None => 1,
-                            Some((_, delay)) if delay > 0 => 1,
-                            Some((limit, _)) => limit.saturating_sub(state.running),
-                        };
-                        let ask = room.min(share).min(free);
-                        let claimed = tx.claim(run, &lane, *state, ask, now_ms).await?;
-                        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-                        free -= count.min(free);
-                        if count > 0 {
-                            state.running += count;
-                            state.last_start_ms = now_ms;
-                        }
-                        let full = count == ask && ask > 0;
-                        let next_ms = match (full, ask) {
-                            (true, _) => Some(now_ms),
-                            // The lane is full: a task of it that ends is the sign to look again.
-                            (false, 0) => None,
-                            (false, _) => tx.next_start(run, &lane, *state, now_ms).await?,
-                        };
-                        served.push(Served { run, lane, claimed, next_ms, full });
-                    }
-                    Ok((served, suspects))
-                })
-            })
-            .await
-    }
-
-    async fn start(&mut self, served: Vec<Served>, now_ms: i64) {
-        for Served { run, lane, claimed, next_ms, full } in served {
+    fn start(&mut self, outcome: Outcome, now_ms: i64) {
+        for (step, config) in outcome.configs {
+            let known = Step {
+                config: Arc::new(config.config),
+                tags: config.tags.into(),
+                task_timeout: Duration::from_millis(config.task_timeout_ms),
+            };
+            if let Some(run) = self.runs.get_mut(&config.run) {
+                let stopped = run.cancelled.child_token();
+                run.steps.insert(step, (known, stopped));
+            }
+        }
+        for Served { run, lane, claimed, next_ms, full, delayed, crowded } in outcome.served {
             let usage = self.lanes.entry(lane.clone()).or_default();
             for task in &claimed {
                 usage.running += 1;
@@ -435,27 +709,33 @@ impl Processor {
             }
             let delay = usage.rule.map_or(0, |(_, delay)| i64::from(delay));
             if let Some(entry) = self.runs.get_mut(&run) {
-                let look = match next_ms {
+                let at_ms = match next_ms {
                     Some(_) if full => now_ms.saturating_add(delay),
                     Some(at) => at.max(now_ms.saturating_add(delay.min(1))),
-                    None => i64::MAX,
+                    None => NEVER,
                 };
-                entry.lanes.insert(lane, look);
+                entry.lanes.insert(lane, Look { at_ms, delayed, crowded });
             }
             if !claimed.is_empty() {
                 self.last_served = run;
             }
             for task in claimed {
-                self.launch(task, now_ms).await;
+                self.launch(task, now_ms);
             }
         }
     }
 
-    async fn launch(&mut self, task: Claimed, now_ms: i64) {
-        let step = self.step(task.run, task.step).await;
-        let run = self.runs.get(&task.run);
-        let cancelled =
-            run.map_or_else(|| self.stopping.child_token(), |run| run.cancelled.clone());
+    fn launch(&mut self, task: Claimed, now_ms: i64) {
+        let found = self.runs.get(&task.run).and_then(|run| run.steps.get(&task.step)).cloned();
+        let Some((step, cancelled)) = found else {
+            tracing::error!(job = %task.lease.job, "a task of a run that is not known");
+            return;
+        };
+        let working = Working {
+            run: task.run,
+            lane: task.lane.clone(),
+            task_type: task.task_type.clone(),
+        };
         let attempt = Attempt {
             store: self.store.clone(),
             registry: self.registry.clone(),
@@ -466,19 +746,8 @@ impl Processor {
             task,
             now_ms,
         };
-        self.tasks.spawn(attempt.run());
-    }
-
-    async fn step(&mut self, run: JobId, step: JobId) -> Result<Step, StoreError> {
-        if let Some(known) = self.runs.get(&run).and_then(|r| r.steps.get(&step)) {
-            return Ok(known.clone());
-        }
-        let (config, tags) = self.store.write(move |tx| Box::pin(tx.step_config(step))).await?;
-        let known = Step { config: Arc::new(config), tags: tags.into() };
-        if let Some(entry) = self.runs.get_mut(&run) {
-            entry.steps.insert(step, known.clone());
-        }
-        Ok(known)
+        let id = self.tasks.spawn(attempt.run()).id();
+        self.working.insert(id, working);
     }
 
     /// Waits for the running tasks, then puts back those that did not end in time.
@@ -487,16 +756,96 @@ impl Processor {
         tokio::pin!(limit);
         loop {
             tokio::select! {
-                ended = self.tasks.join_next() => {
-                    if ended.is_none() {
-                        return;
-                    }
-                }
+                ended = self.tasks.join_next_with_id() => match ended {
+                    Some(ended) => self.ended(ended),
+                    None => break,
+                },
                 () = &mut limit => break,
             }
         }
         self.stopping.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.ended(ended);
+        }
+        let (done, now_ms) = (std::mem::take(&mut self.done), self.clock.now_ms());
+        if !done.is_empty() {
+            self.one_by_one(done, Vec::new(), now_ms).await;
+        }
+    }
+}
+
+impl Round {
+    async fn carry_out(
+        self,
+        tx: &mut quaero_store::Tx,
+        registry: &Registry,
+    ) -> Result<Outcome, StoreError> {
+        let Self { done, due, candidates, mut free, mut by_run, mut rooms, .. } = self;
+        let (mut known, now_ms) = (self.known, self.now_ms);
+        let held = match done.is_empty() {
+            true => 0,
+            false => complete_all(tx, &done, registry, now_ms).await?,
+        };
+        for run in due {
+            advance(tx, run, registry, now_ms).await?;
+        }
+        let suspects = !self.suspected.is_empty() && tx.has_suspects(&self.suspected).await?;
+        let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX).max(1)).max(1);
+        let mut used: HashMap<String, LaneState> = HashMap::new();
+        let mut outcome =
+            Outcome { stale: done.len() - held, served: Vec::new(), configs: Vec::new(), suspects };
+        for Candidate { run, lane, state, rule } in candidates {
+            if free == 0 {
+                break;
+            }
+            let of_run = by_run.entry(run).or_insert(u32::MAX);
+            if *of_run == 0 {
+                continue;
+            }
+            let delayed = state.delayed;
+            let state = used.entry(lane.clone()).or_insert(state);
+            state.delayed = delayed;
+            let room = match rule {
+                // The first task tells the lane's rule.
+                None => 1,
+                Some((_, delay)) if delay > 0 => 1,
+                Some((limit, _)) => limit.saturating_sub(state.running),
+            };
+            let ask = room.min(share).min(free).min(*of_run);
+            let claimed = match ask {
+                0 => Vec::new(),
+                _ => tx.claim(run, &lane, *state, &rooms, ask, now_ms).await?,
+            };
+            let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+            free -= count.min(free);
+            *of_run -= count.min(*of_run);
+            if count > 0 {
+                state.running += count;
+                state.last_start_ms = now_ms;
+            }
+            for task in &claimed {
+                if let Some((_, room)) = rooms.iter_mut().find(|(name, _)| *name == task.task_type)
+                {
+                    *room = room.saturating_sub(1);
+                }
+                if known.insert(task.step) {
+                    outcome.configs.push((task.step, tx.step_config(task.step).await?));
+                }
+            }
+            let full = count == ask && ask > 0;
+            let crowded = !full && rooms.iter().any(|(_, room)| *room == 0);
+            let next_ms = match (full, ask) {
+                (true, _) => Some(now_ms),
+                // The lane is full: a task of it that ends is the sign to look again.
+                (false, 0) => None,
+                (false, _) => tx.next_start(run, &lane, *state, now_ms).await?,
+            };
+            // What is due but was not claimed waits for a task of its type.
+            let next_ms = next_ms.filter(|at| full || !crowded || *at > now_ms);
+            let delayed = delayed && (full || ask == 0 || next_ms.is_some_and(|at| at > now_ms));
+            outcome.served.push(Served { run, lane, claimed, next_ms, full, delayed, crowded });
+        }
+        Ok(outcome)
     }
 }
 
@@ -507,29 +856,32 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
+    async fn processor(folder: &tempfile::TempDir) -> Processor {
+        let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
+        let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
+        processor.adopt(JobId(7), 0, None);
+        processor
+    }
+
     #[tokio::test]
     async fn a_clock_that_is_set_back_holds_nothing_up() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
-        let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
-        processor.adopt(JobId(7));
-        processor.follow_clock(9_000_000);
+        let mut processor = processor(&folder).await;
+        processor.seen_ms = 9_000_000;
         let ready = Change::Ready { run: JobId(7), lane: "lane".to_owned(), at_ms: 9_000_500 };
-        processor.notice(&[ready]);
+        processor.notice(&[ready, Change::Wake { run: JobId(7), at_ms: Some(9_000_700) }]);
         let usage = LaneUse { last_start_ms: 9_000_000, ..LaneUse::default() };
         processor.lanes.insert("lane".to_owned(), usage);
-        processor.follow_clock(1_000_000);
+        processor.follow_clock(1_000_000).await;
         assert_eq!(processor.next_look(), Some(1_000_500));
+        assert_eq!(processor.runs[&JobId(7)].wake_ms, Some(1_000_700));
         assert_eq!(processor.lanes["lane"].last_start_ms, 1_000_000);
     }
 
     #[tokio::test]
     async fn commits_that_were_missed_are_asked_for() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
-        let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
-        processor.adopt(JobId(7));
-        processor.unseen.clear();
+        let mut processor = processor(&folder).await;
         let (sender, mut changes) = broadcast::channel(1);
         for lane in ["missed", "told"] {
             let ready = Change::Ready { run: JobId(7), lane: lane.to_owned(), at_ms: 0 };
@@ -537,6 +889,26 @@ mod tests {
         }
         processor.catch_up(&mut changes);
         assert!(processor.runs[&JobId(7)].lanes.contains_key("told"));
-        assert!(processor.unseen.contains(&JobId(7)), "the lane that was missed");
+        assert!(processor.lost, "the lane that was missed");
+    }
+
+    #[tokio::test]
+    async fn runs_take_turns_lane_by_lane_and_a_higher_priority_goes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut processor = processor(&folder).await;
+        processor.width = 8;
+        processor.adopt(JobId(8), 0, None);
+        processor.adopt(JobId(9), 5, None);
+        for (run, lane) in [(7, "a"), (7, "b"), (7, "c"), (8, "x"), (9, "y"), (9, "z")] {
+            let (run, lane) = (JobId(run), lane.to_owned());
+            processor.notice(&[Change::Ready { run, lane, at_ms: 0 }]);
+        }
+        processor.last_served = JobId(7);
+        let order: Vec<String> = processor
+            .candidates(&HashMap::new(), 10)
+            .into_iter()
+            .map(|c| format!("{}{}", c.run, c.lane))
+            .collect();
+        assert_eq!(order, ["9y", "9z", "8x", "7a", "7b", "7c"]);
     }
 }

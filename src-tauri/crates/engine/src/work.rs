@@ -55,6 +55,21 @@ pub struct NewTask {
     pub payload: Value,
     /// Where it queues.
     pub lane: Lane,
+    /// Higher first, within a lane of its run.
+    pub priority: i32,
+}
+
+impl Default for NewTask {
+    fn default() -> Self {
+        Self {
+            task_type: "",
+            name: String::new(),
+            key: None,
+            payload: Value::Null,
+            lane: Lane::local(),
+            priority: 0,
+        }
+    }
 }
 
 /// What a step's manager is told when the step starts.
@@ -94,6 +109,12 @@ pub trait StepManager: Send + Sync + 'static {
     /// `uri` (http or https), `folder`, `host` and `tag` are checked by the validator.
     fn schema(&self) -> schemars::Schema;
 
+    /// Changes when the same configuration gives other results than before: the results of an
+    /// earlier run are then not reused.
+    fn version(&self) -> u32 {
+        1
+    }
+
     /// Checks what the schema cannot say. Called only with a configuration that fits the schema.
     fn check(&self, _config: &Value) -> Vec<ConfigProblem> {
         Vec::new()
@@ -116,6 +137,11 @@ pub trait StepManager: Send + Sync + 'static {
 pub trait JobWorker: Send + Sync + 'static {
     /// The type of task it does.
     fn task_type(&self) -> &'static str;
+
+    /// How many tasks of this type run at the same time, whatever their runs and lanes.
+    fn limit(&self) -> Option<u32> {
+        None
+    }
 
     /// Does one task. May be dropped at any await when the run is cancelled, and may be called
     /// again for the same task after a crash.
@@ -304,6 +330,11 @@ impl Registry {
     #[must_use]
     pub fn managers(&self) -> &[Arc<dyn StepManager>] {
         &self.managers
+    }
+
+    /// The types of task of which only so many run at the same time.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.workers.values().filter_map(|worker| Some((worker.task_type(), worker.limit()?.max(1))))
     }
 
     /// The worker for a type of task.

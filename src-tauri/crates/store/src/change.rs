@@ -8,6 +8,17 @@ use crate::runs::RunProgress;
 /// changes reads it again.
 #[derive(Clone, Debug)]
 pub enum Change {
+    /// This process works on a run from now on.
+    Adopted {
+        /// The run.
+        run: JobId,
+        /// Whether it was just accepted: everything there is to know of it is told.
+        new: bool,
+        /// Higher first.
+        priority: i32,
+        /// How many of its tasks may run at the same time.
+        max_running: Option<u32>,
+    },
     /// Tasks of this lane may be runnable from this time on.
     Ready {
         /// The run.
@@ -32,10 +43,26 @@ pub enum Change {
         /// Why, if it failed or was skipped.
         error: Option<JobError>,
     },
-    /// A run's cancel has been recorded: its running tasks must stop.
-    CancelRequested {
+    /// Running tasks of a run, or of one step of it, must stop.
+    StopRequested {
         /// The run.
         run: JobId,
+        /// The step; all of them without it.
+        step: Option<JobId>,
+    },
+    /// A run, or the whole engine without one, was paused or goes on.
+    Paused {
+        /// The run.
+        run: Option<JobId>,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// The coordinator has to look at this run again at this time.
+    Wake {
+        /// The run.
+        run: JobId,
+        /// Milliseconds since 1970; none if nothing waits for a time any more.
+        at_ms: Option<i64>,
     },
     /// A document was created or updated.
     Saved {

@@ -10,18 +10,34 @@ const RULES: &[(&str, &str)] = &[
     ("a run or step whose counters differ from its tasks",
      "SELECT c.job_id FROM counters c JOIN jobs j ON j.id = c.job_id
       LEFT JOIN (SELECT run_id AS owner, status FROM jobs WHERE kind = 'task'
-                 UNION ALL SELECT step_id, status FROM jobs WHERE kind = 'task') t ON t.owner = c.job_id
+                 UNION ALL SELECT step_id, status FROM jobs WHERE kind = 'task'
+                 UNION ALL SELECT r.caused_by, b.status FROM runs r JOIN jobs b ON b.id = r.id WHERE r.caused_by IS NOT NULL
+                 UNION ALL SELECT s.run_id, b.status FROM runs r JOIN jobs b ON b.id = r.id JOIN steps s ON s.id = r.caused_by
+                ) t ON t.owner = c.job_id
       GROUP BY c.job_id
       HAVING c.total <> count(t.status) OR c.pending <> sum(coalesce(t.status = 'pending', 0))
           OR c.running <> sum(coalesce(t.status = 'running', 0)) OR c.waiting <> sum(coalesce(t.status = 'waiting', 0))
           OR c.completed <> sum(coalesce(t.status = 'completed', 0)) OR c.failed <> sum(coalesce(t.status = 'failed', 0))
           OR c.cancelled <> sum(coalesce(t.status = 'cancelled', 0)) OR c.skipped <> sum(coalesce(t.status = 'skipped', 0))"),
     ("a job whose numbers of children are wrong",
-     "SELECT p.id FROM jobs p LEFT JOIN jobs c ON c.parent_id = p.id GROUP BY p.id
+     "SELECT p.id FROM jobs p LEFT JOIN (
+          SELECT parent_id, id, status FROM jobs WHERE parent_id IS NOT NULL
+          UNION ALL SELECT r.caused_by, b.id, b.status FROM runs r JOIN jobs b ON b.id = r.id WHERE r.caused_by IS NOT NULL
+      ) c ON c.parent_id = p.id GROUP BY p.id
       HAVING p.n_children <> count(c.id)
           OR p.n_open <> sum(coalesce(c.status IN ('pending', 'running', 'waiting'), 0))"),
     ("a job that waits for nothing",
      "SELECT id FROM jobs WHERE status = 'waiting' AND n_open = 0"),
+    ("a run with an open run below a step that is not open",
+     "SELECT r.id FROM runs r JOIN jobs b ON b.id = r.id JOIN jobs s ON s.id = r.caused_by
+      WHERE b.finished_ms IS NULL AND s.status <> 'waiting'"),
+    ("a task of a finished attempt of its step that is open",
+     "SELECT t.id FROM jobs t JOIN jobs s ON s.id = t.step_id
+      WHERE t.kind = 'task' AND t.finished_ms IS NULL AND t.round <> max(s.attempt, 1)"),
+    ("a run held back by nothing",
+     "SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id WHERE r.held = 1 AND (j.finished_ms IS NOT NULL OR NOT EXISTS (
+          SELECT 1 FROM runs o JOIN jobs b ON b.id = o.id
+          WHERE o.singleton_key = r.singleton_key AND o.id <> r.id AND o.held = 0 AND b.finished_ms IS NULL))"),
     ("a finished job with an open child",
      "SELECT p.id FROM jobs p JOIN jobs c ON c.parent_id = p.id
       WHERE p.finished_ms IS NOT NULL AND c.finished_ms IS NULL"),
@@ -29,14 +45,16 @@ const RULES: &[(&str, &str)] = &[
      "SELECT t.id FROM jobs t JOIN jobs s ON s.id = t.step_id
       WHERE t.kind = 'task' AND t.finished_ms IS NULL AND s.status <> 'waiting'"),
     ("an open run without anything that can move it on",
-     "SELECT r.id FROM jobs r WHERE r.kind = 'parent' AND r.finished_ms IS NULL AND NOT EXISTS
-      (SELECT 1 FROM jobs s WHERE s.parent_id = r.id AND s.status = 'waiting')"),
+     "SELECT r.id FROM jobs r JOIN runs d ON d.id = r.id
+      WHERE r.finished_ms IS NULL AND d.held = 0 AND NOT EXISTS
+      (SELECT 1 FROM jobs s JOIN steps t ON t.id = s.id WHERE s.parent_id = r.id
+       AND (s.status = 'waiting' OR (s.status = 'pending' AND t.run_after_ms > 0)))"),
     ("a job whose tree does not lead to its run",
      "SELECT c.id FROM jobs c JOIN jobs p ON p.id = c.parent_id
       WHERE c.run_id <> p.run_id OR (c.kind = 'task' AND c.step_id <> p.step_id) OR c.id <= p.id"),
-    ("an open task of a cancelled run that is not running",
-     "SELECT t.id FROM jobs t JOIN runs r ON r.id = t.run_id
-      WHERE r.cancel_requested = 1 AND t.kind = 'task' AND t.status = 'pending'"),
+    ("an open task of a cancelled run or stopped step that is not running",
+     "SELECT t.id FROM jobs t JOIN runs r ON r.id = t.run_id JOIN steps s ON s.id = t.step_id
+      WHERE (r.cancel_requested = 1 OR s.stop_code IS NOT NULL) AND t.kind = 'task' AND t.status = 'pending'"),
     ("a job whose events do not lead to its status",
      "SELECT j.id FROM jobs j WHERE j.status <> coalesce(
       (SELECT to_status FROM events e WHERE e.job_id = j.id ORDER BY seq DESC LIMIT 1), 'pending')"),

@@ -1,22 +1,14 @@
-//! The queue and the tree of jobs. Every statement that writes a status is in this file; the
-//! schema refuses a transition that is not in the table.
+//! The queue: tasks are written, handed out under a lease, put back, and end. Together with
+//! [`crate::control`] this is the only place that writes a status; the schema refuses a transition
+//! that is not in the table.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use quaero_contract::{JobError, JobId, JobKind, JobStatus};
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::{change::Change, error::Result, writer::Tx};
-
-/// A task that was under way when this many processes died runs alone from then on: which of the
-/// tasks of those processes is to blame cannot be told otherwise.
-pub const SUSPECT_AFTER: i64 = 2;
-
-// The index that finds suspects, and the query that uses it, have to name the number itself.
-const _: () = assert!(SUSPECT_AFTER == 2);
-
-/// A task that was under way when this many processes died is not tried again. Three of those
-/// times it was alone.
-pub const POISON_AFTER: i64 = SUSPECT_AFTER + 3;
+use crate::{change::Change, error::Result, runs::status, writer::Tx};
 
 /// A task to write to the queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,7 +17,7 @@ pub struct TaskRow {
     pub task_type: String,
     /// What it works on, for people.
     pub name: String,
-    /// Within a step, a second task with the same key is not written.
+    /// Within one attempt of a step, a second task with the same key is not written.
     pub key: Option<String>,
     /// What the worker needs to know.
     pub payload: serde_json::Value,
@@ -35,8 +27,8 @@ pub struct TaskRow {
     pub lane_limit: u32,
     /// Milliseconds from one start in the lane to the next.
     pub lane_delay_ms: u32,
-    /// How often it may be tried.
-    pub max_attempts: u32,
+    /// Higher first, within a lane of its run; added to that of its step.
+    pub priority: i32,
 }
 
 /// What became of tasks that were to be written.
@@ -107,21 +99,28 @@ pub struct Leased {
     pub lane: String,
     /// Attempts that may still follow.
     pub attempts_left: i64,
-    /// Whether its run has been cancelled.
-    pub cancel_requested: bool,
+    /// Why it has to stop, if its run was cancelled or its step stopped: no children are written.
+    pub stop: Option<JobError>,
+    /// Whether its run bears only so many failures.
+    pub tolerance: bool,
 }
 
 /// How the lane of a claim stands.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LaneState {
     /// Tasks of the lane that are running.
     pub running: u32,
     /// When the last one started, in milliseconds since 1970.
     pub last_start_ms: i64,
+    /// Whether tasks of it may be waiting for a time.
+    pub delayed: bool,
 }
 
-fn place(row: &SqliteRow) -> std::result::Result<Claimed, sqlx::Error> {
-    let payload: String = row.try_get("payload")?;
+/// How many more tasks of a type may start.
+pub type Rooms = Vec<(&'static str, u32)>;
+
+fn claimed(row: &SqliteRow) -> std::result::Result<Claimed, sqlx::Error> {
+    let payload: &str = row.try_get("payload")?;
     Ok(Claimed {
         lease: Lease { job: JobId(row.try_get("id")?), attempt: row.try_get("attempt")? },
         run: JobId(row.try_get("run_id")?),
@@ -129,7 +128,7 @@ fn place(row: &SqliteRow) -> std::result::Result<Claimed, sqlx::Error> {
         task_type: row.try_get("type")?,
         name: row.try_get("name")?,
         depth: row.try_get("depth")?,
-        payload: serde_json::from_str(&payload).unwrap_or(serde_json::Value::Null),
+        payload: serde_json::from_str(payload).unwrap_or(serde_json::Value::Null),
         lane: row.try_get("lane")?,
         lane_limit: row.try_get("lane_limit")?,
         lane_delay_ms: row.try_get("lane_delay_ms")?,
@@ -152,16 +151,23 @@ impl Tx {
         if tasks.is_empty() {
             return Ok(Inserted::default());
         }
+        if max_step_tasks.is_some() {
+            // Its counter says how many the step has.
+            self.flush().await?;
+        }
         let json = serde_json::to_string(tasks).expect("task rows are plain data");
         let written = sqlx::query(
             "INSERT INTO jobs (run_id, parent_id, step_id, kind, type, name, depth, task_key, payload,
-                 lane, lane_limit, lane_delay_ms, max_attempts, created_ms, changed_ms)
+                 lane, lane_limit, lane_delay_ms, max_attempts, priority, round, created_ms, changed_ms)
              SELECT ?1, ?2, ?3, 'task', t.value ->> 'task_type', t.value ->> 'name', ?4,
                  t.value ->> 'key', t.value -> 'payload', t.value ->> 'lane',
-                 t.value ->> 'lane_limit', t.value ->> 'lane_delay_ms', t.value ->> 'max_attempts', ?5, ?5
-             FROM json_each(?6) AS t
+                 t.value ->> 'lane_limit', t.value ->> 'lane_delay_ms', s.task_attempts,
+                 s.priority + (t.value ->> 'priority'), s.round, ?5, ?5
+             FROM json_each(?6) AS t,
+                 (SELECT steps.task_attempts, steps.priority, max(jobs.attempt, 1) AS round
+                  FROM steps JOIN jobs ON jobs.id = steps.id WHERE steps.id = ?3) AS s
              WHERE t.value ->> 'key' IS NULL OR NOT EXISTS
-                 (SELECT 1 FROM jobs WHERE step_id = ?3 AND task_key = t.value ->> 'key')
+                 (SELECT 1 FROM jobs WHERE step_id = ?3 AND round = s.round AND task_key = t.value ->> 'key')
              ORDER BY t.key
              LIMIT max(0, ?7 - (SELECT total FROM counters WHERE job_id = ?3))
              ON CONFLICT DO NOTHING",
@@ -176,11 +182,15 @@ impl Tx {
         .execute(&mut self.conn)
         .await?
         .rows_affected();
+        let count = i64::try_from(written).unwrap_or(i64::MAX);
+        self.tally.moved(place.run, place.step, None, JobStatus::Pending, count);
+        self.tally.children_written(place.parent, count);
         let left_out: i64 = match max_step_tasks {
             Some(_) => {
                 sqlx::query_scalar(
                     "SELECT count(*) FROM json_each(?2) AS t WHERE NOT EXISTS
-                     (SELECT 1 FROM jobs WHERE step_id = ?1 AND task_key = t.value ->> 'key')",
+                     (SELECT 1 FROM jobs WHERE step_id = ?1 AND task_key = t.value ->> 'key'
+                      AND round = (SELECT max(attempt, 1) FROM jobs WHERE id = ?1))",
                 )
                 .bind(place.step.0)
                 .bind(&json)
@@ -189,18 +199,20 @@ impl Tx {
             }
             None => 0,
         };
-        // A page that was first found by a longer way is now nearer.
-        sqlx::query(
-            "UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
-             AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))",
-        )
-        .bind(place.depth)
-        .bind(place.step.0)
-        .bind(&json)
-        .execute(&mut self.conn)
-        .await?;
-        let lanes: std::collections::BTreeSet<&str> =
-            tasks.iter().map(|t| t.lane.as_str()).collect();
+        if place.depth > 0 && tasks.iter().any(|task| task.key.is_some()) {
+            // A page that was first found by a longer way is now nearer.
+            sqlx::query(
+                "UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
+                 AND round = (SELECT max(attempt, 1) FROM jobs WHERE id = ?2)
+                 AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))",
+            )
+            .bind(place.depth)
+            .bind(place.step.0)
+            .bind(&json)
+            .execute(&mut self.conn)
+            .await?;
+        }
+        let lanes: BTreeSet<&str> = tasks.iter().map(|t| t.lane.as_str()).collect();
         for lane in lanes {
             self.note(Change::Ready { run: place.run, lane: lane.to_owned(), at_ms: now_ms });
         }
@@ -208,8 +220,8 @@ impl Tx {
         Ok(Inserted { written, left_out: left_out.unsigned_abs() })
     }
 
-    /// Hands out the next tasks of a run in a lane: breadth first, in the order in which they were
-    /// found. One statement, so that no two claims can get the same task.
+    /// Hands out the next tasks of a run in a lane: by priority, then breadth first, then in the
+    /// order in which they were found. One statement, so that no two claims can get the same task.
     ///
     /// # Errors
     /// If SQLite fails.
@@ -218,38 +230,80 @@ impl Tx {
         run: JobId,
         lane: &str,
         state: LaneState,
+        rooms: &Rooms,
         limit: u32,
         now_ms: i64,
     ) -> Result<Vec<Claimed>> {
-        let rows = sqlx::query(
+        if state.delayed {
+            // Whatever waited for a time that has come is ready.
+            sqlx::query(
+                "UPDATE jobs SET run_after_ms = 0 WHERE run_id = ? AND lane = ? AND status = 'pending'
+                   AND kind = 'task' AND run_after_ms > 0 AND run_after_ms <= ?",
+            )
+            .bind(run.0)
+            .bind(lane)
+            .bind(now_ms)
+            .execute(&mut self.conn)
+            .await?;
+        }
+        // Those before a task in this claim count for the limits of its lane and type, too.
+        let sql = if rooms.is_empty() {
             "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
                  started_ms = coalesce(started_ms, ?2), changed_ms = ?2
              WHERE id IN (
                  SELECT id FROM (
-                     SELECT id, lane_limit, row_number() OVER (ORDER BY depth, id) AS place FROM (
-                         SELECT id, depth, lane_limit FROM jobs
+                     SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
+                         SELECT id, priority, depth, lane_limit FROM jobs
                          WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
-                           AND run_after_ms <= ?2 AND lane_limit > ?5 AND lane_delay_ms <= ?6
-                         ORDER BY depth, id LIMIT ?7))
-                 -- Those before it in this claim count for its limit, too.
+                           AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6
+                         ORDER BY priority DESC, depth, id LIMIT ?7))
                  WHERE lane_limit >= ?5 + place)
-             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms",
-        )
-        .bind(self.epoch)
-        .bind(now_ms)
-        .bind(run.0)
-        .bind(lane)
-        .bind(state.running)
-        .bind(now_ms.saturating_sub(state.last_start_ms).max(0))
-        .bind(limit)
-        .fetch_all(&mut self.conn)
-        .await?;
-        if !rows.is_empty() {
+             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
+        } else {
+            "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
+                 started_ms = coalesce(started_ms, ?2), changed_ms = ?2
+             WHERE id IN (
+                 SELECT id FROM (
+                     SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
+                         SELECT id, priority, depth, lane_limit, row_number() OVER
+                             (PARTITION BY type ORDER BY priority DESC, depth, id) AS of_type,
+                             (SELECT value ->> 1 FROM json_each(?8) WHERE value ->> 0 = type) AS room
+                         FROM jobs
+                         WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
+                           AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6)
+                     WHERE room IS NULL OR of_type <= room
+                     ORDER BY priority DESC, depth, id LIMIT ?7)
+                 WHERE lane_limit >= ?5 + place)
+             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
+        };
+        let rows = sqlx::query(sql)
+            .bind(self.epoch)
+            .bind(now_ms)
+            .bind(run.0)
+            .bind(lane)
+            .bind(state.running)
+            .bind(now_ms.saturating_sub(state.last_start_ms).max(0))
+            .bind(limit)
+            .bind(
+                (!rooms.is_empty())
+                    .then(|| serde_json::to_string(rooms).expect("rooms are plain data")),
+            )
+            .fetch_all(&mut self.conn)
+            .await?;
+        let mut found = Vec::with_capacity(rows.len());
+        let mut by_step: BTreeMap<JobId, i64> = BTreeMap::new();
+        for row in &rows {
+            let priority: i64 = row.try_get("priority")?;
+            let task = claimed(row)?;
+            *by_step.entry(task.step).or_default() += 1;
+            found.push((priority, task));
+        }
+        for (step, count) in by_step {
+            self.tally.moved(run, step, Some(JobStatus::Pending), JobStatus::Running, count);
             self.touch(run);
         }
-        let mut claimed = rows.iter().map(place).collect::<std::result::Result<Vec<_>, _>>()?;
-        claimed.sort_by_key(|task| (task.depth, task.lease.job));
-        Ok(claimed)
+        found.sort_by_key(|(priority, task)| (-priority, task.depth, task.lease.job));
+        Ok(found.into_iter().map(|(_, task)| task).collect())
     }
 
     /// When the next task of a run in a lane may start, as far as time decides: `None` if there is
@@ -267,22 +321,20 @@ impl Tx {
         let due: Option<i64> = sqlx::query_scalar(
             "SELECT lane_delay_ms FROM jobs
              WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
-               AND run_after_ms <= ?3 AND lane_limit > ?4
-             ORDER BY depth, id LIMIT 1",
+               AND run_after_ms = 0 AND lane_limit > ?3
+             ORDER BY priority DESC, depth, id LIMIT 1",
         )
         .bind(run.0)
         .bind(lane)
-        .bind(now_ms)
         .bind(state.running)
         .fetch_optional(&mut self.conn)
         .await?;
         let delayed: Option<i64> = sqlx::query_scalar(
             "SELECT min(run_after_ms) FROM jobs
-             WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task' AND run_after_ms > ?3",
+             WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0",
         )
         .bind(run.0)
         .bind(lane)
-        .bind(now_ms.max(0))
         .fetch_one(&mut self.conn)
         .await?;
         let due = due.map(|delay| now_ms.max(state.last_start_ms.saturating_add(delay)));
@@ -295,7 +347,9 @@ impl Tx {
     /// If SQLite fails.
     pub async fn waiting_lanes(&mut self, run: JobId) -> Result<Vec<String>> {
         Ok(sqlx::query_scalar(
-            "SELECT DISTINCT lane FROM jobs WHERE run_id = ? AND status = 'pending' AND kind = 'task'",
+            "SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms = 0
+             UNION
+             SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0",
         )
         .bind(run.0)
         .fetch_all(&mut self.conn)
@@ -309,8 +363,11 @@ impl Tx {
     pub async fn leased(&mut self, lease: Lease) -> Result<Option<Leased>> {
         let row = sqlx::query(
             "SELECT j.run_id, j.step_id, j.depth, j.name, j.lane,
-                 j.max_attempts - (j.attempt - j.recovery_count) AS attempts_left, r.cancel_requested
-             FROM jobs j JOIN runs r ON r.id = j.run_id
+                 j.max_attempts - (j.attempt - j.recovery_count) AS attempts_left,
+                 CASE WHEN r.cancel_requested THEN 'cancelled' ELSE s.stop_code END AS error_code,
+                 CASE WHEN r.cancel_requested THEN 'The run was cancelled.' ELSE s.stop_message END AS error_message,
+                 r.tolerance IS NOT NULL AND NOT r.tolerance_exceeded AS tolerance
+             FROM jobs j JOIN runs r ON r.id = j.run_id JOIN steps s ON s.id = j.step_id
              WHERE j.id = ? AND j.status = 'running' AND j.lease_epoch = ? AND j.attempt = ?",
         )
         .bind(lease.job.0)
@@ -329,7 +386,8 @@ impl Tx {
             name: row.try_get("name")?,
             lane: row.try_get("lane")?,
             attempts_left: row.try_get("attempts_left")?,
-            cancel_requested: row.try_get("cancel_requested")?,
+            stop: crate::runs::job_error(&row)?,
+            tolerance: row.try_get("tolerance")?,
         }))
     }
 
@@ -347,7 +405,8 @@ impl Tx {
     ) -> Result<()> {
         sqlx::query(
             "UPDATE jobs SET status = 'pending', lease_epoch = NULL, run_after_ms = ?2, changed_ms = ?3,
-                 attempt = attempt - (?4 IS NULL), error_code = ?4, error_message = ?5 WHERE id = ?1",
+                 attempt = attempt - (?4 IS NULL), suspect = suspect AND ?4 IS NULL,
+                 error_code = ?4, error_message = ?5 WHERE id = ?1",
         )
         .bind(task.below.parent.0)
         .bind(run_after_ms)
@@ -356,18 +415,63 @@ impl Tx {
         .bind(error.map(|e| &e.message))
         .execute(&mut self.conn)
         .await?;
-        self.note(Change::Ready {
-            run: task.below.run,
-            lane: task.lane.clone(),
-            at_ms: run_after_ms,
-        });
-        self.touch(task.below.run);
+        let Place { run, step, .. } = task.below;
+        self.tally.moved(run, step, Some(JobStatus::Running), JobStatus::Pending, 1);
+        self.note(Change::Ready { run, lane: task.lane.clone(), at_ms: run_after_ms });
+        self.touch(run);
         Ok(())
     }
 
+    /// Ends the work of tasks that have done it and leave nothing else behind, all at once. Leases
+    /// that do not hold are passed over. Returns how many held, and the steps that have nothing open
+    /// any more; what becomes of a step is not decided here.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn complete_tasks(
+        &mut self,
+        leases: &[Lease],
+        now_ms: i64,
+    ) -> Result<(usize, Vec<JobId>)> {
+        self.flush().await?;
+        let pairs: Vec<(i64, i64)> = leases.iter().map(|l| (l.job.0, l.attempt)).collect();
+        let rows = sqlx::query(
+            "UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'completed' END,
+                 lease_epoch = NULL, changed_ms = ?2, suspect = 0, error_code = NULL, error_message = NULL,
+                 finished_ms = CASE WHEN n_open > 0 THEN NULL ELSE ?2 END
+             FROM (SELECT value ->> 0 AS job, value ->> 1 AS attempt FROM json_each(?1)) AS l
+             WHERE jobs.id = l.job AND jobs.attempt = l.attempt AND status = 'running' AND lease_epoch = ?3
+             RETURNING run_id, step_id, parent_id, status",
+        )
+        .bind(serde_json::to_string(&pairs).expect("numbers are plain data"))
+        .bind(now_ms)
+        .bind(self.epoch)
+        .fetch_all(&mut self.conn)
+        .await?;
+        let mut moved: BTreeMap<(JobId, JobId, JobId, bool), i64> = BTreeMap::new();
+        for row in &rows {
+            let ended = row.try_get::<&str, _>("status")? == JobStatus::Completed.as_str();
+            let key = (
+                JobId(row.try_get("run_id")?),
+                JobId(row.try_get("step_id")?),
+                JobId(row.try_get("parent_id")?),
+                ended,
+            );
+            *moved.entry(key).or_default() += 1;
+        }
+        for ((run, step, parent, ended), count) in moved {
+            let to = if ended { JobStatus::Completed } else { JobStatus::Waiting };
+            self.tally.moved(run, step, Some(JobStatus::Running), to, count);
+            if ended {
+                self.tally.children_ended(parent, count);
+            }
+            self.touch(run);
+        }
+        Ok((rows.len(), self.settle(now_ms).await?))
+    }
+
     /// Ends a task's own work. While it has open children it waits for them and ends with the last.
-    /// Then everything above it that was only waiting for it ends too. Returns the step if it has
-    /// nothing open any more; what becomes of a step is not decided here.
+    /// Returns the steps that have nothing open any more.
     ///
     /// # Errors
     /// If SQLite fails.
@@ -376,55 +480,105 @@ impl Tx {
         task: JobId,
         error: Option<&JobError>,
         now_ms: i64,
-    ) -> Result<Option<JobId>> {
-        sqlx::query("UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1")
-            .bind(task.0)
-            .bind(error.map(|e| &e.code))
-            .bind(error.map(|e| &e.message))
-            .execute(&mut self.conn)
-            .await?;
-        let mut job = task;
+    ) -> Result<Vec<JobId>> {
+        self.flush().await?;
+        let before =
+            sqlx::query("SELECT status, run_id, step_id, parent_id, n_open FROM jobs WHERE id = ?")
+                .bind(task.0)
+                .fetch_one(&mut self.conn)
+                .await?;
+        let open: i64 = before.try_get("n_open")?;
+        let to = match (open, error) {
+            (1.., _) => JobStatus::Waiting,
+            (_, None) => JobStatus::Completed,
+            (_, Some(error)) if error.code == "cancelled" => JobStatus::Cancelled,
+            (_, Some(_)) => JobStatus::Failed,
+        };
+        sqlx::query(
+            "UPDATE jobs SET status = ?2, changed_ms = ?3, lease_epoch = NULL, suspect = 0,
+                 finished_ms = CASE WHEN ?4 THEN ?3 END, error_code = ?5, error_message = ?6 WHERE id = ?1",
+        )
+        .bind(task.0)
+        .bind(to.as_str())
+        .bind(now_ms)
+        .bind(to.is_terminal())
+        .bind(error.map(|e| &e.code))
+        .bind(error.map(|e| &e.message))
+        .execute(&mut self.conn)
+        .await?;
+        let run = JobId(before.try_get("run_id")?);
+        let step = JobId(before.try_get("step_id")?);
+        self.tally.moved(run, step, Some(status(&before)?), to, 1);
+        if to.is_terminal() {
+            self.tally.children_ended(JobId(before.try_get("parent_id")?), 1);
+        }
+        self.touch(run);
+        self.settle(now_ms).await
+    }
+
+    /// Ends every task that has only been waiting for children that have now ended, and so on
+    /// upwards. Returns the steps that have nothing open any more.
+    pub(crate) async fn settle(&mut self, now_ms: i64) -> Result<Vec<JobId>> {
+        let mut drained = BTreeSet::new();
         loop {
-            let row = sqlx::query(
-                "SELECT run_id, parent_id, kind, status, n_open, error_code FROM jobs WHERE id = ?",
+            self.flush().await?;
+            let emptied = self.tally.take_emptied();
+            if emptied.is_empty() {
+                return Ok(drained.into_iter().collect());
+            }
+            let ids: Vec<i64> = emptied.iter().map(|job| job.0).collect();
+            let rows = sqlx::query(
+                "SELECT id, kind, run_id, step_id, parent_id, error_code FROM jobs
+                 WHERE id IN (SELECT value FROM json_each(?)) AND status = 'waiting' AND n_open = 0",
             )
-            .bind(job.0)
-            .fetch_one(&mut self.conn)
+            .bind(serde_json::to_string(&ids).expect("numbers are plain data"))
+            .fetch_all(&mut self.conn)
             .await?;
-            let kind: &str = row.try_get("kind")?;
-            let status: &str = row.try_get("status")?;
-            let (open, code): (i64, Option<&str>) =
-                (row.try_get("n_open")?, row.try_get("error_code")?);
-            let run = JobId(row.try_get("run_id")?);
-            if kind == JobKind::Step.as_str() {
-                return Ok((open == 0 && status == JobStatus::Waiting.as_str()).then_some(job));
+            let mut ends: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+            for row in &rows {
+                let id: i64 = row.try_get("id")?;
+                match row.try_get("kind")? {
+                    "task" => {}
+                    "step" => {
+                        drained.insert(JobId(id));
+                        continue;
+                    }
+                    _ => continue,
+                }
+                let to = ending(row.try_get("error_code")?);
+                let run = JobId(row.try_get("run_id")?);
+                let step = JobId(row.try_get("step_id")?);
+                self.tally.moved(run, step, Some(JobStatus::Waiting), to, 1);
+                self.tally.children_ended(JobId(row.try_get("parent_id")?), 1);
+                self.touch(run);
+                ends.entry(to.as_str()).or_default().push(id);
             }
-            // A task that still has work of its own ends by itself.
-            if job != task && status != JobStatus::Waiting.as_str() {
-                return Ok(None);
+            for (to, ids) in ends {
+                sqlx::query(
+                    "UPDATE jobs SET status = ?1, finished_ms = ?2, changed_ms = ?2
+                     WHERE id IN (SELECT value FROM json_each(?3))",
+                )
+                .bind(to)
+                .bind(now_ms)
+                .bind(serde_json::to_string(&ids).expect("numbers are plain data"))
+                .execute(&mut self.conn)
+                .await?;
             }
-            let next = match (open, code) {
-                (1.., _) => JobStatus::Waiting,
-                (_, None) => JobStatus::Completed,
-                (_, Some("cancelled")) => JobStatus::Cancelled,
-                (_, Some(_)) => JobStatus::Failed,
-            };
-            let above = JobId(row.try_get("parent_id")?);
-            if status != next.as_str() {
-                self.set_status(job, next, now_ms).await?;
-            }
-            self.touch(run);
-            if next == JobStatus::Waiting {
-                return Ok(None);
-            }
-            job = above;
         }
     }
 
-    /// The one place where a single job changes its status.
-    async fn set_status(&mut self, job: JobId, status: JobStatus, now_ms: i64) -> Result<()> {
+    /// Changes the status of a run or a step.
+    pub(crate) async fn set_status(
+        &mut self,
+        job: JobId,
+        kind: JobKind,
+        status: JobStatus,
+        now_ms: i64,
+    ) -> Result<()> {
+        debug_assert!(kind != JobKind::Task, "tasks have functions of their own");
+        self.flush().await?;
         sqlx::query(
-            "UPDATE jobs SET status = ?2, changed_ms = ?3, lease_epoch = NULL,
+            "UPDATE jobs SET status = ?2, changed_ms = ?3,
                  finished_ms = CASE WHEN ?4 THEN ?3 END, started_ms = coalesce(started_ms, CASE WHEN ?5 THEN ?3 END)
              WHERE id = ?1",
         )
@@ -437,159 +591,13 @@ impl Tx {
         .await?;
         Ok(())
     }
+}
 
-    /// Moves a run or a step on, and tells of it.
-    ///
-    /// # Errors
-    /// If the transition is not allowed, or SQLite fails.
-    pub async fn move_job(
-        &mut self,
-        job: JobId,
-        status: JobStatus,
-        error: Option<&JobError>,
-        now_ms: i64,
-    ) -> Result<()> {
-        self.set_status(job, status, now_ms).await?;
-        let row = sqlx::query(
-            "UPDATE jobs SET error_code = coalesce(?2, error_code), error_message = coalesce(?3, error_message)
-             WHERE id = ?1 RETURNING run_id, kind, name",
-        )
-        .bind(job.0)
-        .bind(error.map(|e| &e.code))
-        .bind(error.map(|e| &e.message))
-        .fetch_one(&mut self.conn)
-        .await?;
-        let run = JobId(row.try_get("run_id")?);
-        let kind = if row.try_get::<&str, _>("kind")? == "parent" {
-            JobKind::Parent
-        } else {
-            JobKind::Step
-        };
-        self.note(Change::Status {
-            run,
-            job,
-            kind,
-            name: row.try_get("name")?,
-            status,
-            error: error.cloned(),
-        });
-        self.touch(run);
-        Ok(())
-    }
-
-    /// Ends every task of a run, or of one step of it, that is not running now. Returns the steps
-    /// that have nothing open any more.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn cancel_tasks(
-        &mut self,
-        run: JobId,
-        step: Option<JobId>,
-        now_ms: i64,
-    ) -> Result<Vec<JobId>> {
-        // A task that has spawned children and was to be tried again cannot end before them.
-        sqlx::query(
-            "UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'cancelled' END,
-                 finished_ms = CASE WHEN n_open > 0 THEN NULL ELSE ?3 END, changed_ms = ?3,
-                 error_code = 'cancelled', error_message = 'The run was cancelled.'
-             WHERE run_id = ?1 AND kind = 'task' AND status = 'pending' AND (?2 IS NULL OR step_id = ?2)",
-        )
-        .bind(run.0)
-        .bind(step.map(|s| s.0))
-        .bind(now_ms)
-        .execute(&mut self.conn)
-        .await?;
-        loop {
-            let ended = sqlx::query(
-                "UPDATE jobs SET status = CASE WHEN error_code IS NULL THEN 'completed'
-                     WHEN error_code = 'cancelled' THEN 'cancelled' ELSE 'failed' END,
-                     finished_ms = ?3, changed_ms = ?3
-                 WHERE run_id = ?1 AND kind = 'task' AND status = 'waiting' AND n_open = 0
-                   AND (?2 IS NULL OR step_id = ?2)",
-            )
-            .bind(run.0)
-            .bind(step.map(|s| s.0))
-            .bind(now_ms)
-            .execute(&mut self.conn)
-            .await?
-            .rows_affected();
-            if ended == 0 {
-                break;
-            }
-        }
-        self.touch(run);
-        let drained: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM jobs WHERE run_id = ?1 AND kind = 'step' AND status = 'waiting' AND n_open = 0
-               AND (?2 IS NULL OR id = ?2) ORDER BY id",
-        )
-        .bind(run.0)
-        .bind(step.map(|s| s.0))
-        .fetch_all(&mut self.conn)
-        .await?;
-        Ok(drained.into_iter().map(JobId).collect())
-    }
-
-    /// Whether one of these runs has a task that must run alone (see [`SUSPECT_AFTER`]): it has not
-    /// come to an end of its own since.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn has_suspects(&mut self, runs: &[JobId]) -> Result<bool> {
-        let runs = serde_json::to_string(runs).expect("ids are plain data");
-        // A retry has a time of its own; a task that was taken back has none.
-        let found = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE kind = 'task' AND status IN ('pending', 'running')
-               AND recovery_count >= 2 AND run_after_ms = 0
-               AND run_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)))",
-        )
-        .bind(runs)
-        .fetch_one(&mut self.conn)
-        .await?;
-        Ok(found)
-    }
-
-    /// Takes back every task that a dead process was working on. One that has now taken
-    /// [`POISON_AFTER`] processes down is not tried again, and one of a cancelled run is cancelled.
-    /// Returns the steps that have nothing open any more because of that.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn void_dead_leases(&mut self, now_ms: i64) -> Result<Vec<JobId>> {
-        sqlx::query(
-            "UPDATE jobs SET status = 'pending', lease_epoch = NULL, recovery_count = recovery_count + 1,
-                 run_after_ms = 0, changed_ms = ?1
-             WHERE status = 'running' AND lease_epoch <> ?2",
-        )
-        .bind(now_ms)
-        .bind(self.epoch)
-        .execute(&mut self.conn)
-        .await?;
-        let poison: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM jobs WHERE status = 'pending' AND kind = 'task' AND recovery_count >= ? ORDER BY id",
-        )
-        .bind(POISON_AFTER)
-        .fetch_all(&mut self.conn)
-        .await?;
-        let mut drained = Vec::new();
-        for job in poison {
-            let error = JobError {
-                code: "poison".to_owned(),
-                message: format!(
-                    "Quaero stopped unexpectedly {POISON_AFTER} times while working on this."
-                ),
-            };
-            drained.extend(self.end_task(JobId(job), Some(&error), now_ms).await?);
-        }
-        let cancelled: Vec<i64> = sqlx::query_scalar(
-            "SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id
-             WHERE r.cancel_requested = 1 AND j.finished_ms IS NULL ORDER BY r.id",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
-        for run in cancelled {
-            drained.extend(self.cancel_tasks(JobId(run), None, now_ms).await?);
-        }
-        Ok(drained)
+/// How a task ends whose children have ended, by the error of its own work.
+fn ending(code: Option<&str>) -> JobStatus {
+    match code {
+        None => JobStatus::Completed,
+        Some("cancelled") => JobStatus::Cancelled,
+        Some(_) => JobStatus::Failed,
     }
 }

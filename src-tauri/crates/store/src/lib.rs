@@ -8,15 +8,19 @@
 //! - a job ends after its children, and gets none once it has ended.
 
 mod change;
+mod control;
+mod create;
 mod consistent;
 mod documents;
 mod error;
 mod folder;
+mod history;
 mod jobs;
 mod logs;
 mod query;
 mod runs;
 mod search;
+mod tally;
 mod time;
 mod views;
 mod writer;
@@ -38,12 +42,14 @@ pub use change::Change;
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
-pub use jobs::{
-    Claimed, Inserted, LaneState, Lease, Leased, POISON_AFTER, Place, SUSPECT_AFTER, TaskRow,
-};
+pub use history::Keep;
+pub use control::{POISON_AFTER, SUSPECT_AFTER};
+pub use jobs::{Claimed, Inserted, LaneState, Lease, Leased, Place, Rooms, TaskRow};
 pub use logs::{LogRow, Logs};
 pub use query::Query;
-pub use runs::{NewRun, NewStep, RunProgress, RunState, StepRow};
+pub use runs::{
+    NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow, Tolerance,
+};
 pub use time::rfc3339;
 pub use writer::Tx;
 

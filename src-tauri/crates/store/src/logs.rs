@@ -98,6 +98,20 @@ impl Logs {
         self.written.subscribe()
     }
 
+    /// Removes the lines of these runs.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn forget(&self, runs: &[JobId]) -> Result<()> {
+        let Some(pool) = &self.pool else { return Ok(()) };
+        let ids: Vec<i64> = runs.iter().map(|run| run.0).collect();
+        sqlx::query("DELETE FROM log WHERE run_id IN (SELECT value FROM json_each(?))")
+            .bind(serde_json::to_string(&ids).expect("numbers are plain data"))
+            .execute(pool)
+            .await?;
+        Ok(())
+    }
+
     /// Lines of a run, oldest first.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
-//! Runs and their steps: written when a run is accepted, and read by the coordinator and for progress.
+//! Runs and their steps: as they are accepted, as the coordinator sees them, and their progress.
 
 use quaero_contract::{
-    DocumentCounts, JobCounts, JobError, JobId, JobKind, JobStatus, RunStatus, RunSummary,
-    StepProgress,
+    DocumentCounts, FailureAction, JobCounts, JobError, JobId, JobStatus, OnError, RerunPart,
+    RunStatus, RunSummary, StartedBy, StepProgress,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use crate::{change::Change, error::Result, time::rfc3339, writer::Tx};
+use crate::{error::Result, time::rfc3339, writer::Tx};
 
 /// A run to be accepted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NewRun {
     /// The same id twice is one run.
     pub request_id: String,
@@ -30,10 +31,24 @@ pub struct NewRun {
     pub auth_id: Option<String>,
     /// The steps, in the order of the definition.
     pub steps: Vec<NewStep>,
+    /// What has started it.
+    pub started_by: StartedBy,
+    /// The earlier run whose work it does again.
+    pub reuse: Option<Reuse>,
+    /// Higher first.
+    pub priority: i32,
+    /// How many of its tasks may run at the same time.
+    pub max_running: Option<u32>,
+    /// At most one run with the same key is under way; this one waits for the others.
+    pub singleton: Option<String>,
+    /// How long it may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How many failures of tasks it bears.
+    pub tolerance: Option<Tolerance>,
 }
 
 /// A step of a run to be accepted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewStep {
     /// Its name.
     pub name: String,
@@ -47,10 +62,80 @@ pub struct NewStep {
     pub output_tags: Vec<String>,
     /// The names of its predecessors.
     pub depends: Vec<String>,
-    /// `continue`, `fail`, `fatal` or `retry`.
-    pub on_error: String,
+    /// What happens when it fails.
+    pub on_error: OnError,
     /// Whether it runs although a predecessor failed.
     pub always_run: bool,
+    /// The condition under which it runs.
+    pub condition: Option<String>,
+    /// Attempts in all, if `on_error` is `Retry`.
+    pub max_attempts: u32,
+    /// The pause before the second attempt, in milliseconds, on average half of it.
+    pub retry_delay_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub max_retry_delay_ms: u64,
+    /// How long each attempt may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How long each attempt at one of its tasks may take, in milliseconds.
+    pub task_timeout_ms: u64,
+    /// How often each of its tasks is tried.
+    pub task_attempts: u32,
+    /// Of its tasks, higher first.
+    pub priority: i32,
+    /// Steps with the same key do the same work.
+    pub memo_key: String,
+    /// Runs that it starts.
+    pub instances: Vec<NewRun>,
+    /// How many of them at the same time.
+    pub parallel: u32,
+}
+
+impl Default for NewStep {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            step_type: String::new(),
+            description: String::new(),
+            config: Value::Null,
+            output_tags: Vec::new(),
+            depends: Vec::new(),
+            on_error: OnError::default(),
+            always_run: false,
+            condition: None,
+            max_attempts: 3,
+            retry_delay_ms: 2_000,
+            max_retry_delay_ms: 300_000,
+            timeout_ms: None,
+            task_timeout_ms: 600_000,
+            task_attempts: 4,
+            priority: 0,
+            memo_key: String::new(),
+            instances: Vec::new(),
+            parallel: 1,
+        }
+    }
+}
+
+/// Which results of an earlier run stand for those of a new one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reuse {
+    /// The earlier run.
+    pub run: JobId,
+    /// What is done again; the rest is reused where the memo keys are equal.
+    pub part: RerunPart,
+}
+
+/// How many failures of tasks a run bears.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tolerance {
+    /// This many may fail; 0 means any number.
+    pub max_failures: u32,
+    /// This share of the finished tasks may fail, in percent.
+    pub max_percent: Option<f64>,
+    /// The share counts from this many finished tasks on.
+    pub min_sample: u32,
+    /// What happens beyond that.
+    pub action: FailureAction,
 }
 
 /// A step as the coordinator sees it.
@@ -62,20 +147,48 @@ pub struct StepRow {
     pub name: String,
     /// Its type.
     pub step_type: String,
-    /// Its configuration with all placeholders filled.
-    pub config: Value,
     /// The names of its predecessors.
     pub depends: Vec<String>,
-    /// `continue`, `fail`, `fatal` or `retry`.
-    pub on_error: String,
+    /// What happens when it fails.
+    pub on_error: OnError,
     /// Whether it runs although a predecessor failed.
     pub always_run: bool,
+    /// The condition under which it runs.
+    pub condition: Option<String>,
     /// Its state.
     pub status: JobStatus,
+    /// The code of the error with which it ended.
+    pub error_code: Option<String>,
     /// Its direct children that have not ended.
     pub open: u32,
-    /// Its tasks by state.
+    /// Its tasks by state, over all attempts.
     pub jobs: JobCounts,
+    /// Its documents.
+    pub documents: DocumentCounts,
+    /// Its warnings.
+    pub warnings: u32,
+    /// What its present attempt has done: tasks completed, failed and cancelled.
+    pub round: (u32, u32, u32),
+    /// How often it has been started.
+    pub attempt: u32,
+    /// How often it may be.
+    pub max_attempts: u32,
+    /// The pause before the second attempt, in milliseconds.
+    pub retry_delay_ms: u64,
+    /// The longest pause, in milliseconds.
+    pub max_retry_delay_ms: u64,
+    /// When it may be tried again; 0 for now.
+    pub run_after_ms: i64,
+    /// When its present attempt has taken too long.
+    pub deadline_ms: Option<i64>,
+    /// Why it was stopped.
+    pub stop: Option<JobError>,
+    /// Whether it starts runs.
+    pub starts_runs: bool,
+    /// Runs that it has yet to start.
+    pub instances_left: u32,
+    /// How many runs it starts at the same time.
+    pub parallel: u32,
 }
 
 /// A run as the coordinator sees it.
@@ -85,8 +198,50 @@ pub struct RunState {
     pub status: JobStatus,
     /// Whether a cancel has been recorded.
     pub cancel_requested: bool,
+    /// Whether it waits for another run with the same singleton key.
+    pub held: bool,
+    /// Whether it, or the engine, is paused.
+    pub paused: bool,
+    /// When it has taken too long.
+    pub deadline_ms: Option<i64>,
+    /// Why it was stopped.
+    pub stop: Option<JobError>,
+    /// How many failures it bears, as long as that has not been acted on.
+    pub tolerance: Option<Tolerance>,
+    /// Its tasks by state.
+    pub jobs: JobCounts,
+    /// The values it runs with.
+    pub variables: Vec<(String, String)>,
+    /// The run above it.
+    pub parent_run: Option<JobId>,
+    /// The earlier run whose work it does again.
+    pub reuse: Option<JobId>,
     /// Its steps in the order of the definition.
     pub steps: Vec<StepRow>,
+}
+
+/// What the workers of a step need to know.
+#[derive(Clone, Debug)]
+pub struct StepConfig {
+    /// Its run.
+    pub run: JobId,
+    /// Its configuration with all placeholders filled.
+    pub config: Value,
+    /// The tags for its documents: the run's and its own.
+    pub tags: Vec<String>,
+    /// How long each attempt at a task may take, in milliseconds.
+    pub task_timeout_ms: u64,
+}
+
+/// What bounds how much of a run starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunLimits {
+    /// Higher first.
+    pub priority: i32,
+    /// How many of its tasks may run at the same time.
+    pub max_running: Option<u32>,
+    /// Whether it is paused itself.
+    pub paused: bool,
 }
 
 /// Where a run stands.
@@ -104,6 +259,16 @@ pub struct RunProgress {
     pub status: JobStatus,
     /// The process that works on it, or did last.
     pub epoch: i64,
+    /// Whether it, or the engine, is paused.
+    pub paused: bool,
+    /// Whether it waits for another run.
+    pub held: bool,
+    /// What has started it.
+    pub started_by: StartedBy,
+    /// The run whose work it does again.
+    pub rerun_of: Option<JobId>,
+    /// The run above it.
+    pub parent_run: Option<JobId>,
     /// When it was accepted, in milliseconds since 1970.
     pub started_ms: i64,
     /// When it ended.
@@ -126,10 +291,14 @@ impl RunProgress {
     pub fn summary(&self, live_epoch: Option<i64>, now_ms: i64) -> RunSummary {
         let status = match self.status {
             JobStatus::Pending | JobStatus::Running | JobStatus::Waiting => {
-                if live_epoch == Some(self.epoch) {
-                    RunStatus::Running
-                } else {
+                if live_epoch != Some(self.epoch) {
                     RunStatus::Interrupted
+                } else if self.held {
+                    RunStatus::Queued
+                } else if self.paused {
+                    RunStatus::Paused
+                } else {
+                    RunStatus::Running
                 }
             }
             JobStatus::Completed => RunStatus::Completed,
@@ -150,6 +319,9 @@ impl RunProgress {
             documents: self.documents,
             warnings: self.warnings,
             error: self.error.clone(),
+            started_by: self.started_by,
+            rerun_of: self.rerun_of,
+            parent_run: self.parent_run,
         }
     }
 }
@@ -194,7 +366,10 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str
 }
 
 pub(crate) const RUN_COLUMNS: &str = "SELECT j.id, j.name, j.status, j.created_ms, j.finished_ms, j.error_code, j.error_message,
-    r.definition_id, r.subject, r.epoch, c.* FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id";
+    r.definition_id, r.subject, r.epoch, r.held, r.started_by, r.rerun_of, s.run_id AS parent_run,
+    r.paused_ms IS NOT NULL OR (SELECT paused_ms FROM engine) IS NOT NULL AS paused, c.*
+    FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id
+        LEFT JOIN steps s ON s.id = r.caused_by";
 
 pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
     let (jobs, documents) = counts(row)?;
@@ -205,6 +380,11 @@ pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
         subject: row.try_get("subject")?,
         status: status(row)?,
         epoch: row.try_get("epoch")?,
+        paused: row.try_get("paused")?,
+        held: row.try_get("held")?,
+        started_by: StartedBy::parse(row.try_get("started_by")?).unwrap_or_default(),
+        rerun_of: row.try_get::<Option<i64>, _>("rerun_of")?.map(JobId),
+        parent_run: row.try_get::<Option<i64>, _>("parent_run")?.map(JobId),
         started_ms: row.try_get("created_ms")?,
         finished_ms: row.try_get("finished_ms")?,
         jobs,
@@ -213,6 +393,22 @@ pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
         error: job_error(row)?,
         steps: Vec::new(),
     })
+}
+
+pub(crate) fn on_error(row: &SqliteRow) -> RowResult<OnError> {
+    let word: &str = row.try_get("on_error")?;
+    OnError::parse(word)
+        .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is not an error strategy").into()))
+}
+
+fn stop(row: &SqliteRow) -> RowResult<Option<JobError>> {
+    let code: Option<String> = row.try_get("stop_code")?;
+    let message: Option<String> = row.try_get("stop_message")?;
+    Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
+}
+
+fn millis(row: &SqliteRow, column: &str) -> RowResult<u64> {
+    Ok(row.try_get::<i64, _>(column)?.max(0).unsigned_abs())
 }
 
 /// Where a run stands, with its steps. A handful of rows, however many tasks it has.
@@ -244,169 +440,46 @@ pub(crate) async fn progress(
 }
 
 impl Tx {
-    /// Accepts a run: writes its parent job and a job for every step, all in one go. Returns its
-    /// id, and whether it is new; the same request again returns the same run.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn create_run(&mut self, run: &NewRun, now_ms: i64) -> Result<(JobId, bool)> {
-        let known: Option<i64> = sqlx::query_scalar("SELECT id FROM runs WHERE request_id = ?")
-            .bind(&run.request_id)
-            .fetch_optional(&mut self.conn)
-            .await?;
-        if let Some(id) = known {
-            return Ok((JobId(id), false));
-        }
-        let hash = blake3::hash(run.definition_text.as_bytes()).to_hex().to_string();
-        sqlx::query(
-            "INSERT INTO definition_texts (hash, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(&hash)
-        .bind(&run.definition_text)
-        .execute(&mut self.conn)
-        .await?;
-        let id = self.insert_job(None, JobKind::Parent, "run", &run.name, now_ms).await?;
-        sqlx::query(
-            "INSERT INTO runs (id, request_id, definition_id, definition_hash, subject, variables, tags,
-                 auth_id, epoch)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(id.0)
-        .bind(&run.request_id)
-        .bind(&run.definition_id)
-        .bind(&hash)
-        .bind(&run.subject)
-        .bind(serde_json::to_string(&run.variables).expect("text pairs are plain data"))
-        .bind(serde_json::to_string(&run.tags).expect("texts are plain data"))
-        .bind(&run.auth_id)
-        .bind(self.epoch)
-        .execute(&mut self.conn)
-        .await?;
-        for (ordinal, step) in (0_i64..).zip(&run.steps) {
-            let job = self
-                .insert_job(Some(id), JobKind::Step, &step.step_type, &step.name, now_ms)
-                .await?;
-            sqlx::query(
-                "INSERT INTO steps (id, run_id, ordinal, description, config, output_tags, depends,
-                     on_error, always_run)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )
-            .bind(job.0)
-            .bind(id.0)
-            .bind(ordinal)
-            .bind(&step.description)
-            .bind(step.config.to_string())
-            .bind(serde_json::to_string(&step.output_tags).expect("texts are plain data"))
-            .bind(serde_json::to_string(&step.depends).expect("texts are plain data"))
-            .bind(&step.on_error)
-            .bind(step.always_run)
-            .execute(&mut self.conn)
-            .await?;
-        }
-        self.move_job(id, JobStatus::Waiting, None, now_ms).await?;
-        Ok((id, true))
-    }
-
-    async fn insert_job(
-        &mut self,
-        run: Option<JobId>,
-        kind: JobKind,
-        job_type: &str,
-        name: &str,
-        now_ms: i64,
-    ) -> Result<JobId> {
-        let id: i64 = sqlx::query_scalar(
-            "INSERT INTO jobs (id, run_id, parent_id, step_id, kind, type, name, created_ms, changed_ms)
-             SELECT n.id, coalesce(?1, n.id), ?1, CASE WHEN ?1 IS NOT NULL THEN n.id END, ?2, ?3, ?4, ?5, ?5
-             FROM (SELECT coalesce(max(seq), 0) + 1 AS id FROM sqlite_sequence WHERE name = 'jobs') AS n
-             RETURNING id",
-        )
-        .bind(run.map(|r| r.0))
-        .bind(kind.as_str())
-        .bind(job_type)
-        .bind(name)
-        .bind(now_ms)
-        .fetch_one(&mut self.conn)
-        .await?;
-        sqlx::query("INSERT INTO counters (job_id) VALUES (?)")
-            .bind(id)
-            .execute(&mut self.conn)
-            .await?;
-        Ok(JobId(id))
-    }
-
-    /// Makes this process the one that works on a run.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn adopt_run(&mut self, run: JobId) -> Result<()> {
-        sqlx::query("UPDATE runs SET epoch = ? WHERE id = ?")
-            .bind(self.epoch)
-            .bind(run.0)
-            .execute(&mut self.conn)
-            .await?;
-        self.touch(run);
-        Ok(())
-    }
-
-    /// Records the wish to cancel. From this commit on no task of the run can be written.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn request_cancel(&mut self, run: JobId) -> Result<()> {
-        sqlx::query("UPDATE runs SET cancel_requested = 1 WHERE id = ?")
-            .bind(run.0)
-            .execute(&mut self.conn)
-            .await?;
-        self.note(Change::CancelRequested { run });
-        self.touch(run);
-        Ok(())
-    }
-
-    /// The run that this step or task belongs to.
-    ///
-    /// # Errors
-    /// If there is no such job, or SQLite fails.
-    pub async fn run_of(&mut self, job: JobId) -> Result<JobId> {
-        let run: i64 = sqlx::query_scalar("SELECT run_id FROM jobs WHERE id = ?")
-            .bind(job.0)
-            .fetch_one(&mut self.conn)
-            .await?;
-        Ok(JobId(run))
-    }
-
-    /// The runs that have not ended.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn open_runs(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM jobs WHERE kind = 'parent' AND status IN ('pending', 'waiting') ORDER BY id",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
-        Ok(ids.into_iter().map(JobId).collect())
-    }
-
     /// A run for the coordinator.
     ///
     /// # Errors
     /// If SQLite fails.
     pub async fn run_state(&mut self, run: JobId) -> Result<Option<RunState>> {
+        self.flush().await?;
         let row = sqlx::query(
-            "SELECT j.status, r.cancel_requested FROM runs r JOIN jobs j ON j.id = r.id WHERE r.id = ?",
+            "SELECT j.status, r.cancel_requested, r.held, r.deadline_ms, r.stop_code, r.stop_message, r.variables,
+                 r.rerun_of, CASE WHEN r.tolerance_exceeded THEN NULL ELSE r.tolerance END AS tolerance,
+                 r.paused_ms IS NOT NULL OR (SELECT paused_ms FROM engine) IS NOT NULL AS paused,
+                 s.run_id AS parent_run, c.*
+             FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id
+                 LEFT JOIN steps s ON s.id = r.caused_by WHERE r.id = ?",
         )
         .bind(run.0)
         .fetch_optional(&mut self.conn)
         .await?;
         let Some(row) = row else { return Ok(None) };
+        let tolerance = match row.try_get::<Option<&str>, _>("tolerance")? {
+            Some(_) => Some(json(&row, "tolerance")?),
+            None => None,
+        };
         let mut state = RunState {
             status: status(&row)?,
             cancel_requested: row.try_get("cancel_requested")?,
+            held: row.try_get("held")?,
+            paused: row.try_get("paused")?,
+            deadline_ms: row.try_get("deadline_ms")?,
+            stop: stop(&row)?,
+            tolerance,
+            jobs: counts(&row)?.0,
+            variables: json(&row, "variables")?,
+            parent_run: row.try_get::<Option<i64>, _>("parent_run")?.map(JobId),
+            reuse: row.try_get::<Option<i64>, _>("rerun_of")?.map(JobId),
             steps: Vec::new(),
         };
         let rows = sqlx::query(
-            "SELECT j.id, j.name, j.type, j.status, j.n_open, s.config, s.depends, s.on_error, s.always_run, c.*
+            "SELECT j.id, j.name, j.type, j.status, j.n_open, j.attempt, j.error_code, s.*, c.*,
+                 (SELECT count(*) FROM step_instances i WHERE i.step_id = s.id) AS instances,
+                 (SELECT count(*) FROM step_instances i WHERE i.step_id = s.id AND i.run_id IS NULL) AS instances_left
              FROM steps s JOIN jobs j ON j.id = s.id JOIN counters c ON c.job_id = s.id
              WHERE s.run_id = ? ORDER BY s.ordinal",
         )
@@ -414,17 +487,37 @@ impl Tx {
         .fetch_all(&mut self.conn)
         .await?;
         for row in &rows {
+            let (jobs, documents) = counts(row)?;
+            let before = |column: &str| row.try_get::<u32, _>(column);
             state.steps.push(StepRow {
                 id: JobId(row.try_get("id")?),
                 name: row.try_get("name")?,
                 step_type: row.try_get("type")?,
-                config: json(row, "config")?,
                 depends: json(row, "depends")?,
-                on_error: row.try_get("on_error")?,
+                on_error: on_error(row)?,
                 always_run: row.try_get("always_run")?,
+                condition: row.try_get("condition")?,
                 status: status(row)?,
+                error_code: row.try_get("error_code")?,
                 open: row.try_get("n_open")?,
-                jobs: counts(row)?.0,
+                round: (
+                    jobs.completed.saturating_sub(before("before_completed")?),
+                    jobs.failed.saturating_sub(before("before_failed")?),
+                    jobs.cancelled.saturating_sub(before("before_cancelled")?),
+                ),
+                jobs,
+                documents,
+                warnings: row.try_get("warnings")?,
+                attempt: row.try_get("attempt")?,
+                max_attempts: row.try_get("max_attempts")?,
+                retry_delay_ms: millis(row, "retry_delay_ms")?,
+                max_retry_delay_ms: millis(row, "max_retry_delay_ms")?,
+                run_after_ms: row.try_get("run_after_ms")?,
+                deadline_ms: row.try_get("deadline_ms")?,
+                stop: stop(row)?,
+                starts_runs: row.try_get::<i64, _>("instances")? > 0,
+                instances_left: row.try_get("instances_left")?,
+                parallel: row.try_get("parallel")?,
             });
         }
         Ok(Some(state))
@@ -448,8 +541,11 @@ impl Tx {
     /// If SQLite fails.
     pub async fn first_task_error(&mut self, step: JobId) -> Result<Option<JobError>> {
         let row = sqlx::query(
-            "SELECT error_code, error_message FROM jobs WHERE step_id = ? AND kind = 'task' AND status = 'failed'
-             ORDER BY id LIMIT 1",
+            "SELECT j.error_code, j.error_message FROM jobs j JOIN jobs s ON s.id = ?1
+             WHERE j.step_id = ?1 AND j.kind = 'task' AND j.status = 'failed' AND j.round = max(s.attempt, 1)
+             UNION ALL
+             SELECT j.error_code, j.error_message FROM runs r JOIN jobs j ON j.id = r.id
+             WHERE r.caused_by = ?1 AND j.status IN ('failed', 'cancelled') LIMIT 1",
         )
         .bind(step.0)
         .fetch_optional(&mut self.conn)
@@ -457,20 +553,40 @@ impl Tx {
         Ok(row.as_ref().map(job_error).transpose()?.flatten())
     }
 
-    /// The configuration of a step, and the tags for its documents: the run's and its own.
+    /// What bounds how much of a run starts.
+    ///
+    /// # Errors
+    /// If there is no such run, or SQLite fails.
+    pub async fn run_limits(&mut self, run: JobId) -> Result<RunLimits> {
+        let row = sqlx::query(
+            "SELECT priority, max_running, paused_ms IS NOT NULL AS paused FROM runs WHERE id = ?",
+        )
+        .bind(run.0)
+        .fetch_one(&mut self.conn)
+        .await?;
+        Ok(RunLimits {
+            priority: row.try_get("priority")?,
+            max_running: row.try_get("max_running")?,
+            paused: row.try_get("paused")?,
+        })
+    }
+
+    /// What the workers of a step need to know.
     ///
     /// # Errors
     /// If there is no such step, or SQLite fails.
-    pub async fn step_config(&mut self, step: JobId) -> Result<(Value, Vec<String>)> {
+    pub async fn step_config(&mut self, step: JobId) -> Result<StepConfig> {
         let row = sqlx::query(
-            "SELECT s.config, s.output_tags, r.tags FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.id = ?",
+            "SELECT s.run_id, s.config, s.output_tags, s.task_timeout_ms, r.tags FROM steps s JOIN runs r ON r.id = s.run_id WHERE s.id = ?",
         )
         .bind(step.0)
         .fetch_one(&mut self.conn)
         .await?;
         let mut tags: Vec<String> = json(&row, "tags")?;
         tags.extend(json::<Vec<String>>(&row, "output_tags")?);
-        Ok((json(&row, "config")?, tags))
+        let task_timeout_ms = millis(&row, "task_timeout_ms")?;
+        let run = JobId(row.try_get("run_id")?);
+        Ok(StepConfig { run, config: json(&row, "config")?, tags, task_timeout_ms })
     }
 
     /// As [`Tx::warn`], unless the job has said the same before.

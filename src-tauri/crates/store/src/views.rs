@@ -7,7 +7,8 @@ use crate::{
     Store,
     error::Result,
     runs::{
-        RUN_COLUMNS, RowResult, RunProgress, counts, job_error, json, progress, run_row, status,
+        RUN_COLUMNS, RowResult, RunProgress, counts, job_error, json, on_error, progress, run_row,
+        status,
     },
     time::rfc3339,
 };
@@ -57,7 +58,9 @@ impl Store {
         .await?;
         let rows = sqlx::query(
             "SELECT j.id, j.name, j.type, j.status, j.error_code, j.error_message, j.started_ms, j.finished_ms,
-                 s.description, s.depends, c.*
+                 j.attempt, s.*, (SELECT run_id FROM steps old WHERE old.id = s.reused_from) AS reused_run,
+                 (SELECT json_group_array(id) FROM (SELECT id FROM runs WHERE caused_by = s.id ORDER BY id LIMIT 100)) AS runs,
+                 c.*
              FROM steps s JOIN jobs j ON j.id = s.id JOIN counters c ON c.job_id = s.id
              WHERE s.run_id = ? ORDER BY s.ordinal",
         )
@@ -79,6 +82,14 @@ impl Store {
                 error: job_error(row)?,
                 started: row.try_get::<Option<i64>, _>("started_ms")?.map(rfc3339),
                 finished: row.try_get::<Option<i64>, _>("finished_ms")?.map(rfc3339),
+                on_error: on_error(row)?,
+                always_run: row.try_get("always_run")?,
+                condition: row.try_get::<Option<String>, _>("condition")?.unwrap_or_default(),
+                attempt: row.try_get("attempt")?,
+                max_attempts: row.try_get("max_attempts")?,
+                next_attempt: Some(row.try_get("run_after_ms")?).filter(|at| *at > 0).map(rfc3339),
+                reused_from: row.try_get::<Option<i64>, _>("reused_run")?.map(JobId),
+                runs: json::<Vec<i64>>(row, "runs")?.into_iter().map(JobId).collect(),
             });
         }
         let warnings = sqlx::query_scalar(
@@ -146,7 +157,7 @@ impl Store {
     }
 }
 
-fn job_node(row: &SqliteRow) -> RowResult<JobNode> {
+pub(crate) fn job_node(row: &SqliteRow) -> RowResult<JobNode> {
     let kind = match row.try_get("kind")? {
         "parent" => JobKind::Parent,
         "step" => JobKind::Step,

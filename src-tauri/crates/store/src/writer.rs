@@ -3,22 +3,40 @@
 //! Group commit: whatever has queued while the last commit ran goes into one transaction, each
 //! command in a savepoint of its own, and every caller is answered after the commit. Under load
 //! the cost of a durable commit (one fsync) is therefore shared; alone, a command commits at once.
+//! The first command of a commit needs no savepoint: if it fails, the whole transaction is undone
+//! and the next one begins again.
+//!
+//! Progress of the runs that were touched is read here, inside the commit that changes it, so that
+//! it is never ahead of the truth or behind: at once if a run or step has changed its state,
+//! otherwise at most 20 times a second for each run.
 
-use std::{any::Any, collections::BTreeSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt, future::BoxFuture};
 use quaero_contract::JobId;
 use sqlx::SqliteConnection;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, broadcast, mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     change::Change,
     error::{Result, StoreError},
     runs,
+    tally::Tally,
 };
 
 /// How many commands share one commit at most.
 const BATCH: usize = 256;
+/// The shortest time between two looks at the progress of one run.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A transaction in the hands of a command.
 #[derive(Debug)]
@@ -26,10 +44,17 @@ pub struct Tx {
     pub(crate) conn: SqliteConnection,
     pub(crate) epoch: i64,
     changes: Vec<Change>,
-    touched: BTreeSet<JobId>,
+    /// Runs whose progress has changed, and whether that is to be told at once.
+    touched: BTreeMap<JobId, bool>,
+    pub(crate) tally: Tally,
 }
 
 impl Tx {
+    fn new(conn: SqliteConnection, epoch: i64) -> Self {
+        let (changes, touched, tally) = Default::default();
+        Self { conn, epoch, changes, touched, tally }
+    }
+
     /// Notes something that others are told of after the commit.
     pub(crate) fn note(&mut self, change: Change) {
         self.changes.push(change);
@@ -37,7 +62,12 @@ impl Tx {
 
     /// The progress of this run has changed, or is to be told again.
     pub fn touch(&mut self, run: JobId) {
-        self.touched.insert(run);
+        self.touched.entry(run).or_default();
+    }
+
+    /// As [`Tx::touch`], to be told with this commit.
+    pub fn touch_now(&mut self, run: JobId) {
+        self.touched.insert(run, true);
     }
 }
 
@@ -64,7 +94,7 @@ impl Writer {
         let (normal, normal_rx) = mpsc::channel(1024);
         let (urgent, urgent_rx) = mpsc::channel(64);
         let (changes, _) = broadcast::channel(4096);
-        let tx = Tx { conn, epoch, changes: Vec::new(), touched: BTreeSet::new() };
+        let tx = Tx::new(conn, epoch);
         let stop = Arc::new(Notify::new());
         let task = tokio::spawn(serve(tx, normal_rx, urgent_rx, changes.clone(), stop.clone()));
         (Self { normal, urgent, changes, stop }, task)
@@ -129,23 +159,27 @@ async fn serve(
     changes: broadcast::Sender<Arc<[Change]>>,
     stop: Arc<Notify>,
 ) -> SqliteConnection {
+    let mut told = Told::default();
     loop {
+        let due = told.next(&tx.touched);
         let first = tokio::select! {
             biased;
             command = next(&mut normal, &mut urgent) => match command {
-                Some(command) => command,
+                Some(command) => Some(command),
                 None => return tx.conn,
             },
             () = stop.notified() => return tx.conn,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => None,
         };
         let mut answers = Vec::new();
-        let outcome = group(&mut tx, first, &mut normal, &mut urgent, &mut answers).await;
+        let outcome =
+            group(&mut tx, first, &mut normal, &mut urgent, &mut told, &mut answers).await;
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
             // After most errors SQLite has rolled back by itself, and this one fails harmlessly.
             let _ = execute(&mut tx.conn, "ROLLBACK").await;
             tx.changes.clear();
-            tx.touched.clear();
+            tx.tally.clear();
         }
         let committed: Vec<Change> = std::mem::take(&mut tx.changes);
         if !committed.is_empty() {
@@ -155,6 +189,31 @@ async fn serve(
         for answer in answers {
             answer(outcome.clone());
         }
+    }
+}
+
+/// When the progress of each run was told last.
+#[derive(Default)]
+struct Told(BTreeMap<JobId, Instant>);
+
+impl Told {
+    /// When the progress of the next touched run may be told.
+    fn next(&self, touched: &BTreeMap<JobId, bool>) -> Option<Instant> {
+        touched.keys().filter_map(|run| self.0.get(run)).map(|at| *at + PROGRESS_INTERVAL).min()
+    }
+
+    /// Takes the runs out of `touched` that are to be told now.
+    fn take_due(&mut self, touched: &mut BTreeMap<JobId, bool>) -> BTreeSet<JobId> {
+        let now = Instant::now();
+        self.0.retain(|_, at| now < *at + PROGRESS_INTERVAL);
+        let due: BTreeSet<JobId> = touched
+            .iter()
+            .filter(|(run, at_once)| **at_once || !self.0.contains_key(run))
+            .map(|(run, _)| *run)
+            .collect();
+        touched.retain(|run, _| !due.contains(run));
+        self.0.extend(due.iter().map(|run| (*run, now)));
+        due
     }
 }
 
@@ -174,15 +233,17 @@ async fn next(
 /// One transaction: `first` and what has queued behind it.
 async fn group(
     tx: &mut Tx,
-    first: Command,
+    first: Option<Command>,
     normal: &mut mpsc::Receiver<Command>,
     urgent: &mut mpsc::Receiver<Command>,
+    told: &mut Told,
     answers: &mut Vec<Answer>,
 ) -> Result<()> {
     let mut state = execute(&mut tx.conn, "BEGIN IMMEDIATE").await;
-    let mut next = Some(first);
+    let mut alone = true;
+    let mut next = first;
     while let Some(command) = next {
-        if state.is_ok() {
+        if state.is_ok() && !alone {
             state = execute(&mut tx.conn, "SAVEPOINT command").await;
         }
         if let Err(error) = state {
@@ -190,16 +251,24 @@ async fn group(
             return Err(error);
         }
         let mark = tx.changes.len();
-        let (done, answer) = command(Ok(tx)).await;
-        answers.push(answer);
-        if let Err(cause) = done {
-            tx.changes.truncate(mark);
-            // After a full disk, for one, SQLite has undone the whole transaction by itself.
-            state = execute(&mut tx.conn, "ROLLBACK TO command").await.map_err(|_| cause);
+        let (mut done, answer) = command(Ok(tx)).await;
+        if done.is_ok() {
+            done = tx.flush().await;
+            // Whoever ends tasks settles what is above them; of steps the coordinator is asked.
+            tx.tally.take_emptied();
         }
-        if state.is_ok() {
-            state = execute(&mut tx.conn, "RELEASE command").await;
+        match (&done, alone) {
+            (Ok(()), true) => alone = false,
+            (Ok(()), false) => state = execute(&mut tx.conn, "RELEASE command").await,
+            (Err(cause), _) => {
+                tx.changes.truncate(mark);
+                tx.tally.clear();
+                // After a full disk, for one, SQLite has undone the whole transaction by itself.
+                state = undo(&mut tx.conn, alone).await.map_err(|_| cause.clone());
+            }
         }
+        // What the command found is its answer, unless the commit fails as a whole.
+        answers.push(Box::new(move |committed| answer(committed.and(done))));
         state.clone()?;
         next = if answers.len() < BATCH {
             urgent.try_recv().or_else(|_| normal.try_recv()).ok()
@@ -207,12 +276,23 @@ async fn group(
             None
         };
     }
-    // Progress is read inside the transaction that changes it, so that it is never ahead or behind.
-    for run in std::mem::take(&mut tx.touched) {
+    state?;
+    for run in told.take_due(&mut tx.touched) {
         let progress = runs::progress(&mut tx.conn, run).await?;
         tx.changes.extend(progress.map(Change::Progress));
     }
     execute(&mut tx.conn, "COMMIT").await
+}
+
+/// Undoes the last command: alone, with its whole transaction.
+async fn undo(conn: &mut SqliteConnection, alone: bool) -> Result<()> {
+    if alone {
+        execute(conn, "ROLLBACK").await?;
+        execute(conn, "BEGIN IMMEDIATE").await
+    } else {
+        execute(conn, "ROLLBACK TO command").await?;
+        execute(conn, "RELEASE command").await
+    }
 }
 
 async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<()> {

@@ -9,6 +9,7 @@
 //! `bind` fill in values.
 
 mod bind;
+pub mod condition;
 mod cron;
 mod duration;
 mod fault;
@@ -28,6 +29,7 @@ use quaero_contract::Problem;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use condition::Condition;
 pub use duration::{DurationError, MAX_DURATION, parse_duration};
 
 use crate::work::Registry;

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use quaero_contract::{JobId, RunSummary};
+use quaero_contract::{JobId, OnError, RunSummary};
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
     work::{
@@ -54,12 +54,8 @@ impl Step {
         Self(NewStep {
             name: name.to_owned(),
             step_type: "test".to_owned(),
-            description: String::new(),
             config,
-            output_tags: Vec::new(),
-            depends: Vec::new(),
-            on_error: "continue".to_owned(),
-            always_run: false,
+            ..NewStep::default()
         })
     }
 
@@ -69,7 +65,12 @@ impl Step {
     }
 
     pub fn on_error(mut self, strategy: &str) -> Self {
-        self.0.on_error = strategy.to_owned();
+        self.0.on_error = OnError::parse(strategy).unwrap();
+        self
+    }
+
+    pub fn with(mut self, change: impl FnOnce(&mut NewStep)) -> Self {
+        change(&mut self.0);
         self
     }
 }
@@ -101,6 +102,7 @@ fn task(name: &str, config: &Value) -> NewTask {
         key: Some(name.to_owned()),
         payload: json!({}),
         lane: Lane { name: "test".into(), limit, delay_ms: 0 },
+        priority: 0,
     }
 }
 
@@ -219,8 +221,8 @@ impl Bench {
             let claimed = store.write(move |tx| {
                 Box::pin(async move {
                     tx.void_dead_leases(0).await?;
-                    let state = LaneState { running: 0, last_start_ms: 0 };
-                    tx.claim(run, "test", state, 1_000, 1).await
+                    let state = LaneState { delayed: true, ..LaneState::default() };
+                    tx.claim(run, "test", state, &Vec::new(), 1_000, 1).await
                 })
             });
             assert!(!claimed.await.unwrap().is_empty());
@@ -252,12 +254,10 @@ impl Bench {
             request_id: request_id.to_owned(),
             definition_id: "test".to_owned(),
             name: "Test".to_owned(),
-            subject: String::new(),
             definition_text: "test".to_owned(),
-            variables: Vec::new(),
             tags: vec!["Test".to_owned()],
-            auth_id: None,
             steps: steps.into_iter().map(|step| step.0).collect(),
+            ..NewRun::default()
         };
         self.engine.submit(run).await.unwrap()
     }

@@ -83,8 +83,10 @@ async fn work(store: &Store) {
             store
                 .write(move |tx| {
                     Box::pin(async move {
-                        tx.request_cancel(doomed.run).await?;
-                        let drained = tx.cancel_tasks(doomed.run, None, 3_000).await?;
+                        tx.cancel_run(doomed.run, 3_000).await?;
+                        let state = tx.run_state(doomed.run).await?.unwrap();
+                        let drained = state.steps.iter().filter(|step| step.open == 0);
+                        let drained: Vec<JobId> = drained.map(|step| step.id).collect();
                         end_steps(tx, drained, JobStatus::Cancelled).await
                     })
                 })
@@ -105,7 +107,7 @@ async fn end(store: &Store, lease: Lease, name: String, round: u32) {
                 }
                 let id = format!("https://example.org/{name}");
                 tx.save_document(task.below, &document(&id, &name, "text"), 3_000).await?;
-                if round < 2 && !task.cancel_requested {
+                if round < 2 && task.stop.is_none() {
                     let children = [row(&format!("{name}a")), row(&format!("{name}b"))];
                     tx.insert_tasks(task.below, &children, None, 3_000).await?;
                 }

@@ -26,21 +26,15 @@ fn new_run(request_id: &str) -> NewRun {
         request_id: request_id.to_owned(),
         definition_id: "test".to_owned(),
         name: "Test".to_owned(),
-        subject: String::new(),
         definition_text: "id = \"test\"".to_owned(),
         variables: vec![("folder".to_owned(), "x".to_owned())],
-        tags: Vec::new(),
-        auth_id: None,
         steps: vec![NewStep {
             name: "only".to_owned(),
             step_type: "test".to_owned(),
-            description: String::new(),
             config: json!({}),
-            output_tags: Vec::new(),
-            depends: Vec::new(),
-            on_error: "continue".to_owned(),
-            always_run: false,
+            ..NewStep::default()
         }],
+        ..NewRun::default()
     }
 }
 
@@ -53,7 +47,7 @@ fn row(key: &str) -> TaskRow {
         lane: "local".to_owned(),
         lane_limit: 8,
         lane_delay_ms: 0,
-        max_attempts: 3,
+        priority: 0,
     }
 }
 
@@ -61,7 +55,7 @@ fn row(key: &str) -> TaskRow {
 async fn start_run(tx: &mut Tx, request_id: &str, keys: &[&str]) -> Result<Place> {
     let (run, _) = tx.create_run(&new_run(request_id), 1_000).await?;
     let step = tx.run_state(run).await?.unwrap().steps[0].id;
-    tx.move_job(step, JobStatus::Waiting, None, 1_000).await?;
+    tx.open_step(step, 1_000).await?;
     let place = Place { run, step, parent: step, depth: 0 };
     let rows: Vec<TaskRow> = keys.iter().map(|key| row(key)).collect();
     tx.insert_tasks(place, &rows, None, 1_000).await?;
@@ -77,7 +71,8 @@ async fn started(store: &Store, keys: &'static [&'static str]) -> Place {
 }
 
 async fn claim(tx: &mut Tx, run: JobId, limit: u32) -> Result<Vec<Claimed>> {
-    tx.claim(run, "local", LaneState { running: 0, last_start_ms: 0 }, limit, 2_000).await
+    let state = LaneState { delayed: true, ..LaneState::default() };
+    tx.claim(run, "local", state, &Vec::new(), limit, 2_000).await
 }
 
 fn document(source_id: &str, title: &str, markdown: &str) -> PreparedDocument {

@@ -161,8 +161,7 @@ async fn a_job_that_takes_the_process_down_again_and_again_is_set_aside() {
         let claimed = store.write(move |tx| Box::pin(claim(tx, place.run, 1))).await.unwrap();
         assert_eq!(claimed[0].name, "bomb", "round {round}");
         store = crash(store, &folder).await;
-        let drained = store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
-        assert!(drained.is_empty(), "the good task is still open");
+        store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
         let runs = [place.run];
         let alone = store.write(move |tx| Box::pin(async move { tx.has_suspects(&runs).await }));
         let suspected = (SUSPECT_AFTER..POISON_AFTER).contains(&round);
@@ -184,15 +183,14 @@ async fn a_cancel_that_was_cut_off_is_finished_at_the_next_start() {
         .write(move |tx| {
             Box::pin(async move {
                 claim(tx, place.run, 1).await?;
-                tx.request_cancel(place.run).await?;
-                tx.cancel_tasks(place.run, None, 2_000).await
+                tx.cancel_run(place.run, 2_000).await
             })
         })
         .await
         .unwrap();
     let store = crash(store, &folder).await;
     let drained = store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
-    assert_eq!(drained, [place.step], "the step has to be ended");
+    assert!(drained.contains(&place.run), "its step has to be ended");
     let progress = store.run_progress(place.run).await.unwrap().unwrap();
     assert_eq!(progress.jobs.cancelled, 2);
 }
