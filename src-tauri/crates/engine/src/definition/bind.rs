@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use super::{
     BoundDefinition, BoundStep, Definition, LIMITS, Step,
     fault::{Fault, Faults, Span, did_you_mean, hidden, quote},
+    fill::{Filler, TooLarge},
     nest::{Link, Nest, World, wrapped},
-    placeholder::{self, Filler, Name, Sets, TooLarge, Values},
+    placeholder::{self, Name, Sets, Values},
     schema::{Schema, Schemas, Subject, View},
     source::{Field, Node, Tree},
     steps::{LABELS, allow_hosts},

@@ -6,14 +6,15 @@
 //!
 //! The way through the files: `source` reads text into a tree that knows its places, `shape` and
 //! `steps` make a definition of it, `order` and `condition` say when a step runs, `schema` and
-//! `format` check configurations, `placeholder` and `bind` fill in values, `template` and `nest`
-//! go on to the definitions that one leads to.
+//! `format` check configurations, `placeholder`, `fill` and `bind` put values in, `template` and
+//! `nest` go on to the definitions that one leads to.
 
 mod bind;
 pub mod condition;
 mod cron;
 mod duration;
 mod fault;
+mod fill;
 mod format;
 mod nest;
 mod order;
