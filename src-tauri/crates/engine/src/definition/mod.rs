@@ -134,6 +134,18 @@ pub enum MissedRuns {
     All,
 }
 
+impl MissedRuns {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Once => "once",
+            Self::All => "all",
+        }
+    }
+}
+
 /// What happens at a scheduled time while an earlier run of the definition is not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,6 +157,18 @@ pub enum Overlap {
     Queue,
     /// Both run at the same time.
     Allow,
+}
+
+impl Overlap {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Queue => "queue",
+            Self::Allow => "allow",
+        }
+    }
 }
 
 /// What happens when too many of a run's tasks have failed.

@@ -26,8 +26,7 @@ const OF_SCHEDULE: [&str; 3] = ["timezone", "missed_runs", "overlap"];
 
 static DEFINITION: LazyLock<Schema> = LazyLock::new(|| {
     let texts = json!({"type": "array", "items": {"type": "string"}});
-    let ids =
-        json!({"type": "array", "items": {"type": "string", "format": "id"}, "maxItems": 100});
+    let ids = json!({"type": "array", "items": {"type": "string", "format": "id"}, "maxItems": 100, "uniqueItems": true});
     let targets = json!({"type": "array", "items": {"type": "object"}});
     let mut schema = json!({
         "type": "object",

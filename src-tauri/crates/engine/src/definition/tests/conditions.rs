@@ -48,6 +48,7 @@ fn run() -> Run {
         ("text_count", json!("3")),
         ("text_deep", json!("true")),
         ("text_ten", json!("10")),
+        ("padded", json!("03")),
         ("list", json!([1])),
     ];
     Run {
@@ -85,6 +86,7 @@ fn conditions_mean_what_they_say() {
         // Given as text, a variable still is the number or the truth it stands for.
         ("config.text_count == 3 and config.text_deep and config.text_deep == true", true),
         ("config.text_count < config.text_ten", true),
+        ("config.text_count == config.padded", false),
         // Unlike kinds are never equal, and never unequal either.
         ("config.word == 3 or config.word != 3 or config.word < 3", false),
         ("config.word or config.count", false),
