@@ -1,6 +1,6 @@
 //! Problems while they are collected, and places in the text.
 
-use std::{cmp::Reverse, ops::Range};
+use std::{borrow::Cow, cmp::Reverse, collections::HashSet, ops::Range};
 
 use quaero_contract::{Problem, Severity};
 
@@ -13,7 +13,7 @@ pub(super) type Span = Range<usize>;
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     span: Span,
-    code: &'static str,
+    code: Cow<'static, str>,
     severity: Severity,
     message: String,
     fix: Option<String>,
@@ -21,10 +21,14 @@ pub(super) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(span: &Span, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(
+        span: &Span,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             span: span.clone(),
-            code,
+            code: code.into(),
             severity: Severity::Error,
             message: message.into(),
             fix: None,
@@ -62,6 +66,8 @@ pub(super) struct Faults {
     cut: bool,
     /// How many patterns were looked at.
     patterns: usize,
+    /// The patterns themselves, where many definitions are bound with much the same ones.
+    seen: Option<HashSet<String>>,
 }
 
 impl Faults {
@@ -85,10 +91,36 @@ impl Faults {
         self.list.len() >= LIMITS.problems
     }
 
-    /// Counts a pattern that is to be compiled; gives how many that makes.
-    pub(super) fn count_pattern(&mut self) -> usize {
+    /// For a definition that is bound: patterns that were seen before are not looked at again.
+    pub(super) fn with_seen(seen: HashSet<String>) -> Self {
+        Self { patterns: seen.len(), seen: Some(seen), ..Self::default() }
+    }
+
+    /// Takes the patterns back that something else went on with.
+    pub(super) fn put_seen(&mut self, seen: HashSet<String>) {
+        self.patterns = seen.len();
+        self.seen = Some(seen);
+    }
+
+    /// The patterns seen up to now.
+    pub(super) fn take_seen(&mut self) -> HashSet<String> {
+        self.seen.take().unwrap_or_default()
+    }
+
+    /// Counts a pattern that is to be compiled. Says by how many that goes beyond what is allowed,
+    /// 0 if it does not; None if the same was looked at before.
+    pub(super) fn count_pattern(&mut self, format: &str, pattern: &str) -> Option<usize> {
+        let limit = match &mut self.seen {
+            None => LIMITS.patterns,
+            Some(seen) => {
+                if !seen.insert(format!("{format}:{pattern}")) {
+                    return None;
+                }
+                LIMITS.run_patterns
+            }
+        };
         self.patterns += 1;
-        self.patterns
+        Some(self.patterns.saturating_sub(limit))
     }
 
     /// How many errors there were so far.
@@ -178,7 +210,7 @@ impl Text {
         let column = self.source[self.line_start(line)..start].chars().count() + 1;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Problem {
-            code: fault.code.to_owned(),
+            code: fault.code.into_owned(),
             severity: fault.severity,
             message: fault.message,
             line: number(line),
@@ -218,6 +250,15 @@ pub(super) fn did_you_mean<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     suggest(written, candidates).map(|found| format!("Did you mean `{found}`?"))
+}
+
+/// A character that nobody can see and that makes a text mean something else than it shows: one that
+/// turns the direction, has no width, or is a tag. Joiners and direction marks, which languages need,
+/// are not among them.
+pub(super) fn hidden(text: &str) -> Option<(usize, char)> {
+    text.char_indices().find(|(_, c)| {
+        matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    })
 }
 
 /// Text from the file, made fit to stand in a message: short, on one line, without control or

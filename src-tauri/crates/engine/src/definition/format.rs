@@ -1,10 +1,17 @@
 //! The formats that a text field can have. A schema names one (`"format": "glob"`); this is the
 //! only place that says what it means.
 
+use std::sync::LazyLock;
+
+use jiff::tz::TimeZoneDatabase;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{LIMITS, cron, duration::parse_duration, fault::quote};
+use super::{
+    LIMITS, cron,
+    duration::parse_duration,
+    fault::{did_you_mean, quote},
+};
 
 /// Why a value does not have the format.
 pub(super) struct Misfit {
@@ -39,6 +46,7 @@ pub(super) fn check(format: &str, value: &Value) -> Result<(), Misfit> {
             "duration" => duration(text).map(drop),
             "timeout" => timeout(text),
             "schedule" => schedule(text),
+            "timezone" => timezone(text),
             _ => Ok(()),
         },
         Value::Number(number) => {
@@ -168,19 +176,27 @@ fn host(text: &str) -> Result<(), Misfit> {
     })
 }
 
+/// What can stand in a tag.
+fn fits_tag(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && c != ',' && c != '"'
+}
+
+/// The text as a part of a tag: in lower case, and with `-` for what cannot stand in one.
+pub(super) fn as_tag(text: &str) -> String {
+    let lower = text.trim().to_lowercase();
+    lower.chars().map(|c| if fits_tag(c) { c } else { '-' }).collect()
+}
+
 fn tag(text: &str) -> Result<(), Misfit> {
-    let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != ',' && c != '"';
-    let lower = text.to_lowercase();
-    let fits = !text.is_empty() && text.chars().count() <= 64 && text.chars().all(allowed);
-    if fits && lower == text {
+    let fits = !text.is_empty() && text.chars().count() <= 64 && text.chars().all(fits_tag);
+    if fits && text.to_lowercase() == text {
         return Ok(());
     }
     let fault = misfit(
         "bad_tag",
         "must be a tag: 1 to 64 lower-case characters without spaces, commas or quotes.",
     );
-    let better: String =
-        lower.trim().chars().take(64).map(|c| if allowed(c) { c } else { '-' }).collect();
+    let better: String = as_tag(text).chars().take(64).collect();
     Err(if better.is_empty() { fault } else { fault.fix(format!("Write `{}`.", quote(&better))) })
 }
 
@@ -245,7 +261,37 @@ fn timeout(text: &str) -> Result<(), Misfit> {
     if text.is_empty() || duration(text)? > std::time::Duration::ZERO {
         return Ok(());
     }
-    Err(misfit("out_of_range", "must be longer than 0.").fix("Leave it out for no limit."))
+    Err(misfit("out_of_range", "must be longer than 0.").fix("Leave the field out."))
+}
+
+/// A name from the time zone database that comes with the program, so that a definition means the
+/// same on every computer.
+fn timezone(text: &str) -> Result<(), Misfit> {
+    static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    // `get` also finds names in another case; the exact one is suggested.
+    let Some(exact) = ZONES.available().find(|zone| zone.as_str().eq_ignore_ascii_case(text))
+    else {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let fault = misfit("bad_timezone", "is not the name of a time zone.");
+        // People often know the place but not its continent.
+        let names: Vec<String> = ZONES.available().map(|zone| zone.to_string()).collect();
+        let place = |name: &&String| {
+            name.rsplit('/').next().is_some_and(|place| place.eq_ignore_ascii_case(text))
+        };
+        let fix = did_you_mean(text, names.iter().map(String::as_str))
+            .or_else(|| Some(format!("Did you mean `{}`?", names.iter().find(place)?)));
+        return Err(fault.fix(fix.unwrap_or_else(|| {
+            "Write a name such as `Europe/Berlin`, or leave the field out for the zone of the computer."
+                .to_owned()
+        })));
+    };
+    if exact.as_str() == text {
+        return Ok(());
+    }
+    Err(misfit("bad_timezone", "is not written like the time zone.")
+        .fix(format!("Write `{exact}`.")))
 }
 
 fn schedule(text: &str) -> Result<(), Misfit> {

@@ -5,21 +5,25 @@
 //! evaluates anything, and everything has a limit ([`LIMITS`]).
 //!
 //! The way through the files: `source` reads text into a tree that knows its places, `shape` and
-//! `steps` make a definition of it, `schema` and `format` check configurations, `placeholder` and
-//! `bind` fill in values.
+//! `steps` make a definition of it, `order` and `condition` say when a step runs, `schema` and
+//! `format` check configurations, `placeholder`, `fill` and `bind` put values in, `template` and
+//! `nest` go on to the definitions that one leads to.
 
 mod bind;
 pub mod condition;
 mod cron;
 mod duration;
 mod fault;
+mod fill;
 mod format;
+mod nest;
 mod order;
 mod placeholder;
 mod schema;
 mod shape;
 mod source;
 mod steps;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -31,9 +35,11 @@ use serde_json::{Map, Value};
 
 pub use condition::Condition;
 pub use duration::{DurationError, MAX_DURATION, parse_duration};
+pub use nest::{Library, LibraryFile, World};
 
 use crate::work::Registry;
 use fault::{Faults, Span, Text};
+use nest::Role;
 use source::Node;
 
 /// How much of anything a definition can hold.
@@ -57,8 +63,16 @@ pub struct Limits {
     pub pattern_chars: usize,
     /// Bytes of one compiled pattern.
     pub pattern_bytes: usize,
-    /// Bytes that filling placeholders may produce for one run.
+    /// Different patterns of one run, with all that it leads to.
+    pub run_patterns: usize,
+    /// Bytes that filling placeholders may produce for one run, with all that it leads to.
     pub output_bytes: usize,
+    /// Instances of templates and jobs before and after that one run may lead to.
+    pub instances: usize,
+    /// Bytes that the texts of all these may have.
+    pub nested_bytes: usize,
+    /// How deep templates and jobs before and after may lead.
+    pub nesting: usize,
 }
 
 /// The limits that hold for every definition.
@@ -72,7 +86,11 @@ pub const LIMITS: Limits = Limits {
     patterns: 200,
     pattern_chars: 500,
     pattern_bytes: 1024 * 1024,
+    run_patterns: 1_000,
     output_bytes: 1024 * 1024,
+    instances: 1_000,
+    nested_bytes: 16 * 1024 * 1024,
+    nesting: 8,
 };
 
 /// What happens when a step fails.
@@ -90,6 +108,69 @@ pub enum OnError {
     Retry,
 }
 
+impl OnError {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Continue => "continue",
+            Self::Fail => "fail",
+            Self::Fatal => "fatal",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// What happens to scheduled times that passed while the program did not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissedRuns {
+    /// Nothing.
+    Skip,
+    /// One run makes up for all of them.
+    #[default]
+    Once,
+    /// Each is made up for.
+    All,
+}
+
+impl MissedRuns {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Once => "once",
+            Self::All => "all",
+        }
+    }
+}
+
+/// What happens at a scheduled time while an earlier run of the definition is not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// No run is started.
+    #[default]
+    Skip,
+    /// The new run waits for the earlier one.
+    Queue,
+    /// Both run at the same time.
+    Allow,
+}
+
+impl Overlap {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Queue => "queue",
+            Self::Allow => "allow",
+        }
+    }
+}
+
 /// What happens when too many of a run's tasks have failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,6 +184,18 @@ pub enum FailureAction {
     MarkWarning,
 }
 
+impl FailureAction {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StopAll => "stop_all",
+            Self::Continue => "continue",
+            Self::MarkWarning => "mark_warning",
+        }
+    }
+}
+
 /// How many failures of tasks a run bears.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorTolerance {
@@ -110,7 +203,7 @@ pub struct ErrorTolerance {
     pub max_child_failures: u32,
     /// This share of the finished tasks may fail, in percent.
     pub max_failure_percent: Option<f64>,
-    /// The share counts from this many finished tasks on.
+    /// The share counts from this many finished tasks on; 20 unless the definition says otherwise.
     pub min_sample: u32,
     /// What happens beyond that.
     pub failure_action: FailureAction,
@@ -135,6 +228,19 @@ pub struct Definition {
     pub auto_start: bool,
     /// When it is run: five cron fields.
     pub schedule: Option<String>,
+    /// The IANA name of the zone that the schedule's times belong to; None means that of the
+    /// computer.
+    pub timezone: Option<String>,
+    /// What happens to scheduled times that passed while the program did not run.
+    pub missed_runs: MissedRuns,
+    /// What happens at a scheduled time while an earlier run is not over.
+    pub overlap: Overlap,
+    /// Which runs get workers first: −100 to 100, the higher the earlier.
+    pub priority: i32,
+    /// How many of a run's tasks run at a time, at least 1; None means as many as there is room for.
+    pub max_running: Option<u32>,
+    /// Whether at most one run of it goes on at a time. A second one waits.
+    pub singleton: bool,
     /// The whole of `[config]`.
     pub config: Map<String, Value>,
     /// The targets: `[config] variables`.
@@ -151,8 +257,14 @@ pub struct Definition {
     pub authentication: Option<String>,
     /// In the order of the file, at least one.
     pub steps: Vec<Step>,
+    /// The trees of `pre_jobs` and `post_jobs`.
+    pre: Vec<Node>,
+    post: Vec<Node>,
+    /// The tree of those of its own texts that can have placeholders.
+    labels: Node,
     /// The tree of `[config]`, if it has one.
     settings: Option<Node>,
+    role: Role,
     text: Text,
 }
 
@@ -171,18 +283,29 @@ pub struct Step {
     pub on_error: OnError,
     /// Attempts in all, if `on_error` is `Retry`.
     pub max_attempts: u32,
-    /// The pause before the second attempt, if `on_error` is `Retry`.
+    /// The pause before the second attempt, if `on_error` is `Retry`. It doubles with each.
     pub retry_delay: Duration,
+    /// The longest pause between two attempts, at least `retry_delay`.
+    pub max_retry_delay: Duration,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// How long one attempt at one of its tasks may take.
+    pub task_timeout: Duration,
+    /// Attempts at one of its tasks in all, 1 to 20.
+    pub task_attempts: u32,
+    /// Which tasks of a run are done first: −100 to 100, the higher the earlier. None means the
+    /// definition's.
+    pub priority: Option<i32>,
     /// Whether it runs even if steps before it failed.
     pub always_run: bool,
+    /// It is skipped unless this holds when the steps before it have ended.
+    pub condition: Option<Condition>,
     /// Everything else, with placeholders still in it.
     pub config: Value,
     /// The tree of `config`.
     source: Node,
-    /// The tree of `output_tags`.
-    tags: Option<Node>,
+    /// The tree of its other texts that can have placeholders.
+    labels: Node,
     /// Its name in the text.
     place: Span,
 }
@@ -222,7 +345,14 @@ pub struct BoundDefinition {
     pub tags: Vec<String>,
     /// See [`Definition::timeout`].
     pub timeout: Option<Duration>,
-    /// Scalars of `[config]` as text, sorted by key; those in tables by their dotted path.
+    /// See [`Definition::priority`].
+    pub priority: i32,
+    /// See [`Definition::max_running`].
+    pub max_running: Option<u32>,
+    /// See [`Definition::singleton`].
+    pub singleton: bool,
+    /// Scalars of `[config]` as text, sorted by key; those in tables by their dotted path. For an
+    /// instance of a template also those of its set, as `set:KEY`.
     pub variables: Vec<(String, String)>,
     /// See [`Definition::variables`].
     pub targets: Vec<Map<String, Value>>,
@@ -230,14 +360,16 @@ pub struct BoundDefinition {
     pub benchmarks: Vec<Map<String, Value>>,
     /// See [`Definition::error_tolerance`].
     pub error_tolerance: Option<ErrorTolerance>,
-    /// See [`Definition::pre_jobs`].
-    pub pre_jobs: Vec<String>,
-    /// See [`Definition::post_jobs`].
-    pub post_jobs: Vec<String>,
+    /// What runs before, one after the other.
+    pub pre: Vec<BoundDefinition>,
+    /// What runs after, one after the other.
+    pub post: Vec<BoundDefinition>,
     /// See [`Definition::authentication`].
     pub authentication: Option<String>,
     /// In the order of the file, at least one.
     pub steps: Vec<BoundStep>,
+    /// The text that it was read from; see [`Definition::text`].
+    pub text: String,
 }
 
 /// A step with the values of one run put in.
@@ -257,29 +389,66 @@ pub struct BoundStep {
     pub max_attempts: u32,
     /// See [`Step::retry_delay`].
     pub retry_delay: Duration,
+    /// See [`Step::max_retry_delay`].
+    pub max_retry_delay: Duration,
     /// See [`Step::timeout`].
     pub timeout: Option<Duration>,
+    /// See [`Step::task_timeout`].
+    pub task_timeout: Duration,
+    /// See [`Step::task_attempts`].
+    pub task_attempts: u32,
+    /// The step's own, or that of the definition.
+    pub priority: i32,
     /// See [`Step::always_run`].
     pub always_run: bool,
+    /// See [`Step::condition`].
+    pub condition: Option<Condition>,
     /// Tags for every document of this step, beyond those of the definition. They are in `config`
     /// too if the step type has such a field.
     pub output_tags: Vec<String>,
     /// The configuration; it fits the step type's schema.
     pub config: Value,
+    /// What a step of the type `job_template` runs, in this order. Empty for every other type: the
+    /// engine itself runs these steps, no manager does.
+    pub instances: Vec<BoundDefinition>,
+    /// How many of the instances run at a time, 1 to 32.
+    pub parallel: u32,
+    /// Whether an instance waits while another run of its template goes on, in whatever run.
+    pub singleton: bool,
 }
 
 /// Checks a file. A name that ends in `.json` means JSON, any other TOML.
 #[must_use]
 pub fn check(file_name: &str, bytes: &[u8], registry: &Registry) -> Checked {
+    check_in(file_name, bytes, &World::new(registry))
+}
+
+/// As [`check`], with settings for placeholders and with a library, in which everything must exist
+/// to which the definition leads.
+#[must_use]
+pub fn check_in(file_name: &str, bytes: &[u8], world: &World<'_>) -> Checked {
+    check_file(file_name, bytes, Role::Definition, world)
+}
+
+/// As [`check_in`] for a template: its texts may have `{set:KEY}` in them.
+#[must_use]
+pub fn check_template(file_name: &str, bytes: &[u8], world: &World<'_>) -> Checked {
+    check_file(file_name, bytes, Role::Template, world)
+}
+
+fn check_file(file_name: &str, bytes: &[u8], role: Role, world: &World<'_>) -> Checked {
     let mut faults = Faults::default();
     let source = source::read(file_name, bytes, &mut faults);
     let header = shape::header(file_name, source.node.as_ref());
     let definition = match source.node {
         Some(node) if source.complete => {
-            shape::definition(node, &source.text, registry, &mut faults)
+            shape::definition(node, &source.text, role, world, &mut faults)
         }
         _ => None,
     };
+    if let Some(definition) = &definition {
+        nest::check(definition, *world, &mut faults);
+    }
     let definition = definition.filter(|_| faults.errors() == 0);
     Checked { definition, problems: faults.into_problems(&source.text), header }
 }

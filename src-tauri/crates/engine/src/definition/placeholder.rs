@@ -1,39 +1,41 @@
-//! Placeholders such as `{config.folder}`. Nothing is evaluated: a name is replaced by a value, in
-//! one pass, and what was put in is never looked at again.
+//! Placeholders such as `{config.folder}`: where they stand, what they name, and what they stand for.
+//! `fill` puts the values in.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
-    LIMITS,
-    fault::{Fault, Faults, Text, did_you_mean, quote},
+    condition::Kind,
+    fault::{Fault, Faults, Text, did_you_mean, hidden, quote},
     schema::View,
     source::{Node, Tree},
 };
 
 /// What a text means to the one who reads it; decides how a value is put into it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Context {
+pub(super) enum Context {
     Plain,
     Regex,
     Glob,
     Url,
+    Tag,
 }
 
 impl Context {
-    fn of(view: Option<View<'_>>) -> Self {
+    pub(super) fn of(view: Option<View<'_>>) -> Self {
         match view.and_then(View::format) {
             Some("regex") => Self::Regex,
             Some("glob") => Self::Glob,
             Some("uri") => Self::Url,
+            Some("tag") => Self::Tag,
             _ => Self::Plain,
         }
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Text(Range<usize>),
     /// A placeholder, braces included.
     Name(Range<usize>),
@@ -43,7 +45,7 @@ enum Piece {
 
 /// Splits a text at its placeholders, in linear time. Only `{` + a lower-case name + `}` is one, so
 /// that most braces, such as those of regular expressions and JSON, stay what they are.
-fn pieces(text: &str, context: Context) -> Vec<Piece> {
+pub(super) fn pieces(text: &str, context: Context) -> Vec<Piece> {
     let bytes = text.as_bytes();
     let mut found = Vec::new();
     let (mut at, mut plain) = (0, 0);
@@ -91,8 +93,8 @@ fn name_length(rest: &[u8]) -> Option<usize> {
     if !rest.first().is_some_and(|b| b.is_ascii_lowercase() || *b == b'_') {
         return None;
     }
-    // After `config.` whatever stands there was meant as a name, even if it cannot be one.
-    let sloppy = rest.starts_with(b"config.");
+    // After `config.` or `set:` whatever stands there was meant as a name, even if it cannot be one.
+    let sloppy = rest.starts_with(b"config.") || rest.starts_with(b"set:");
     let part = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.:".contains(b);
     let length = rest
         .iter()
@@ -102,10 +104,37 @@ fn name_length(rest: &[u8]) -> Option<usize> {
     (rest.get(length) == Some(&b'}')).then_some(length)
 }
 
-/// The key of `[config]` that a placeholder (braces included) names.
-fn key(placeholder: &str) -> &str {
-    let name = placeholder.trim_start_matches('{').trim_end_matches('}');
-    name.strip_prefix("config.").unwrap_or(name)
+/// What a placeholder names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Name<'t> {
+    /// A scalar of `[config]`, by its dotted path.
+    Config(&'t str),
+    /// A value of the set that a template is run with.
+    Set(&'t str),
+    /// A setting of the program.
+    Setting(&'t str),
+}
+
+fn inner(placeholder: &str) -> &str {
+    placeholder.trim_start_matches('{').trim_end_matches('}')
+}
+
+/// The key of a placeholder (braces included) for the value of a set. Sets have no names, so what
+/// stands before the colon only helps the reader: `{set:ticker}`, `{stock:ticker}`.
+pub(super) fn set_key(placeholder: &str) -> Option<&str> {
+    let name = inner(placeholder);
+    if name.starts_with("config.") {
+        return None;
+    }
+    name.split_once(':').map(|(_, key)| key)
+}
+
+/// The value of a set for a key; `KEY_lower` is that of `KEY` in lower case.
+pub(super) fn of_set<'s>(set: &'s Map<String, Value>, key: &str) -> Option<Cow<'s, Value>> {
+    set.get(key).map(Cow::Borrowed).or_else(|| {
+        let value = set.get(key.strip_suffix("_lower")?)?;
+        Some(Cow::Owned(text_of(value).to_lowercase().into()))
+    })
 }
 
 /// Whether a text has placeholders.
@@ -114,7 +143,7 @@ pub(super) fn has_any(text: &str, view: Option<View<'_>>) -> bool {
         && pieces(text, Context::of(view)).iter().any(|piece| !matches!(piece, Piece::Text(_)))
 }
 
-/// Calls `each` with every placeholder's key, and what the schema says of the place it fills.
+/// Calls `each` with every placeholder, braces included, and what the schema says of the place it fills.
 pub(super) fn uses<'a, 's>(
     node: &'a Node,
     view: Option<View<'s>>,
@@ -132,7 +161,7 @@ pub(super) fn uses<'a, 's>(
             Tree::String(text) => {
                 for piece in pieces(text, Context::of(view)) {
                     if let Piece::Name(range) = piece {
-                        each(key(&text[range]), path);
+                        each(&text[range], path);
                     }
                 }
             }
@@ -157,7 +186,7 @@ pub(super) fn uses<'a, 's>(
 pub(super) fn check(
     node: &Node,
     view: Option<View<'_>>,
-    values: &Values,
+    values: &Values<'_>,
     text: &Text,
     faults: &mut Faults,
 ) {
@@ -178,7 +207,8 @@ pub(super) fn check(
                     }
                     Piece::Name(range) => {
                         let span = text.within(&node.span, string, range.clone());
-                        let fault = values.unknown(&string[range.clone()]);
+                        let placeholder = &string[range.clone()];
+                        let fault = values.unknown(placeholder, placeholder);
                         (
                             range,
                             fault.map(|(message, fix)| {
@@ -208,21 +238,81 @@ pub(super) fn check(
     }
 }
 
-/// What placeholders can stand for: the scalars of `[config]`, by their dotted path.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Values {
-    scalars: BTreeMap<String, Value>,
-    /// Lists and tables: known, but not usable.
-    others: BTreeMap<String, &'static str>,
+/// The set of variables that `{set:KEY}` is looked up in.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sets<'a> {
+    /// There is none.
+    Absent,
+    /// There will be one: a template is being checked.
+    Open,
+    /// This one.
+    Given(&'a Map<String, Value>),
 }
 
-impl Values {
-    pub(super) fn new(config: Option<&Node>) -> Self {
-        let mut values = Self::default();
+/// What placeholders can stand for.
+#[derive(Clone, Debug)]
+pub(super) struct Values<'a> {
+    /// The scalars of `[config]`, by their dotted path.
+    scalars: BTreeMap<String, Value>,
+    /// Its lists and tables: known, but not usable.
+    others: BTreeMap<String, &'static str>,
+    settings: &'a BTreeMap<String, String>,
+    sets: Sets<'a>,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(
+        config: Option<&Node>,
+        settings: &'a BTreeMap<String, String>,
+        sets: Sets<'a>,
+    ) -> Self {
+        let mut values = Self { scalars: BTreeMap::new(), others: BTreeMap::new(), settings, sets };
         for field in config.map(Node::fields).unwrap_or_default() {
             values.add(field.key.clone(), &field.node);
         }
         values
+    }
+
+    /// What a placeholder (braces included) names.
+    pub(super) fn name<'t>(&self, placeholder: &'t str) -> Name<'t> {
+        if let Some(key) = set_key(placeholder) {
+            return Name::Set(key);
+        }
+        let name = inner(placeholder);
+        match name.strip_prefix("config.") {
+            Some(key) => Name::Config(key),
+            None if !self.scalars.contains_key(name)
+                && !self.others.contains_key(name)
+                && self.settings.contains_key(name) =>
+            {
+                Name::Setting(name)
+            }
+            None => Name::Config(name),
+        }
+    }
+
+    /// The value of a name.
+    pub(super) fn get(&self, name: Name<'_>) -> Option<Cow<'_, Value>> {
+        match name {
+            Name::Config(key) => self.scalars.get(key).map(Cow::Borrowed),
+            Name::Setting(key) => {
+                self.settings.get(key).map(|text| Cow::Owned(text.as_str().into()))
+            }
+            Name::Set(key) => match self.sets {
+                Sets::Given(set) => of_set(set, key),
+                Sets::Absent | Sets::Open => None,
+            },
+        }
+    }
+
+    /// A character in a value that nobody can see.
+    pub(super) fn hidden(&self, name: Name<'_>) -> Option<char> {
+        hidden(self.get(name)?.as_str()?).map(|(_, c)| c)
+    }
+
+    /// Whether a name has no value, or an empty one.
+    pub(super) fn is_open(&self, name: Name<'_>) -> bool {
+        self.get(name).is_none_or(|value| value.as_str() == Some(""))
     }
 
     fn add(&mut self, path: String, node: &Node) {
@@ -245,47 +335,65 @@ impl Values {
         self.scalars.insert(key.to_owned(), value);
     }
 
-    /// Keys with their values as text, sorted.
+    /// Keys with their values as text, sorted; those of the set as `set:KEY`.
     pub(super) fn texts(&self) -> Vec<(String, String)> {
-        self.scalars.iter().map(|(key, value)| (key.clone(), text_of(value))).collect()
+        let config = self.scalars.iter().map(|(key, value)| (key.clone(), text_of(value)));
+        let mut texts: Vec<_> = config.collect();
+        if let Sets::Given(set) = self.sets {
+            texts.extend(set.iter().map(|(key, value)| (format!("set:{key}"), text_of(value))));
+        }
+        texts.sort();
+        texts
     }
 
-    /// Whether a key is there but empty.
-    pub(super) fn is_empty(&self, key: &str) -> bool {
-        self.scalars.get(key).is_some_and(|value| value.as_str() == Some(""))
+    /// What the value of a key is.
+    pub(super) fn kind(&self, key: &str) -> Option<Kind> {
+        match self.scalars.get(key)? {
+            Value::Bool(_) => Some(Kind::Bool),
+            Value::Number(_) => Some(Kind::Number),
+            Value::String(_) => Some(Kind::Text),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        }
     }
 
     /// Whether a text uses a value that is empty, or one that does not exist.
     pub(super) fn leaves_open(&self, text: &str, view: Option<View<'_>>) -> bool {
         text.contains('{')
             && pieces(text, Context::of(view)).iter().any(|piece| match piece {
-                Piece::Name(range) => {
-                    let key = key(&text[range.clone()]);
-                    self.is_empty(key) || !self.scalars.contains_key(key)
-                }
-                _ => false,
+                Piece::Name(range) => self.is_open(self.name(&text[range.clone()])),
+                Piece::Text(_) | Piece::Double(_) => false,
             })
     }
 
     /// What is wrong with a placeholder, and what to do.
-    fn unknown(&self, placeholder: &str) -> Option<(String, Option<String>)> {
-        let key = key(placeholder);
+    /// `shown` is how the text writes it.
+    pub(super) fn unknown(
+        &self,
+        placeholder: &str,
+        shown: &str,
+    ) -> Option<(String, Option<String>)> {
+        let shown = quote(shown);
+        let key = match (self.name(placeholder), self.sets) {
+            (Name::Setting(_), _) | (Name::Set(_), Sets::Open | Sets::Given(_)) => return None,
+            (Name::Set(_), Sets::Absent) => {
+                let message =
+                    format!("`{shown}` belongs to a set, and sets are only filled in templates.");
+                let fix = "Use a value of `[config]`: `{config.NAME}`.".to_owned();
+                return Some((message, Some(fix)));
+            }
+            (Name::Config(key), _) => key,
+        };
         if self.scalars.contains_key(key) {
             return None;
         }
-        let shown = quote(placeholder);
         if let Some(kind) = self.others.get(key) {
             let message = format!(
                 "`{shown}` is {kind}; only text, numbers and true or false can be put here."
             );
             return Some((message, None));
         }
-        if key.contains(':') {
-            let message =
-                format!("`{shown}` belongs to a set, and sets are only filled in templates.");
-            return Some((message, Some("Use a value of `[config]`: `{config.NAME}`.".to_owned())));
-        }
-        let names = self.scalars.keys().map(String::as_str);
+        let settings = self.settings.keys().filter(|_| !placeholder.starts_with("{config."));
+        let names = self.scalars.keys().chain(settings).map(String::as_str);
         let fix = did_you_mean(key, names)
             .unwrap_or_else(|| format!("Add `{} = \"…\"` under `[config]`.", quote(key)));
         Some((
@@ -295,108 +403,9 @@ impl Values {
     }
 }
 
-/// The output would become too large.
-pub(super) struct TooLarge;
-
-/// Fills the placeholders of configurations.
-pub(super) struct Filler<'v> {
-    values: &'v Values,
-    /// Bytes that may still be written.
-    left: usize,
-}
-
-impl<'v> Filler<'v> {
-    pub(super) fn new(values: &'v Values) -> Self {
-        Self { values, left: LIMITS.output_bytes }
-    }
-
-    /// The value of `node` with its placeholders filled.
-    pub(super) fn fill(&mut self, node: &Node, view: Option<View<'_>>) -> Result<Value, TooLarge> {
-        Ok(match &node.tree {
-            Tree::String(text) => self.text(text, Context::of(view))?,
-            Tree::List(items) => {
-                let mut list = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    list.push(self.fill(item, view.and_then(|view| view.item(index)))?);
-                }
-                Value::Array(list)
-            }
-            Tree::Table(fields) => {
-                let mut map = serde_json::Map::new();
-                for field in fields {
-                    let view = view.and_then(|view| view.child(&field.key));
-                    map.insert(field.key.clone(), self.fill(&field.node, view)?);
-                }
-                Value::Object(map)
-            }
-            Tree::Null | Tree::Bool(_) | Tree::Integer(_) | Tree::Float(_) | Tree::Unusable => {
-                node.to_value()
-            }
-        })
-    }
-
-    fn text(&mut self, text: &str, context: Context) -> Result<Value, TooLarge> {
-        let pieces = pieces(text, context);
-        // Alone in its field a value keeps its type, and means what its author means by it.
-        if let [Piece::Name(range)] = pieces.as_slice()
-            && let Some(value) = self.values.scalars.get(key(&text[range.clone()]))
-        {
-            self.spend(value.as_str().map_or(0, str::len))?;
-            return Ok(value.clone());
-        }
-        let mut out = String::new();
-        for piece in &pieces {
-            let (Piece::Text(range) | Piece::Double(range) | Piece::Name(range)) = piece;
-            let literal = &text[range.clone()];
-            let value = match piece {
-                Piece::Name(_) => self.values.scalars.get(key(literal)),
-                Piece::Text(_) | Piece::Double(_) => None,
-            };
-            let Some(value) = value else {
-                self.spend(literal.len())?;
-                out.push_str(literal);
-                continue;
-            };
-            let value = text_of(value);
-            // Before escaping, so that nothing large is made first.
-            self.spend(value.len())?;
-            let value = match context {
-                Context::Plain | Context::Glob => value,
-                Context::Regex => regex::escape(&value),
-                // At the start it is the address itself, further in it is a part of one.
-                Context::Url if out.is_empty() => value,
-                Context::Url => encode(&value),
-            };
-            out.push_str(&value);
-        }
-        Ok(Value::String(out))
-    }
-
-    fn spend(&mut self, bytes: usize) -> Result<(), TooLarge> {
-        self.left = self.left.checked_sub(bytes).ok_or(TooLarge)?;
-        Ok(())
-    }
-}
-
-fn text_of(value: &Value) -> String {
+/// A scalar as text.
+pub(super) fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Percent-encodes what could leave the part of the address that a value stands in.
-fn encode(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for part in value.split_inclusive(['/', ':']) {
-        let (part, separator) = match part.char_indices().next_back() {
-            Some((at, '/' | ':')) => part.split_at(at),
-            _ => (part, ""),
-        };
-        out.extend(
-            url::form_urlencoded::byte_serialize(part.as_bytes())
-                .map(|piece| if piece == "+" { "%20" } else { piece }),
-        );
-        out.push_str(separator);
-    }
-    out
 }
 
 #[cfg(test)]
@@ -436,12 +445,5 @@ mod tests {
         for (text, context, expected) in rows {
             assert_eq!(names(text, *context), *expected, "{text}");
         }
-    }
-
-    #[test]
-    fn a_value_in_an_address_cannot_leave_its_part() {
-        assert_eq!(encode("a b/c?d#e@f&g"), "a%20b/c%3Fd%23e%40f%26g");
-        assert_eq!(encode("localhost:80/"), "localhost:80/");
-        assert_eq!(encode("é+"), "%C3%A9%2B");
     }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt::Write as _,
+    rc::Rc,
 };
 
 use jsonschema::{
@@ -17,6 +18,7 @@ use super::{
     fault::{Fault, Faults, Span, did_you_mean, quote},
     format,
     source::{Node, Tree},
+    template,
 };
 use crate::work::Registry;
 
@@ -29,7 +31,7 @@ pub(super) struct Schema {
 /// The schemas of the step types, each made at most once.
 pub(super) struct Schemas<'r> {
     registry: &'r Registry,
-    made: HashMap<&'static str, Option<Schema>>,
+    made: HashMap<&'static str, Option<Rc<Schema>>>,
 }
 
 impl<'r> Schemas<'r> {
@@ -38,16 +40,23 @@ impl<'r> Schemas<'r> {
     }
 
     /// The schema of a step type; None for an unknown type, or if the schema itself is wrong.
-    pub(super) fn get(&mut self, step_type: &str) -> Option<&Schema> {
-        let manager = self.registry.manager(step_type)?;
-        self.made
-            .entry(manager.step_type())
-            .or_insert_with(|| {
-                let made = Schema::new(manager.schema().into());
-                debug_assert!(made.is_some(), "the schema of `{step_type}` does not compile");
-                made
-            })
-            .as_ref()
+    pub(super) fn get(&mut self, step_type: &str) -> Option<Rc<Schema>> {
+        let manager = self.registry.manager(step_type);
+        let name = match manager {
+            _ if step_type == template::STEP_TYPE => template::STEP_TYPE,
+            Some(manager) => manager.step_type(),
+            None => return None,
+        };
+        let make = || {
+            let value = match manager {
+                Some(manager) if name != template::STEP_TYPE => manager.schema().into(),
+                _ => template::schema(),
+            };
+            let made = Schema::new(value);
+            debug_assert!(made.is_some(), "the schema of `{step_type}` does not compile");
+            made.map(Rc::new)
+        };
+        self.made.entry(name).or_insert_with(make).clone()
     }
 }
 
@@ -410,15 +419,13 @@ impl Formats<'_, '_> {
             return;
         }
         if matches!(name, "regex" | "glob") {
-            let count = self.faults.count_pattern();
-            if count == LIMITS.patterns + 1 {
-                let message = format!(
-                    "goes beyond the {} patterns that a definition can have.",
-                    LIMITS.patterns
-                );
-                self.faults.add(self.subject.fault(pointer, "too_many", &message));
+            let pattern = value.as_str().unwrap_or_default();
+            let Some(beyond) = self.faults.count_pattern(name, pattern) else { return };
+            if beyond == 1 {
+                let message = "is one pattern more than a definition and its runs can have.";
+                self.faults.add(self.subject.fault(pointer, "too_many", message));
             }
-            if count > LIMITS.patterns {
+            if beyond > 0 {
                 return;
             }
         }

@@ -5,32 +5,28 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Definition, ErrorTolerance, FailureAction, Header, LIMITS,
+    Definition, ErrorTolerance, FailureAction, Header, LIMITS, MissedRuns, Overlap,
     fault::{Fault, Faults, Text, quote},
+    nest::{Role, World},
+    placeholder::{self, Sets, Values},
     schema::{Schema, Subject},
     source::{Node, Tree},
-    steps::{self, SHORTHAND, SHORTHAND_STEP, duration, take},
+    steps::{self, LABELS, SHORTHAND, SHORTHAND_STEP, duration, take},
 };
-use crate::work::Registry;
 
 /// Fields that are understood but that nothing acts on. Whoever makes something act on one takes it
 /// out of here.
-const NO_EFFECT: [&str; 7] = [
-    "schedule",
-    "timeout",
-    "auto_start",
-    "authentication",
-    "error_tolerance",
-    "pre_jobs",
-    "post_jobs",
-];
+const NO_EFFECT: [&str; 1] = ["authentication"];
+
+/// Of the fields of a definition, those that [`LABELS`] checks.
+const LABELLED: [&str; 3] = ["name", "description", "tags"];
+
+/// Fields that say more of `schedule`, and nothing without it.
+const OF_SCHEDULE: [&str; 3] = ["timezone", "missed_runs", "overlap"];
 
 static DEFINITION: LazyLock<Schema> = LazyLock::new(|| {
-    let tags =
-        json!({"type": "array", "items": {"type": "string", "format": "tag"}, "maxItems": 100});
     let texts = json!({"type": "array", "items": {"type": "string"}});
-    let ids =
-        json!({"type": "array", "items": {"type": "string", "format": "id"}, "maxItems": 100});
+    let ids = json!({"type": "array", "items": {"type": "string", "format": "id"}, "maxItems": 100, "uniqueItems": true});
     let targets = json!({"type": "array", "items": {"type": "object"}});
     let mut schema = json!({
         "type": "object",
@@ -38,16 +34,23 @@ static DEFINITION: LazyLock<Schema> = LazyLock::new(|| {
         "additionalProperties": false,
         "properties": {
             "id": {"type": "string", "format": "id"},
-            "name": {"type": "string", "minLength": 1, "maxLength": 200},
-            "description": {"type": "string"},
+            // The three that `LABELS` checks.
+            "name": {},
+            "description": {},
+            "tags": {},
             "type": {"type": "string"},
             "job_type": {"enum": ["user", "system"]},
             "schedule": {"type": "string", "format": "schedule"},
+            "timezone": {"type": "string", "format": "timezone"},
+            "missed_runs": {"enum": ["skip", "once", "all"]},
+            "overlap": {"enum": ["skip", "queue", "allow"]},
+            "priority": {"type": "integer", "minimum": -100, "maximum": 100},
+            "max_running": {"type": "integer", "format": "uint32", "minimum": 1},
+            "singleton": {"type": "boolean"},
             "timeout": {"type": "string", "format": "timeout"},
             "enabled": {"type": "boolean"},
             "auto_start": {"type": "boolean"},
             "authentication": {"type": "string"},
-            "tags": tags,
             "extension": {"type": "boolean"},
             "url_patterns": texts,
             "config": {
@@ -119,7 +122,8 @@ fn quote_line(text: &str) -> String {
 pub(super) fn definition(
     mut root: Node,
     text: &Text,
-    registry: &Registry,
+    role: Role,
+    world: &World<'_>,
     faults: &mut Faults,
 ) -> Option<Definition> {
     if !matches!(root.tree, Tree::Table(_)) {
@@ -152,11 +156,30 @@ pub(super) fn definition(
         },
         faults,
     );
+    let settings = root.get("config").cloned();
+    let sets = match role {
+        Role::Definition => Sets::Absent,
+        Role::Template => Sets::Open,
+    };
+    let values = Values::new(settings.as_ref(), world.settings, sets);
+    let labels = root.fields().iter().filter(|field| LABELLED.contains(&field.key.as_str()));
+    let labels = Node { span: 0..0, tree: Tree::Table(labels.cloned().collect()) };
+    LABELS.check(
+        &Subject {
+            name: "The definition",
+            place: &(0..0),
+            node: &labels,
+            value: &labels.to_value(),
+            skip: &placeholder::has_any,
+            also: &[],
+        },
+        faults,
+    );
+    placeholder::check(&labels, Some(LABELS.view()), &values, text, faults);
     let text_of = |key| root.get(key).and_then(Node::as_str).unwrap_or_default().to_owned();
     let some = |key| Some(text_of(key)).filter(|text| !text.is_empty());
     let strings = |key| root.get(key).map(Node::strings).unwrap_or_default();
     let flag = |key, default| root.get(key).and_then(Node::as_bool).unwrap_or(default);
-    let settings = root.get("config").cloned();
     let tables = |key| -> Vec<Map<String, Value>> {
         let list = settings.as_ref().and_then(|settings| settings.get(key)).map(Node::items);
         list.unwrap_or_default()
@@ -173,8 +196,12 @@ pub(super) fn definition(
             }
         }
     }
-    steps::warn_of_no_effect(&root, &NO_EFFECT, faults);
-    let steps = steps::read(&root, list_of_steps.is_some(), text, registry, faults);
+    steps::warn_of_no_effect(&root, &NO_EFFECT, "has no effect in this version", faults);
+    if text_of("schedule").is_empty() {
+        steps::warn_of_no_effect(&root, &OF_SCHEDULE, "has no effect without `schedule`", faults);
+    }
+    let steps = steps::read(&root, list_of_steps.is_some(), &values, text, world.registry, faults);
+    let jobs = |key| root.get(key).map(|node: &Node| node.items().to_vec()).unwrap_or_default();
     Some(Definition {
         name: text_of("name"),
         description: text_of("description"),
@@ -183,6 +210,20 @@ pub(super) fn definition(
         enabled: flag("enabled", true),
         auto_start: flag("auto_start", false),
         schedule: some("schedule"),
+        timezone: some("timezone"),
+        missed_runs: match root.get("missed_runs").and_then(Node::as_str) {
+            Some("skip") => MissedRuns::Skip,
+            Some("all") => MissedRuns::All,
+            _ => MissedRuns::Once,
+        },
+        overlap: match root.get("overlap").and_then(Node::as_str) {
+            Some("queue") => Overlap::Queue,
+            Some("allow") => Overlap::Allow,
+            _ => Overlap::Skip,
+        },
+        priority: root.get("priority").and_then(Node::as_i32).unwrap_or(0),
+        max_running: root.get("max_running").and_then(Node::as_u32),
+        singleton: flag("singleton", false),
         config: settings
             .as_ref()
             .and_then(|node| node.to_value().as_object().cloned())
@@ -194,8 +235,12 @@ pub(super) fn definition(
         post_jobs: strings("post_jobs"),
         authentication: some("authentication"),
         steps,
-        settings,
+        pre: jobs("pre_jobs"),
+        post: jobs("post_jobs"),
+        labels,
+        role,
         text: text.clone(),
+        settings,
         id,
     })
 }

@@ -11,7 +11,7 @@ use toml::{
 
 use super::{
     LIMITS,
-    fault::{Fault, Faults, Span, Text, quote},
+    fault::{Fault, Faults, Span, Text, hidden, quote},
 };
 
 /// A value and where it stands.
@@ -83,6 +83,13 @@ impl Node {
     pub(super) fn as_u32(&self) -> Option<u32> {
         match self.tree {
             Tree::Integer(value) => u32::try_from(value).ok(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_i32(&self) -> Option<i32> {
+        match self.tree {
+            Tree::Integer(value) => i32::try_from(value).ok(),
             _ => None,
         }
     }
@@ -481,6 +488,11 @@ impl Converter<'_> {
                 Fault::new(span, "nul_byte", "This text contains a NUL character.")
                     .fix("Remove it."),
             );
+        }
+        if let Some((at, c)) = hidden(text) {
+            let place = self.text.within(span, text, at..at + c.len_utf8());
+            let message = format!("There is an invisible character here: U+{:04X}.", u32::from(c));
+            self.faults.add(Fault::new(&place, "hidden_character", message).fix("Remove it."));
         }
         Tree::String(text.to_owned())
     }

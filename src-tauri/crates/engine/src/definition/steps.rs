@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 
 use super::{
     LIMITS, OnError, Step,
+    condition::{self, Condition, ConditionError},
     duration::parse_duration,
     fault::{Fault, Faults, Span, Text, did_you_mean, quote, suggest},
-    order::{self, Ordered},
+    order,
     placeholder::{self, Values},
     schema::{Schema, Schemas, Subject, View},
     source::{Field, Node, Tree},
+    template,
 };
 use crate::work::Registry;
 
@@ -35,7 +37,7 @@ pub(super) const SHORTHAND: [&str; 7] = [
 pub(super) const SHORTHAND_STEP: &str = "crawl";
 
 /// Fields that every step has, whatever its type.
-const STEP_FIELDS: [&str; 11] = [
+const STEP_FIELDS: [&str; 15] = [
     "type",
     "description",
     "on_error",
@@ -45,13 +47,30 @@ const STEP_FIELDS: [&str; 11] = [
     "timeout",
     "max_attempts",
     "retry_delay",
+    "max_retry_delay",
+    "task_timeout",
+    "task_attempts",
+    "priority",
     "output_tags",
     "config",
 ];
 
-/// Fields of a step that are understood but that nothing acts on. Whoever makes something act on
-/// one takes it out of here.
-const NO_EFFECT: [&str; 3] = ["timeout", "max_attempts", "retry_delay"];
+/// Of the fields of a step, those that [`LABELS`] checks.
+const LABELLED: [&str; 2] = ["description", "output_tags"];
+
+/// Fields that say more of `on_error = "retry"`, and nothing without it.
+const OF_RETRY: [&str; 3] = ["max_attempts", "retry_delay", "max_retry_delay"];
+
+/// Attempts at a step, if it does not say.
+const MAX_ATTEMPTS: u32 = 3;
+/// The pause before the second attempt at a step, if it does not say.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// The longest pause between two attempts at a step, if it does not say.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5 * 60);
+/// How long one attempt at a task may take, if its step does not say.
+const TASK_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// Attempts at a task, if its step does not say.
+const TASK_ATTEMPTS: u32 = 4;
 
 static STEP: LazyLock<Schema> = LazyLock::new(|| {
     Schema::new(json!({
@@ -59,7 +78,6 @@ static STEP: LazyLock<Schema> = LazyLock::new(|| {
         "required": ["type"],
         "properties": {
             "type": {"type": "string"},
-            "description": {"type": "string"},
             "on_error": {"enum": ["continue", "fail", "fatal", "retry"]},
             "depends": {"type": ["string", "array"], "items": {"type": "string"}},
             "condition": {"type": "string"},
@@ -67,17 +85,27 @@ static STEP: LazyLock<Schema> = LazyLock::new(|| {
             "timeout": {"type": "string", "format": "timeout"},
             "max_attempts": {"type": "integer", "minimum": 1, "maximum": 20},
             "retry_delay": {"type": "string", "format": "duration"},
+            "max_retry_delay": {"type": "string", "format": "duration"},
+            "task_timeout": {"type": "string", "format": "timeout"},
+            "task_attempts": {"type": "integer", "minimum": 1, "maximum": 20},
+            "priority": {"type": "integer", "minimum": -100, "maximum": 100},
             "config": {"type": "object"}
         }
     }))
     .expect("a constant that the tests compile")
 });
 
-pub(super) static TAGS: LazyLock<Schema> = LazyLock::new(|| {
+/// The texts of a definition or a step that can have placeholders, beside the configuration.
+pub(super) static LABELS: LazyLock<Schema> = LazyLock::new(|| {
+    let tags =
+        json!({"type": "array", "items": {"type": "string", "format": "tag"}, "maxItems": 100});
     Schema::new(json!({
         "type": "object",
         "properties": {
-            "output_tags": {"type": "array", "items": {"type": "string", "format": "tag"}, "maxItems": 100}
+            "name": {"type": "string", "minLength": 1, "maxLength": 200},
+            "description": {"type": "string"},
+            "tags": tags,
+            "output_tags": tags
         }
     }))
     .expect("a constant that the tests compile")
@@ -87,18 +115,18 @@ pub(super) static TAGS: LazyLock<Schema> = LazyLock::new(|| {
 pub(super) fn read(
     root: &Node,
     told_of_list: bool,
+    values: &Values<'_>,
     text: &Text,
     registry: &Registry,
     faults: &mut Faults,
 ) -> Vec<Step> {
     let settings = root.get("config");
-    let values = Values::new(settings);
     let schemas = Schemas::new(registry);
     Reader { schemas, registry, settings, values, text, faults }.read(root, told_of_list)
 }
 
 /// Says of each of these fields, if it is there and means something, that it does nothing.
-pub(super) fn warn_of_no_effect(node: &Node, names: &[&str], faults: &mut Faults) {
+pub(super) fn warn_of_no_effect(node: &Node, names: &[&str], why: &str, faults: &mut Faults) {
     for field in node.fields().iter().filter(|field| names.contains(&field.key.as_str())) {
         let nothing = match &field.node.tree {
             Tree::Null | Tree::Unusable => true,
@@ -109,8 +137,7 @@ pub(super) fn warn_of_no_effect(node: &Node, names: &[&str], faults: &mut Faults
             Tree::Integer(_) | Tree::Float(_) => false,
         };
         if !nothing {
-            let message =
-                format!("`{}` is understood, but has no effect in this version.", field.key);
+            let message = format!("`{}` {why}.", field.key);
             faults.add(Fault::new(&field.key_span, "no_effect", message).warning());
         }
     }
@@ -149,7 +176,7 @@ struct Reader<'a> {
     schemas: Schemas<'a>,
     registry: &'a Registry,
     settings: Option<&'a Node>,
-    values: Values,
+    values: &'a Values<'a>,
     text: &'a Text,
     faults: &'a mut Faults,
 }
@@ -197,7 +224,7 @@ impl Reader<'_> {
         let named = &named[..named.len().min(LIMITS.steps)];
         self.names(named);
         let mut steps: Vec<Step> = named.iter().filter_map(|field| self.step(field)).collect();
-        self.order(named, &mut steps);
+        order::resolve(named, &mut steps, self.text, self.faults);
         steps
     }
 
@@ -245,7 +272,9 @@ impl Reader<'_> {
         };
         let (common, own) = self.split(fields);
         let table = |fields| Node { span: field.key_span.clone(), tree: Tree::Table(fields) };
-        let tags = own.iter().find(|field| field.key == "output_tags").cloned();
+        let labels =
+            common.iter().chain(&own).filter(|field| LABELLED.contains(&field.key.as_str()));
+        let labels = table(labels.cloned().collect());
         let (common, mut own) = (table(common), table(own));
         let closed = |_: &str, _: Option<View<'_>>| false;
         let open = |text: &str, view: Option<View<'_>>| placeholder::has_any(text, view);
@@ -264,45 +293,46 @@ impl Reader<'_> {
         } else {
             STEP.check(&subject(of, &common, &common.to_value(), &closed), self.faults);
         }
-        warn_of_no_effect(&common, &NO_EFFECT, self.faults);
-        if let Some(node) = common.get("on_error").filter(|node| node.as_str() == Some("retry")) {
-            let message = "`retry` acts like `fail` in this version: the step is not run again.";
-            self.faults.add(Fault::new(&node.span, "no_effect", message).warning());
+        if common.get("on_error").and_then(Node::as_str) != Some("retry") {
+            let why = "has no effect without `on_error = \"retry\"`";
+            warn_of_no_effect(&common, &OF_RETRY, why, self.faults);
         }
-        if let Some(condition) = common.field("condition").filter(|c| c.node.as_str() != Some("")) {
-            self.faults.add(
-                Fault::new(&condition.key_span, "not_supported", "Conditions are not supported.")
-                    .fix("Remove it, or use `depends` and `on_error`."),
-            );
-        }
-        let tags = tags.map(|tags| table(vec![tags]));
-        if let Some(tags) = &tags {
-            TAGS.check(&subject(of, tags, &tags.to_value(), &open), self.faults);
-            placeholder::check(tags, Some(TAGS.view()), &self.values, self.text, self.faults);
-        }
+        let condition = common.get("condition").and_then(|node| self.condition(node));
+        LABELS.check(&subject(of, &labels, &labels.to_value(), &open), self.faults);
+        placeholder::check(&labels, Some(LABELS.view()), self.values, self.text, self.faults);
         let written = common.get("type").and_then(Node::as_str)?;
-        let Some(manager) = self.registry.manager(written) else {
-            self.unknown_type(&common, written);
-            return None;
+        let manager = self.registry.manager(written).filter(|_| written != template::STEP_TYPE);
+        let step_type = match manager {
+            Some(manager) => manager.step_type(),
+            None if written == template::STEP_TYPE => template::STEP_TYPE,
+            None => {
+                self.unknown_type(&common, written);
+                return None;
+            }
         };
-        let step_type = manager.step_type();
         let Some(schema) = self.schemas.get(step_type) else {
             let message =
                 format!("The step type `{step_type}` is not usable: its schema is wrong.");
             self.faults.add(Fault::new(&field.key_span, "bad_schema", message));
             return None;
         };
-        if tags.is_some() && !schema.has("output_tags") {
+        if !schema.has("output_tags") {
             take(&mut own, "output_tags");
         }
-        placeholder::check(&own, Some(schema.view()), &self.values, self.text, self.faults);
+        placeholder::check(&own, Some(schema.view()), self.values, self.text, self.faults);
         let config = own.to_value();
         schema.check(&subject(of, &own, &config, &open), self.faults);
         let mut filled = true;
         placeholder::uses(&own, Some(schema.view()), &mut |_, _| filled = false);
-        if filled && self.faults.errors() == before {
+        if manager.is_none() {
+            template::check(&own, self.settings, &field.key_span, self.faults);
+        }
+        if let Some(manager) = manager
+            && filled
+            && self.faults.errors() == before
+        {
             let mut config = config.clone();
-            allow_hosts(schema, self.settings, &mut config);
+            allow_hosts(&schema, self.settings, &mut config);
             for problem in manager.check(&config) {
                 let place = own.follow(&problem.pointer);
                 self.faults.add(
@@ -311,6 +341,15 @@ impl Reader<'_> {
             }
         }
         let text_of = |key| common.get(key).and_then(Node::as_str).unwrap_or_default();
+        let number = |key, default| common.get(key).and_then(Node::as_u32).unwrap_or(default);
+        let retry_delay = parse_duration(text_of("retry_delay")).unwrap_or(RETRY_DELAY);
+        let longest = parse_duration(text_of("max_retry_delay"));
+        if let (Ok(longest), Some(node)) = (&longest, common.get("max_retry_delay"))
+            && *longest < retry_delay
+        {
+            let message = "`max_retry_delay` must not be shorter than `retry_delay`.";
+            self.faults.add(Fault::new(&node.span, "out_of_range", message));
+        }
         Some(Step {
             name: field.key.clone(),
             step_type: step_type.to_owned(),
@@ -322,15 +361,51 @@ impl Reader<'_> {
                 "retry" => OnError::Retry,
                 _ => OnError::Continue,
             },
-            max_attempts: common.get("max_attempts").and_then(Node::as_u32).unwrap_or(3),
-            retry_delay: parse_duration(text_of("retry_delay")).unwrap_or(Duration::from_secs(2)),
+            max_attempts: number("max_attempts", MAX_ATTEMPTS),
+            retry_delay,
+            max_retry_delay: longest.unwrap_or(MAX_RETRY_DELAY.max(retry_delay)),
             timeout: duration(common.get("timeout")),
+            task_timeout: duration(common.get("task_timeout")).unwrap_or(TASK_TIMEOUT),
+            task_attempts: number("task_attempts", TASK_ATTEMPTS),
+            priority: common.get("priority").and_then(Node::as_i32),
             always_run: common.get("always_run").and_then(Node::as_bool).unwrap_or(false),
+            condition,
             config,
-            tags: tags.and_then(|tags| tags.get("output_tags").cloned()),
+            labels,
             source: own,
             place: field.key_span.clone(),
         })
+    }
+
+    /// Reads a condition and checks its variables. `order` checks the steps that it names.
+    fn condition(&mut self, node: &Node) -> Option<Condition> {
+        let text = node.as_str().filter(|text| !text.trim().is_empty())?;
+        let place = |span: &Span| self.text.within(&node.span, text, span.clone());
+        let fault = |error: ConditionError| {
+            Fault::new(&place(&error.span), "bad_condition", error.message).maybe_fix(error.fix)
+        };
+        let condition = match condition::parse(text) {
+            Ok(condition) => condition,
+            Err(error) => {
+                self.faults.add(fault(error));
+                return None;
+            }
+        };
+        let before = self.faults.errors();
+        for (name, span) in condition.variables() {
+            let shown = format!("config.{name}");
+            if let Some((message, fix)) = self.values.unknown(&format!("{{{shown}}}"), &shown) {
+                let fault = Fault::new(&place(span), "unknown_placeholder", message);
+                self.faults.add(fault.maybe_fix(fix));
+            }
+        }
+        if self.faults.errors() > before {
+            return None;
+        }
+        if let Err(error) = condition.check_kinds(&|name| self.values.kind(name)) {
+            self.faults.add(fault(error));
+        }
+        Some(condition)
     }
 
     /// Separates the fields of every step from those of its type, with `config` merged in.
@@ -370,97 +445,15 @@ impl Reader<'_> {
                 std::iter::once(manager.step_type()).chain(manager.aliases().iter().copied())
             })
         };
-        let known: Vec<&str> = managers.iter().map(|manager| manager.step_type()).collect();
-        let fix = did_you_mean(written, names())
+        let known: Vec<&str> = managers
+            .iter()
+            .map(|manager| manager.step_type())
+            .chain([template::STEP_TYPE])
+            .collect();
+        let fix = did_you_mean(written, names().chain([template::STEP_TYPE]))
             .unwrap_or_else(|| format!("Known are: {}.", known.join(", ")));
         let message = format!("There is no step type `{}`.", quote(written));
         self.faults.add(Fault::new(&node.span, "unknown_step_type", message).fix(fix));
-    }
-
-    /// Resolves `depends` of all steps, and looks for cycles.
-    fn order(&mut self, named: &[Field], steps: &mut [Step]) {
-        let index: HashMap<&str, usize> =
-            named.iter().enumerate().map(|(at, field)| (field.key.as_str(), at)).collect();
-        let mut ordered = Vec::with_capacity(named.len());
-        for (at, field) in named.iter().enumerate() {
-            let depends = field.node.get("depends");
-            let needs = match depends {
-                Some(node) => {
-                    self.faults.in_step(Some(&field.key));
-                    let needs = self.depends(node, at, named, &index);
-                    self.faults.in_step(None);
-                    needs
-                }
-                None => at.checked_sub(1).into_iter().collect(),
-            };
-            if let Some(step) = steps.iter_mut().find(|step| step.name == field.key) {
-                step.depends = needs.iter().map(|need| named[*need].key.clone()).collect();
-            }
-            ordered.push(Ordered {
-                name: &field.key,
-                needs,
-                explicit: depends.is_some(),
-                place: depends.map_or_else(|| field.key_span.clone(), |node| node.span.clone()),
-            });
-        }
-        order::check(&ordered, self.faults);
-    }
-
-    fn depends(
-        &mut self,
-        node: &Node,
-        own: usize,
-        named: &[Field],
-        index: &HashMap<&str, usize>,
-    ) -> Vec<usize> {
-        let mut written: Vec<(&str, Span)> = Vec::new();
-        match &node.tree {
-            Tree::String(list) if !list.trim().is_empty() => {
-                let mut start = 0;
-                for part in list.split(',') {
-                    let name = part.trim();
-                    let at = start + (part.len() - part.trim_start().len());
-                    written.push((name, self.text.within(&node.span, list, at..at + name.len())));
-                    start += part.len() + 1;
-                }
-            }
-            Tree::List(items) => written.extend(
-                items.iter().filter_map(|item| Some((item.as_str()?.trim(), item.span.clone()))),
-            ),
-            _ => {}
-        }
-        let mut needs = Vec::new();
-        for (name, span) in written {
-            if self.faults.full() {
-                break;
-            }
-            let shown = quote(name);
-            let fault = |code, message: String| Fault::new(&span, code, message);
-            match index.get(name) {
-                None => {
-                    let others = named.iter().enumerate().filter(|(at, _)| *at != own);
-                    let fix = did_you_mean(name, others.map(|(_, field)| field.key.as_str()))
-                        .unwrap_or_else(|| {
-                            "Name steps of this definition, separated by commas.".to_owned()
-                        });
-                    self.faults.add(
-                        fault("unknown_dependency", format!("There is no step `{shown}`."))
-                            .fix(fix),
-                    );
-                }
-                Some(at) if *at == own => {
-                    let message = format!("Step `{shown}` depends on itself.");
-                    self.faults
-                        .add(fault("self_dependency", message).fix("Remove it from `depends`."));
-                }
-                Some(at) if needs.contains(at) => {
-                    let message = format!("Step `{shown}` is named twice.");
-                    self.faults.add(fault("duplicate_dependency", message).fix("Name it once."));
-                }
-                Some(at) => needs.push(*at),
-            }
-        }
-        needs
     }
 }
 

@@ -1,14 +1,23 @@
 //! Promises of the whole module. The bad inputs are rows in `tests/attacks/definitions.toml`.
 
-use std::{collections::BTreeMap, time::Instant};
+mod conditions;
+mod properties;
+mod templates;
 
-use proptest::prelude::*;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
 use quaero_contract::{InputKind, Problem, Severity};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Definition, LIMITS, OnError, check};
+use super::{
+    BoundDefinition, Definition, LIMITS, Library, LibraryFile, MissedRuns, OnError, Overlap, World,
+    check, check_in, check_template,
+};
 use crate::work::{ConfigProblem, NewTask, Registry, StepManager, StepStart, TaskError};
 
 /// What to do with links to other sites.
@@ -42,6 +51,7 @@ struct Crawl {
     #[schemars(extend("items" = {"type": "string", "format": "host"}))]
     allow_hosts: Option<Vec<String>>,
     other_sites: Option<Links>,
+    #[schemars(extend("items" = {"type": "string", "format": "tag"}))]
     output_tags: Option<Vec<String>>,
 }
 
@@ -129,12 +139,53 @@ struct Row {
     repeat: Vec<(String, usize)>,
     #[serde(default)]
     json: bool,
+    /// It is a template.
+    #[serde(default)]
+    template: bool,
+    /// What `template/ID` and `definition/ID` are; without it there is no library.
+    library: Option<Shelf>,
+    /// The settings of the program.
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
     /// If given, the definition must be right, and is bound to these values.
     set: Option<BTreeMap<String, String>>,
     #[serde(default)]
     problems: Vec<Expected>,
     /// A part of the first problem's fix.
     fix: Option<String>,
+}
+
+/// Files by `template/ID` or `definition/ID`.
+#[derive(Default, Deserialize)]
+struct Shelf(BTreeMap<String, String>);
+
+impl Shelf {
+    fn file(&self, key: &str) -> Option<LibraryFile> {
+        let text = self.0.get(key)?.clone();
+        Some(LibraryFile { name: format!("{key}.toml"), text })
+    }
+
+    fn ids(&self, prefix: &str) -> Vec<String> {
+        self.0.keys().filter_map(|key| key.strip_prefix(prefix).map(str::to_owned)).collect()
+    }
+}
+
+impl Library for Shelf {
+    fn definition(&self, id: &str) -> Option<LibraryFile> {
+        self.file(&format!("definition/{id}"))
+    }
+
+    fn template(&self, id: &str) -> Option<LibraryFile> {
+        self.file(&format!("template/{id}"))
+    }
+
+    fn definition_ids(&self) -> Vec<String> {
+        self.ids("definition/")
+    }
+
+    fn template_ids(&self) -> Vec<String> {
+        self.ids("template/")
+    }
 }
 
 #[derive(Deserialize)]
@@ -168,12 +219,15 @@ impl Row {
         let bytes = self.bytes();
         let file = if self.json { "row.json" } else { "row.toml" };
         let start = Instant::now();
-        let checked = check(file, &bytes, registry);
+        let library = self.library.as_ref().map(|shelf| -> &dyn Library { shelf });
+        let world = World { registry, settings: &self.settings, library };
+        let check = if self.template { check_template } else { check_in };
+        let checked = check(file, &bytes, &world);
         let took = start.elapsed();
         let mut failures = Vec::new();
         let problems = match (&checked.definition, &self.set) {
             (Some(definition), Some(set)) => {
-                definition.bind(set, registry).err().unwrap_or_default()
+                definition.bind_in(set, &world).err().unwrap_or_default()
             }
             (None, Some(_)) => {
                 failures.push("is not accepted before binding".to_owned());
@@ -246,7 +300,7 @@ fn show(problems: &[Problem]) -> String {
             p.fix.as_deref().unwrap_or("-")
         )
     };
-    problems.iter().take(8).map(line).collect::<Vec<_>>().join("\n")
+    problems.iter().take(40).map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn repository(path: &str) -> std::path::PathBuf {
@@ -274,6 +328,8 @@ fn every_bad_input_is_refused_with_code_and_place() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+const BEFORE: &str = "id = 'before'\nname = 'B'\n[step.s]\ntype = 'local_dir'\npath = '/x'";
+
 #[test]
 fn a_definition_says_all_that_its_file_says() {
     let definition = definition(
@@ -286,7 +342,14 @@ job_type = "user"
 tags = ["a", "date:2026-01-01"]
 timeout = "1h30m"
 enabled = false
+auto_start = true
 schedule = "0 7 * * mon"
+timezone = "Europe/Berlin"
+missed_runs = "all"
+overlap = "queue"
+priority = 5
+max_running = 3
+singleton = true
 authentication = "work"
 pre_jobs = ["before"]
 
@@ -300,6 +363,7 @@ anything = { goes = ["here"] }
 
 [error_tolerance]
 max_child_failures = 3
+max_failure_percent = 12.5
 failure_action = "mark_warning"
 
 [step.zeta]
@@ -308,6 +372,11 @@ start_urls = ["https://example.com"]
 on_error = "retry"
 max_attempts = 5
 retry_delay = "1s"
+max_retry_delay = "1m"
+timeout = "1h"
+task_timeout = "30s"
+task_attempts = 2
+priority = -7
 [step.zeta.config]
 max_pages = 5.0
 
@@ -316,6 +385,7 @@ type = "local_dir"
 path = '/tmp'
 output_tags = ["files"]
 always_run = true
+condition = "failed('zeta')"
 
 [step.mid]
 type = "local_dir"
@@ -328,7 +398,7 @@ path = '/tmp'
 depends = []
 "#,
     );
-    assert_eq!(definition.timeout, Some(std::time::Duration::from_secs(5400)));
+    assert_eq!(definition.timeout, Some(Duration::from_secs(5400)));
     assert!(!definition.enabled);
     assert_eq!(definition.schedule.as_deref(), Some("0 7 * * mon"));
     assert_eq!(definition.tags, ["a", "date:2026-01-01"]);
@@ -345,12 +415,37 @@ depends = []
     assert_eq!(alpha.depends, ["zeta"], "a step follows the one before it");
     assert_eq!(mid.depends, ["zeta", "alpha"]);
     assert_eq!(alpha.config, json!({"path": "/tmp"}), "common fields are not the step type's");
-    let bound = definition.bind(&BTreeMap::new(), &registry()).expect("nothing is missing");
+    assert!(definition.auto_start && definition.singleton);
+    assert_eq!(definition.timezone.as_deref(), Some("Europe/Berlin"));
+    assert_eq!((definition.missed_runs, definition.overlap), (MissedRuns::All, Overlap::Queue));
+    assert_eq!((definition.priority, definition.max_running), (5, Some(3)));
+    let seconds = Duration::from_secs;
+    assert_eq!((zeta.retry_delay, zeta.max_retry_delay), (seconds(1), seconds(60)));
+    assert_eq!((zeta.timeout, zeta.task_timeout), (Some(seconds(3600)), seconds(30)));
+    assert_eq!((zeta.task_attempts, zeta.priority), (2, Some(-7)));
+    assert_eq!((free.max_attempts, free.task_attempts, free.timeout), (3, 4, None));
+    assert_eq!((free.retry_delay, free.max_retry_delay), (seconds(2), seconds(300)));
+    assert_eq!(free.task_timeout, seconds(600));
+    assert_eq!(
+        alpha.condition.as_ref().map(ToString::to_string).as_deref(),
+        Some("failed('zeta')")
+    );
+    let tolerance = definition.error_tolerance.expect("it is there");
+    assert_eq!((tolerance.max_failure_percent, tolerance.min_sample), (Some(12.5), 20));
+    let registry = registry();
+    let shelf = Shelf([("definition/before".to_owned(), BEFORE.to_owned())].into());
+    let world = World { library: Some(&shelf), ..World::new(&registry) };
+    let bound = definition.bind_in(&BTreeMap::new(), &world).expect("nothing is missing");
+    assert_eq!((bound.priority, bound.max_running, bound.singleton), (5, Some(3), true));
+    assert_eq!((bound.steps[0].priority, bound.steps[3].priority), (-7, 5));
+    assert_eq!(bound.steps[1].condition, alpha.condition);
+    assert_eq!(bound.pre.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["before"]);
+    assert_eq!(bound.text, definition.text());
     assert_eq!(bound.steps[0].config["allow_hosts"], json!(["localhost"]));
     assert_eq!(bound.steps[1].config.get("allow_hosts"), None, "only where there is such a field");
     assert_eq!(bound.steps[1].output_tags, ["files"]);
     let stored = serde_json::to_string(&bound).expect("it can be stored");
-    assert_eq!(serde_json::from_str::<super::BoundDefinition>(&stored).expect("and read"), bound);
+    assert_eq!(serde_json::from_str::<BoundDefinition>(&stored).expect("and read"), bound);
 }
 
 #[test]
@@ -361,8 +456,10 @@ fn json_and_toml_mean_the_same() {
     let text = r#"{"id": "a", "name": "A", "step": {"b": {"type": "local_dir", "path": "/x"},
         "a": {"type": "local_dir", "path": "/y"}}}"#;
     let json = check("a.json", text.as_bytes(), &registry()).definition.expect("JSON is accepted");
-    let bind =
-        |definition: &Definition| definition.bind(&BTreeMap::new(), &registry()).expect("binds");
+    let bind = |definition: &Definition| {
+        let bound = definition.bind(&BTreeMap::new(), &registry()).expect("binds");
+        BoundDefinition { text: String::new(), ..bound }
+    };
     assert_eq!(bind(&toml), bind(&json));
 }
 
@@ -479,110 +576,5 @@ fn a_file_full_of_mistakes_tells_of_some_and_says_so() {
 fn the_header_of_an_empty_object_does_not_panic() {
     for text in ["{}", "[]", "null", "1", "\"x\"", "{\"step\": []}", "{\"step\": {\"a\": []}}"] {
         assert!(check("a.json", text.as_bytes(), &registry()).definition.is_none(), "{text}");
-    }
-}
-
-/// Everything that is accepted keeps the limits.
-fn assert_limits(definition: &Definition) {
-    fn walk(value: &Value, depth: usize) {
-        assert!(depth <= LIMITS.depth);
-        match value {
-            Value::String(text) => {
-                assert!(text.len() <= LIMITS.string_bytes && !text.contains('\0'))
-            }
-            Value::Array(items) => {
-                assert!(items.len() <= LIMITS.items);
-                items.iter().for_each(|item| walk(item, depth + 1));
-            }
-            Value::Object(map) => map.values().for_each(|item| walk(item, depth + 1)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    assert!((1..=LIMITS.steps).contains(&definition.steps.len()));
-    assert!(!definition.name.is_empty() && (1..=64).contains(&definition.id.len()));
-    for step in &definition.steps {
-        walk(&step.config, 0);
-        let known = |name: &String| definition.steps.iter().any(|other| other.name == *name);
-        assert!(step.depends.iter().all(known) && !step.depends.contains(&step.name));
-    }
-}
-
-/// A text that is nearly a definition: real lines, mixed with noise.
-fn nearly() -> impl Strategy<Value = String> {
-    let line = prop_oneof![
-        8 => prop::sample::select(INPUTS.lines().map(str::to_owned).collect::<Vec<_>>()),
-        1 => "[ -~é{}\\[\\]\"']{0,30}",
-        1 => "[a-z_]{1,12} = (\"[ -~]{0,20}\"|[0-9.e+-]{1,8}|\\[.{0,10}\\])",
-        1 => "\\[step\\.[a-z]{1,3}\\]",
-    ];
-    prop::collection::vec(line, 0..30).prop_map(|lines| lines.join("\n"))
-}
-
-fn assert_sane(file: &str, bytes: &[u8]) {
-    let registry = registry();
-    let first = check(file, bytes, &registry);
-    let second = check(file, bytes, &registry);
-    assert_eq!(first.problems, second.problems, "checking twice gives the same");
-    assert_eq!(first.header, second.header);
-    assert_eq!(first.definition.is_none(), has_errors(&first.problems));
-    assert_eq!(malformed(&first.problems, bytes.len()), Vec::<String>::new());
-    if let Some(definition) = first.definition {
-        assert_limits(&definition);
-        let _ = definition.bind(&BTreeMap::new(), &registry);
-        let _ = definition.inputs(&registry);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_values_bind_or_are_refused(
-        url in ".{0,40}", pages in "-?[0-9.e]{0,12}", deep in "[a-z01]{0,5}", word in ".{0,20}", note in ".{0,20}",
-    ) {
-        let set = [("url", url), ("max_pages", pages), ("deep", deep), ("word", word), ("note", note), ("folder", "/x".to_owned())];
-        let set = set.map(|(key, value)| (key.to_owned(), value)).into();
-        let (definition, registry) = (definition(INPUTS), registry());
-        match definition.bind(&set, &registry) {
-            Ok(bound) => for step in &bound.steps {
-                let schema = registry.manager(&step.step_type).expect("a known type").schema();
-                prop_assert!(jsonschema::is_valid(schema.as_value(), &step.config), "{}", step.config);
-            },
-            Err(problems) => {
-                prop_assert!(!problems.is_empty());
-                prop_assert_eq!(malformed(&problems, INPUTS.len()), Vec::<String>::new());
-            }
-        }
-    }
-
-    #[test]
-    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        assert_sane("a.toml", &bytes);
-        assert_sane("a.json", &bytes);
-    }
-
-    #[test]
-    fn what_is_nearly_a_definition_is_accepted_or_refused_the_same_each_time(text in nearly()) {
-        assert_sane("a.toml", text.as_bytes());
-    }
-
-    #[test]
-    fn a_mutated_definition_never_panics(at in 0..INPUTS.len(), byte in any::<u8>(), cut in any::<bool>()) {
-        let mut bytes = INPUTS.as_bytes().to_vec();
-        bytes[at] = byte;
-        if cut { bytes.truncate(at); }
-        assert_sane("a.toml", &bytes);
-    }
-
-    #[test]
-    fn json_text_never_panics(text in "[\\[\\]{}\",:a-z0-9.eE\\\\ -]{0,80}") {
-        assert_sane("a.json", text.as_bytes());
-    }
-
-    #[test]
-    fn substitution_never_expands_a_value(value in "[^\\x00\\r]{0,40}(\\{(config\\.)?(url|word|folder)\\})?[^\\x00]{0,20}") {
-        let set = [("folder".to_owned(), format!("/x{value}"))].into();
-        let bound = definition(INPUTS).bind(&set, &registry()).expect("any text is a path");
-        prop_assert_eq!(&bound.steps[0].config["path"], &json!(format!("/x{value}")));
     }
 }

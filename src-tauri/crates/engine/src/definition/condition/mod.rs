@@ -284,10 +284,7 @@ impl Node {
     }
 
     /// The kind of its value, None for a variable that is not known.
-    fn kind(
-        &self,
-        kind_of: &dyn Fn(&str) -> Option<Kind>,
-    ) -> Result<Option<Kind>, ConditionError> {
+    fn kind(&self, kind_of: &dyn Fn(&str) -> Option<Kind>) -> Result<Option<Kind>, ConditionError> {
         Ok(match &self.expr {
             Expr::Any(parts) | Expr::All(parts) => {
                 parts.iter().try_for_each(|part| part.must_be_bool(kind_of))?;
@@ -298,7 +295,6 @@ impl Node {
                 Some(Kind::Bool)
             }
             Expr::Compare(left, comparison, right) => {
-                let equality = matches!(comparison, Comparison::Equal | Comparison::Unequal);
                 match (left.kind(kind_of)?, right.kind(kind_of)?) {
                     (Some(left), Some(right)) if left != right => {
                         let message = format!(
@@ -309,7 +305,7 @@ impl Node {
                         return Err(ConditionError::new(&self.span, message)
                             .fix("Compare values of one kind."));
                     }
-                    (Some(Kind::Bool), _) | (_, Some(Kind::Bool)) if !equality => {
+                    (Some(Kind::Bool), _) | (_, Some(Kind::Bool)) if !comparison.is_equality() => {
                         let message = "True and false can be equal or not, but have no order.";
                         return Err(ConditionError::new(&self.span, message)
                             .fix("Use `==` or `!=`, or write it without a comparison."));
@@ -332,7 +328,9 @@ impl Node {
                 let message = format!("This is {}, but must be true or false.", kind.words());
                 let fix = match kind {
                     Kind::Number => "Compare it with a number, for example with `> 0`.",
-                    Kind::Text | Kind::Bool => "Compare it with a text, for example with `!= \"\"`.",
+                    Kind::Text | Kind::Bool => {
+                        "Compare it with a text, for example with `!= \"\"`."
+                    }
                 };
                 Err(ConditionError::new(&self.span, message).fix(fix))
             }
@@ -391,6 +389,10 @@ impl Node {
 }
 
 impl Comparison {
+    const fn is_equality(self) -> bool {
+        matches!(self, Self::Equal | Self::Unequal)
+    }
+
     fn holds(self, left: &Known<'_>, right: &Known<'_>) -> bool {
         let loose = |known: &Known<'_>| matches!(known, Known::Loose(_));
         let order = match (left, right) {
@@ -405,8 +407,11 @@ impl Comparison {
                 _ => None,
             },
             (Known::Number(_), _) | (_, Known::Number(_)) => numbers(left, right),
-            // Two variables, both given as text: numbers if both are, so that 9 is less than 10.
-            _ if loose(left) && loose(right) => numbers(left, right).or_else(|| texts(left, right)),
+            // Two variables, both given as text: in order as numbers if both are, so that 9 is less
+            // than 10, but equal only as they are written, so that 007 is not 7.
+            _ if loose(left) && loose(right) && !self.is_equality() => {
+                numbers(left, right).or_else(|| texts(left, right))
+            }
             _ => texts(left, right),
         };
         order.is_some_and(|order| match self {

@@ -345,8 +345,9 @@ impl<'t> Parser<'t> {
                 Err(ConditionError::new(&token.span, message)
                     .fix("Close the parenthesis first, or join conditions with `and` or `or`."))
             }
-            None => Err(ConditionError::new(open, "This parenthesis is not closed.")
-                .fix("Add `)`.")),
+            None => {
+                Err(ConditionError::new(open, "This parenthesis is not closed.").fix("Add `)`."))
+            }
         }
     }
 
