@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod id;
 mod run;
+mod schedule;
 mod settings;
 mod status;
 
@@ -28,5 +29,6 @@ pub use run::{
     DocumentCounts, JobCounts, JobError, JobNode, JobPage, JobQuery, LogLevel, LogLine, LogPage,
     LogQuery, RunSummary, RunView, StepView,
 };
+pub use schedule::{MissedRuns, Overlap, SchedulePreview, ScheduleView, SlotResult};
 pub use settings::{AppInfo, Settings, Theme};
 pub use status::{JobKind, JobStatus, RunStatus};

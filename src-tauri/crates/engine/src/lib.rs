@@ -16,6 +16,7 @@ pub mod definition;
 mod engine;
 mod monitor;
 mod processor;
+pub mod schedule;
 pub mod work;
 
 pub use clock::{Clock, SystemClock};

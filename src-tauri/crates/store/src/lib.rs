@@ -16,6 +16,7 @@ mod jobs;
 mod logs;
 mod query;
 mod runs;
+mod schedules;
 mod search;
 mod time;
 mod views;
@@ -44,6 +45,7 @@ pub use jobs::{
 pub use logs::{LogRow, Logs};
 pub use query::Query;
 pub use runs::{NewRun, NewStep, RunProgress, RunState, StepRow};
+pub use schedules::{ScheduleState, Settled, Slot};
 pub use time::rfc3339;
 pub use writer::Tx;
 
