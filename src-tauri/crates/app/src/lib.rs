@@ -9,6 +9,7 @@ mod follow;
 pub mod library;
 pub mod render;
 mod runs;
+pub mod schedule;
 pub mod settings;
 
 use std::{

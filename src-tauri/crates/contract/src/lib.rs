@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod id;
 mod run;
+mod schedule;
 mod settings;
 mod status;
 
@@ -29,5 +30,6 @@ pub use run::{
     JobQuery, LogLevel, LogLine, LogPage, LogQuery, RerunPart, RerunRequest, RunStatistics,
     RunSummary, RunView, StepView, TypeCounts,
 };
+pub use schedule::{MissedRuns, Overlap, SchedulePreview, ScheduleView, SlotResult};
 pub use settings::{AppInfo, Settings, Theme};
 pub use status::{FailureAction, JobKind, JobStatus, OnError, RunStatus, StartedBy};

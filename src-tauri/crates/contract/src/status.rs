@@ -209,6 +209,18 @@ pub enum FailureAction {
     MarkWarning,
 }
 
+impl FailureAction {
+    /// The word that definitions use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StopAll => "stop_all",
+            Self::Continue => "continue",
+            Self::MarkWarning => "mark_warning",
+        }
+    }
+}
+
 /// What has started a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
 #[serde(rename_all = "snake_case")]

@@ -18,6 +18,7 @@ mod engine;
 mod monitor;
 mod pace;
 mod processor;
+pub mod schedule;
 pub mod work;
 
 pub use clock::{Clock, SystemClock};

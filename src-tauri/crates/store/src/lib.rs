@@ -19,6 +19,7 @@ mod jobs;
 mod logs;
 mod query;
 mod runs;
+mod schedules;
 mod search;
 mod tally;
 mod time;
@@ -39,17 +40,18 @@ use tokio::{
 };
 
 pub use change::Change;
+pub use control::{POISON_AFTER, SUSPECT_AFTER};
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
 pub use history::Keep;
-pub use control::{POISON_AFTER, SUSPECT_AFTER};
 pub use jobs::{Claimed, Inserted, LaneState, Lease, Leased, Place, Rooms, TaskRow};
 pub use logs::{LogRow, Logs};
 pub use query::Query;
 pub use runs::{
     NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow, Tolerance,
 };
+pub use schedules::{ScheduleState, Settled, Slot};
 pub use time::rfc3339;
 pub use writer::Tx;
 

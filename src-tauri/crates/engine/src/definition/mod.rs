@@ -30,6 +30,7 @@ mod tests;
 use std::time::Duration;
 
 use quaero_contract::Problem;
+pub use quaero_contract::{FailureAction, MissedRuns, OnError, Overlap};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -92,109 +93,6 @@ pub const LIMITS: Limits = Limits {
     nested_bytes: 16 * 1024 * 1024,
     nesting: 8,
 };
-
-/// What happens when a step fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnError {
-    /// The run goes on; steps that depend on this one are skipped unless they always run.
-    #[default]
-    Continue,
-    /// No new step starts, and the run fails.
-    Fail,
-    /// As `Fail`, and everything that runs or waits is cancelled.
-    Fatal,
-    /// The step is run again, with growing pauses; then as `Fail`.
-    Retry,
-}
-
-impl OnError {
-    /// The word that definitions use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Continue => "continue",
-            Self::Fail => "fail",
-            Self::Fatal => "fatal",
-            Self::Retry => "retry",
-        }
-    }
-}
-
-/// What happens to scheduled times that passed while the program did not run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MissedRuns {
-    /// Nothing.
-    Skip,
-    /// One run makes up for all of them.
-    #[default]
-    Once,
-    /// Each is made up for.
-    All,
-}
-
-impl MissedRuns {
-    /// The word that definitions use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Once => "once",
-            Self::All => "all",
-        }
-    }
-}
-
-/// What happens at a scheduled time while an earlier run of the definition is not over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// No run is started.
-    #[default]
-    Skip,
-    /// The new run waits for the earlier one.
-    Queue,
-    /// Both run at the same time.
-    Allow,
-}
-
-impl Overlap {
-    /// The word that definitions use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Skip => "skip",
-            Self::Queue => "queue",
-            Self::Allow => "allow",
-        }
-    }
-}
-
-/// What happens when too many of a run's tasks have failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureAction {
-    /// The run is stopped.
-    #[default]
-    StopAll,
-    /// Nothing; the failures are counted.
-    Continue,
-    /// The run goes on and carries a warning.
-    MarkWarning,
-}
-
-impl FailureAction {
-    /// The word that definitions use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::StopAll => "stop_all",
-            Self::Continue => "continue",
-            Self::MarkWarning => "mark_warning",
-        }
-    }
-}
 
 /// How many failures of tasks a run bears.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 mod crash;
 mod documents;
 mod folder;
+mod schedules;
 mod schema;
 mod search;
 
