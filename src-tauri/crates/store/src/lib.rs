@@ -9,6 +9,7 @@
 
 mod change;
 mod consistent;
+mod definitions;
 mod documents;
 mod error;
 mod folder;
@@ -35,6 +36,7 @@ use tokio::{
 };
 
 pub use change::Change;
+pub use definitions::{VERSIONS_KEPT, text_hash};
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
@@ -170,6 +172,12 @@ impl Store {
             return Ok(None);
         }
         Ok(sqlx::query_scalar("SELECT max(id) FROM epochs").fetch_one(&self.readers).await?)
+    }
+
+    /// Whether this process may write.
+    #[must_use]
+    pub const fn writes(&self) -> bool {
+        self.writing.is_some()
     }
 
     /// Whether the process before this one ended without closing the store.
