@@ -6,7 +6,8 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 
 use crate::{
     bridge::{
-        EventsMissed, JobProgressBatch, JobStatusChangeBatch, LogAppendedBatch, ResultSavedBatch,
+        DefinitionsChangedBatch, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
+        LogAppendedBatch, ResultSavedBatch,
     },
     commands::{definitions, documents, runs, settings},
 };
@@ -20,6 +21,22 @@ pub(crate) fn builder() -> Builder<Wry> {
             definitions::list_definitions,
             definitions::get_definition,
             definitions::run_definition,
+            definitions::save_definition,
+            definitions::create_definition,
+            definitions::copy_definition,
+            definitions::set_enabled,
+            definitions::delete_definition,
+            definitions::deleted_definitions,
+            definitions::undelete_definition,
+            definitions::definition_history,
+            definitions::definition_version,
+            definitions::diff_versions,
+            definitions::diff_runs,
+            definitions::restore_version,
+            definitions::import_definition,
+            definitions::export_definition,
+            definitions::list_templates,
+            definitions::get_template,
             runs::list_runs,
             runs::get_run,
             runs::list_jobs,
@@ -44,6 +61,7 @@ pub(crate) fn builder() -> Builder<Wry> {
             JobStatusChangeBatch,
             ResultSavedBatch,
             LogAppendedBatch,
+            DefinitionsChangedBatch,
             EventsMissed,
         ])
 }

@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use quaero_app::AppEvent;
-use quaero_contract::{JobId, JobProgress, JobStatusChange, LogAppended, ResultSaved};
+use quaero_contract::{
+    DefinitionsChanged, JobId, JobProgress, JobStatusChange, LogAppended, ResultSaved,
+};
 use serde::Serialize;
 use specta::Type;
 use tauri::AppHandle;
@@ -49,6 +51,11 @@ pub(crate) struct ResultSavedBatch(Vec<ResultSaved>);
 #[tauri_specta(event_name = "log-appended")]
 pub(crate) struct LogAppendedBatch(Vec<LogAppended>);
 
+/// Definitions and job templates that changed.
+#[derive(Clone, Debug, Serialize, Type, Event)]
+#[tauri_specta(event_name = "definitions-changed")]
+pub(crate) struct DefinitionsChangedBatch(DefinitionsChanged);
+
 /// Some events were lost because there were too many: everything shown has to be read again.
 #[derive(Clone, Debug, Serialize, Type, Event)]
 pub(crate) struct EventsMissed;
@@ -60,6 +67,7 @@ struct Batch {
     status: Vec<JobStatusChange>,
     saved: Vec<ResultSaved>,
     log: Vec<LogAppended>,
+    definitions: DefinitionsChanged,
     missed: bool,
 }
 
@@ -95,11 +103,17 @@ impl Batch {
                 all.lines.extend(new.lines);
                 keep_newest(&mut all.lines, MAX_LINES);
             }
+            AppEvent::Definitions(new) => {
+                add_new(&mut self.definitions.ids, new.ids);
+                add_new(&mut self.definitions.templates, new.templates);
+            }
         }
     }
 
     /// Status first, so that a run is known before its progress; the log last, because it is the longest.
     fn emit(self, app: &AppHandle) {
+        let unchanged = self.definitions == DefinitionsChanged::default();
+        send_unless_empty(app, unchanged, DefinitionsChangedBatch(self.definitions));
         send_unless_empty(app, self.status.is_empty(), JobStatusChangeBatch(self.status));
         send_unless_empty(app, self.progress.is_empty(), JobProgressBatch(self.progress));
         send_unless_empty(app, self.saved.is_empty(), ResultSavedBatch(self.saved));
@@ -120,6 +134,15 @@ fn of_run<T>(
         entries.len() - 1
     });
     &mut entries[index]
+}
+
+/// Adds what is not there yet. There are at most a thousand files of each kind.
+fn add_new(list: &mut Vec<String>, more: Vec<String>) {
+    for one in more {
+        if !list.contains(&one) {
+            list.push(one);
+        }
+    }
 }
 
 fn keep_newest<T>(list: &mut Vec<T>, max: usize) {
@@ -280,6 +303,16 @@ mod tests {
         assert_eq!((two.run_id, two.count), (JobId(2), 1));
         let [lines] = batch.log.as_slice() else { panic!("one run, not {}", batch.log.len()) };
         assert_eq!((lines.lines.len(), lines.lines[MAX_LINES - 1].seq), (MAX_LINES, 799));
+    }
+
+    #[tokio::test]
+    async fn changed_definitions_are_named_once() {
+        let changed = |ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            AppEvent::Definitions(DefinitionsChanged { ids, templates: Vec::new() })
+        };
+        let batch = batch(16, vec![changed(&["a", "b"]), changed(&["b", "c"])]).await;
+        assert_eq!(batch.definitions.ids, ["a", "b", "c"]);
     }
 
     #[tokio::test]

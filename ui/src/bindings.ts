@@ -13,6 +13,44 @@ export const commands = {
 	getDefinition: (id: string) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("get_definition", { id })),
 	/**  Starts a run and returns its id. The same request id twice starts one run. */
 	runDefinition: (request: RunRequest) => typedError<JobId, ApiError>(__TAURI_INVOKE("run_definition", { request })),
+	/**  Replaces the text of a definition of the user's, unless its file was changed meanwhile. */
+	saveDefinition: (request: SaveDefinition) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("save_definition", { request })),
+	/**  Writes a new definition of the user's. */
+	createDefinition: (file: string | null, text: string) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("create_definition", { file, text })),
+	/**  Copies a definition to a new one of the user's. */
+	copyDefinition: (id: string, newId: string) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("copy_definition", { id, newId })),
+	/**  Lets the schedule run a definition of the user's, or not. */
+	setEnabled: (id: string, enabled: boolean) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("set_enabled", { id, enabled })),
+	/**  Moves a definition of the user's to the trash. */
+	deleteDefinition: (id: string) => typedError<DeletedDefinition, ApiError>(__TAURI_INVOKE("delete_definition", { id })),
+	/**  The deleted definitions that can come back, the newest first. */
+	deletedDefinitions: () => typedError<DeletedDefinition[], ApiError>(__TAURI_INVOKE("deleted_definitions")),
+	/**  Puts a deleted definition back. */
+	undeleteDefinition: (entry: string) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("undelete_definition", { entry })),
+	/**  The texts a definition has had, the newest first. */
+	definitionHistory: (id: string) => typedError<DefinitionVersion[], ApiError>(__TAURI_INVOKE("definition_history", { id })),
+	/**  A text that a definition has had. */
+	definitionVersion: (id: string, version: number) => typedError<DefinitionVersionView, ApiError>(__TAURI_INVOKE("definition_version", { id, version })),
+	/**  How one version of a definition became another; without `to`, its present text. */
+	diffVersions: (id: string, from: number, to: number | null) => typedError<TextDiff, ApiError>(__TAURI_INVOKE("diff_versions", { id, from, to })),
+	/**  How the definition of one run differs from that of another. */
+	diffRuns: (from: JobId, to: JobId) => typedError<TextDiff, ApiError>(__TAURI_INVOKE("diff_runs", { from, to })),
+	/**  Puts a version back as the definition's text. */
+	restoreVersion: (id: string, version: number) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("restore_version", { id, version })),
+	/**
+	 *  Asks for a file and takes the definition in it, disabled; nothing if the user changes their mind.
+	 *  The window never names a path.
+	 */
+	importDefinition: (newId: string | null) => typedError<ImportedDefinition | null, ApiError>(__TAURI_INVOKE("import_definition", { newId })),
+	/**
+	 *  Asks where to write a definition's text, and returns the file; nothing if the user changes their
+	 *  mind. The desktop's dialog has asked about a file that is there already.
+	 */
+	exportDefinition: (id: string) => typedError<string | null, ApiError>(__TAURI_INVOKE("export_definition", { id })),
+	/**  All job templates, the user's first. */
+	listTemplates: () => typedError<DefinitionSummary[], ApiError>(__TAURI_INVOKE("list_templates")),
+	/**  One job template with its text and everything wrong with it. */
+	getTemplate: (id: string) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("get_template", { id })),
 	/**  Runs, newest first, from the one before `before` on. */
 	listRuns: (before: JobId | null, limit: number) => typedError<RunSummary[], ApiError>(__TAURI_INVOKE("list_runs", { before, limit })),
 	/**  One run with its steps. */
@@ -59,6 +97,7 @@ export const commands = {
 
 /** Events */
 export const events = {
+	definitionsChanged: makeEvent<DefinitionsChangedBatch, DefinitionsChangedBatch>("definitions-changed"),
 	eventsMissed: makeEvent<EventsMissed, EventsMissed>("events-missed"),
 	jobProgress: makeEvent<JobProgressBatch, JobProgressBatch>("job-progress"),
 	jobStatusChange: makeEvent<JobStatusChangeBatch, JobStatusChangeBatch>("job-status-change"),
@@ -117,6 +156,38 @@ export type DefinitionSummary = {
 	errors: number,
 	/**  Problems that do not. */
 	warnings: number,
+	/**  Whether its schedule and the start of the program may run it. By hand it can always be run. */
+	enabled: boolean,
+	/**  When it is run by itself, as the file has it; none for one that is run by hand. */
+	schedule: string | null,
+	/**  The hash of its text: changes exactly when the text does. */
+	hash: string,
+	/**  When the file was last written; none for one that comes with Quaero. */
+	modified: string | null,
+};
+
+/**  A text that a definition has had. */
+export type DefinitionVersion = {
+	/**  Counts from 1 for each definition; never given twice. */
+	version: number,
+	/**  The hash of the text. */
+	hash: string,
+	/**  When it was first seen. */
+	at: string,
+	/**  Why it was kept. */
+	why: VersionReason,
+	/**  The newest run that was started with it while it was the newest version. */
+	run_id: JobId | null,
+	/**  The text's length in bytes. */
+	bytes: number,
+};
+
+/**  A version with its text. */
+export type DefinitionVersionView = {
+	/**  The version as it stands in the history. */
+	version: DefinitionVersion,
+	/**  The text. */
+	text: string,
 };
 
 /**  A definition with its text. */
@@ -127,6 +198,72 @@ export type DefinitionView = {
 	text: string,
 	/**  Everything wrong with it. */
 	problems: Problem[],
+};
+
+/**  Definitions or templates were added, changed or removed, by Quaero or from outside. */
+export type DefinitionsChanged = {
+	/**  The definitions, by id. */
+	ids: string[],
+	/**  The job templates, by id. */
+	templates: string[],
+};
+
+/**  Definitions and job templates that changed. */
+export type DefinitionsChangedBatch = DefinitionsChanged;
+
+/**  A definition that was deleted and can come back. */
+export type DeletedDefinition = {
+	/**  Its name in the trash. */
+	entry: string,
+	/**  The name its file had. */
+	file: string,
+	/**  When it was deleted. */
+	deleted: string,
+};
+
+/**  A part of two texts that differs. */
+export type DiffHunk = {
+	/**  Its first line in the old text, from 1; 0 if the old text has no line of it. */
+	old_start: number,
+	/**  How many lines of the old text it has. */
+	old_lines: number,
+	/**  Its first line in the new text, from 1; 0 if the new text has no line of it. */
+	new_start: number,
+	/**  How many lines of the new text it has. */
+	new_lines: number,
+	/**  Its lines, those removed before those added in their place. */
+	lines: DiffLine[],
+};
+
+/**  Which of two texts has a line. */
+export type DiffKind = 
+/**  Both. */
+"same" | 
+/**  Only the new one. */
+"added" | 
+/**  Only the old one. */
+"removed";
+
+/**  One line of two texts that are compared. */
+export type DiffLine = {
+	/**  Which of the texts has it. */
+	kind: DiffKind,
+	/**  Its number in the old text, from 1. */
+	old: number | null,
+	/**  Its number in the new text, from 1. */
+	new: number | null,
+	/**  The line in pieces, without its line break. */
+	parts: DiffPart[],
+	/**  Whether the text ends here without a line break. */
+	unterminated: boolean,
+};
+
+/**  A piece of a line. */
+export type DiffPart = {
+	/**  The text. */
+	text: string,
+	/**  Whether it is this piece that differs from the line in the other text. */
+	changed: boolean,
 };
 
 /**  What a run did to the document store. */
@@ -242,6 +379,16 @@ export type Facets = {
 	source_types: Facet[],
 	/**  By site (host name); files have none. */
 	sites: Facet[],
+};
+
+/**  What was imported, and what it would use of the user's when it runs. */
+export type ImportedDefinition = {
+	/**  The definition, as it is now. */
+	definition: DefinitionView,
+	/**  The sign-in profiles that it names. */
+	profiles: string[],
+	/**  The private hosts that it wants to reach. */
+	allow_hosts: string[],
 };
 
 /**  A value that can be set for one run: a scalar of the definition's `[config]`. */
@@ -582,6 +729,19 @@ export type RunView = {
 	warnings: string[],
 };
 
+/**  A new text for a definition of the user's. */
+export type SaveDefinition = {
+	/**  Its id as it stands in the list, or the name of its file. */
+	id: string,
+	/**  The whole new text. It may have problems; they are kept and shown. */
+	text: string,
+	/**
+	 *  [`DefinitionSummary::hash`] of the text that was edited. If the file has another one by now,
+	 *  nothing is written.
+	 */
+	expected_hash: string,
+};
+
 /**  A search. The query language is described in the README. */
 export type SearchRequest = {
 	/**  The query; empty lists the newest documents. */
@@ -612,6 +772,11 @@ export type SearchResults = {
 export type Settings = {
 	/**  How the window looks. */
 	theme?: Theme,
+	/**
+	 *  Values that definitions use by name: `{company}`. Names are `[a-z0-9_]{1,64}`. Never secrets:
+	 *  the values are kept as they are, and appear in runs, logs and reports.
+	 */
+	values?: { [key in string]: string },
 };
 
 /**  How bad a problem is. */
@@ -669,6 +834,18 @@ export type StepView = {
 	finished: string | null,
 };
 
+/**  How two texts differ, by lines. */
+export type TextDiff = {
+	/**  The places that differ, each with a few lines around it. None if the texts are the same. */
+	hunks: DiffHunk[],
+	/**  Lines that only the new text has. */
+	added: number,
+	/**  Lines that only the old text has. */
+	removed: number,
+	/**  Whether there are more hunks than these. */
+	truncated: boolean,
+};
+
 /**  How the window looks. */
 export type Theme = 
 /**  As the desktop does. */
@@ -677,6 +854,17 @@ export type Theme =
 "light" | 
 /**  Always dark. */
 "dark";
+
+/**  Why a text was kept. */
+export type VersionReason = 
+/**  It was saved in Quaero. */
+"saved" | 
+/**  A run was started with it. */
+"executed" | 
+/**  The file was changed from outside. */
+"found_on_disk" | 
+/**  An earlier version was put back. */
+"restored";
 
 /* Tauri Specta runtime */
 async function typedError<T, E>(result: Promise<T>): Promise<{ status: "ok"; data: T } | { status: "error"; error: E }> {

@@ -45,7 +45,7 @@ pub(super) enum Command {
     /// List, search and show what has been collected
     #[command(subcommand)]
     Docs(Docs),
-    /// List the definitions that can be run by their id
+    /// List, change, compare and exchange definitions
     #[command(subcommand)]
     Definitions(Definitions),
     /// Look at everything that has to be right
@@ -72,6 +72,16 @@ pub(super) enum Runs {
         /// The run
         id: JobId,
         /// Print JSON, with every job of the run
+        #[arg(long)]
+        json: bool,
+    },
+    /// How the definition of one run differs from that of another
+    Diff {
+        /// The first run
+        old: JobId,
+        /// The run it is compared with
+        new: JobId,
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -143,6 +153,87 @@ pub(super) enum Definitions {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Let the schedule run a definition of yours
+    Enable {
+        /// The definition
+        id: String,
+    },
+    /// Keep the schedule from running a definition of yours; by hand it still runs
+    Disable {
+        /// The definition
+        id: String,
+    },
+    /// The texts a definition has had, the newest first
+    History {
+        /// The definition
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// How a definition has changed [default: by its newest version]
+    Diff {
+        /// The definition
+        id: String,
+        /// The earlier version
+        old: Option<u32>,
+        /// The later version [default: the present text]
+        new: Option<u32>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put an earlier version back; the present text stays in the history
+    Restore {
+        /// The definition
+        id: String,
+        /// The version
+        version: u32,
+    },
+    /// Copy a definition, also one that comes with Quaero, to a new one of yours
+    Copy {
+        /// The definition
+        id: String,
+        /// The id of the copy
+        new_id: String,
+    },
+    /// Write a definition to a file
+    Export {
+        /// The definition
+        id: String,
+        /// The file, or a folder for it
+        path: PathBuf,
+        /// Replace the file if it exists
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Take a definition from a file; it is disabled until you enable it
+    Import {
+        /// The file
+        file: PathBuf,
+        /// An id in place of its own
+        #[arg(long)]
+        id: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move a definition of yours to the trash
+    Delete {
+        /// The definition
+        id: String,
+    },
+    /// The deleted definitions, the newest first
+    Trash {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put a deleted definition back
+    Undelete {
+        /// Its name in the trash
+        entry: String,
     },
 }
 

@@ -5,6 +5,7 @@
 //! a signal.
 
 mod args;
+mod definitions;
 mod follow;
 mod json;
 mod output;
@@ -114,9 +115,10 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
         Command::Docs(Docs::Show { id, json }) => {
             read::document(data_dir()?, id, json, output).await
         }
-        Command::Definitions(args::Definitions::List { json }) => {
-            read::definitions(&data_dir()?, json, output)
+        Command::Runs(Runs::Diff { old, new, json }) => {
+            definitions::runs(data_dir()?, old, new, json, output).await
         }
+        Command::Definitions(command) => definitions::command(data_dir()?, command, output).await,
         Command::Doctor { json } => Ok(read::doctor(data_dir()?, json, output).await),
     }
 }

@@ -1,11 +1,11 @@
 //! The commands that only read. They work beside a running window.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use quaero_app::{App, Check};
 use quaero_contract::{
-    ApiError, DocumentId, ErrorCode, JobId, JobNode, JobQuery, JobStatus, Origin, RunStatus,
-    RunSummary, SearchRequest,
+    ApiError, DocumentId, ErrorCode, JobId, JobNode, JobQuery, JobStatus, RunStatus, RunSummary,
+    SearchRequest,
 };
 use serde_json::{Value, json};
 
@@ -226,34 +226,6 @@ pub(super) async fn document(
     Ok(Exit::Done)
 }
 
-/// `quaero definitions list`: needs no database.
-pub(super) fn definitions(
-    data_dir: &Path,
-    json: bool,
-    output: &mut Output,
-) -> Result<Exit, ApiError> {
-    let views = App::definitions_in(data_dir)?;
-    if json {
-        output.json(&views.iter().map(|view| &view.summary).collect::<Vec<_>>());
-        return Ok(Exit::Done);
-    }
-    let mut rows = vec![row(["ID", "FROM", "STATE", "SET", "DESCRIPTION"])];
-    rows.extend(views.iter().map(|view| {
-        let summary = &view.summary;
-        let state =
-            if summary.errors > 0 { count(summary.errors, "error") } else { "valid".to_owned() };
-        let origin = match summary.origin {
-            Origin::Shipped => "Quaero",
-            Origin::User => "you",
-        };
-        let inputs =
-            summary.inputs.iter().map(|input| input.key.as_str()).collect::<Vec<_>>().join(" ");
-        row([&summary.id, origin, &state, &inputs, &short(&summary.description, 80)])
-    }));
-    output.table(&rows);
-    Ok(Exit::Done)
-}
-
 /// `quaero doctor`
 pub(super) async fn doctor(data_dir: PathBuf, json: bool, output: &mut Output) -> Exit {
     let failed = |name: &str, ok: bool, detail: String| Check { name: name.to_owned(), ok, detail };
@@ -278,7 +250,7 @@ pub(super) async fn doctor(data_dir: PathBuf, json: bool, output: &mut Output) -
     if all_well { Exit::Done } else { Exit::Failed }
 }
 
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.into_iter().map(str::to_owned).collect()
 }
 
@@ -287,7 +259,7 @@ fn documents_of(run: &RunSummary) -> u32 {
 }
 
 /// `2026-11-21 10:05:00Z`, from RFC 3339.
-fn moment(rfc3339: &str) -> String {
+pub(super) fn moment(rfc3339: &str) -> String {
     let seconds = rfc3339.split('.').next().unwrap_or(rfc3339).trim_end_matches('Z');
     format!("{}Z", seconds.replace('T', " "))
 }

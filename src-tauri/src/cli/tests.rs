@@ -249,7 +249,7 @@ fn the_lines_of_run_have_their_keys() {
         check(&value, &[key]);
         let back: AppEvent =
             serde_json::from_value(value).expect("it is read by other processes, too");
-        assert_eq!(back.run_id(), JobId(5));
+        assert_eq!(back.run_id(), Some(JobId(5)));
     }
 }
 

@@ -6,6 +6,7 @@ import type {
   AppInfo,
   DefinitionSummary,
   DefinitionView,
+  DefinitionsChanged,
   DocumentId,
   DocumentView,
   JobId,
@@ -30,6 +31,7 @@ export type Happening =
   | { kind: "status"; change: JobStatusChange }
   | { kind: "saved"; saved: ResultSaved }
   | { kind: "log"; appended: LogAppended }
+  | { kind: "definitions"; changed: DefinitionsChanged }
   /** Some of the others were lost: read again whatever is on the screen. */
   | { kind: "missed" };
 

@@ -35,7 +35,7 @@ export const backend: Backend = {
   openSource: (id) => tell(commands.openSource(id)),
   findDocument: (address) => ask(commands.findDocument(address)),
   openLink: (id, href) => tell(commands.openLink(id, href)),
-  getSettings: async () => ({ theme: "system", ...(await ask(commands.getSettings())) }),
+  getSettings: async () => ({ theme: "system", values: {}, ...(await ask(commands.getSettings())) }),
   setSettings: (settings) => tell(commands.setSettings(settings)),
   appInfo: () => ask(commands.appInfo()),
   startupError: () => ask(commands.startupError()),
@@ -54,6 +54,9 @@ export const backend: Backend = {
       ),
       events.resultSaved.listen(({ payload }) => each(payload, (saved) => ({ kind: "saved", saved }))),
       events.logAppended.listen(({ payload }) => each(payload, (appended) => ({ kind: "log", appended }))),
+      events.definitionsChanged.listen(({ payload }) =>
+        listener({ kind: "definitions", changed: payload }),
+      ),
       events.eventsMissed.listen(() => listener({ kind: "missed" })),
     ]);
     // Nothing was heard until all of them listen.

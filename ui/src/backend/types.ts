@@ -8,6 +8,7 @@ export type {
   AppInfo,
   DefinitionSummary,
   DefinitionView,
+  DefinitionsChanged,
   DocumentCounts,
   DocumentHit,
   DocumentId,

@@ -8,7 +8,7 @@ import {
   queryOptions,
 } from "@tanstack/react-query";
 import { backend } from "../backend";
-import type { RunSummary, SearchRequest, SearchResults } from "../backend/types";
+import type { RunSummary, SearchRequest, SearchResults, Settings } from "../backend/types";
 
 export const RUNS_PAGE = 50;
 export const HITS_PAGE = 50;
@@ -60,6 +60,12 @@ export const definitionQuery = (id: string) =>
 export const infoQuery = queryOptions({ queryKey: ["info"], queryFn: () => backend.appInfo() });
 
 export const settingsQuery = queryOptions({ queryKey: ["settings"], queryFn: () => backend.getSettings() });
+
+/** Changes some of the settings and keeps the others. */
+export async function changeSettings(client: QueryClient, change: Partial<Settings>): Promise<void> {
+  client.setQueryData(settingsQuery.queryKey, (old) => old && { ...old, ...change });
+  await backend.setSettings({ ...(await backend.getSettings()), ...change });
+}
 
 export const startupQuery = queryOptions({
   queryKey: ["startup"],

@@ -29,6 +29,10 @@ export function keepInStep(
         return;
       case "saved":
         return applySaved(client);
+      case "definitions":
+        return void client.invalidateQueries({
+          predicate: ({ queryKey: [kind] }) => kind === "definitions" || kind === "definition",
+        });
       case "missed":
         return void client.invalidateQueries();
       case "log":

@@ -10,7 +10,7 @@ import { listenForShortcuts } from "../actions/shortcuts";
 import { setTheme, stepZoom } from "../appearance";
 import { backend } from "../backend";
 import type { Theme } from "../backend/types";
-import { settingsQuery, startupQuery } from "../data/queries";
+import { changeSettings, settingsQuery, startupQuery } from "../data/queries";
 import { keepInStep } from "../data/sync";
 import { Failed } from "../parts/states";
 import { text } from "../text";
@@ -75,8 +75,7 @@ function useGlobalActions(setOpen: (open: Open) => void): void {
   const actions = useMemo((): Action[] => {
     const theme = (next: Theme) => {
       setTheme(next);
-      client.setQueryData(settingsQuery.queryKey, { theme: next });
-      backend.setSettings({ theme: next }).catch(notifyError);
+      changeSettings(client, { theme: next }).catch(notifyError);
     };
     return [
       {

@@ -7,7 +7,7 @@ import { currentActions } from "../actions/registry";
 import { setSingleKeys, setTheme, stepZoom, useSingleKeys, useTheme, useZoom } from "../appearance";
 import { backend } from "../backend";
 import type { AppInfo, Theme } from "../backend/types";
-import { infoQuery, settingsQuery } from "../data/queries";
+import { changeSettings, infoQuery } from "../data/queries";
 import { bytes, number, share } from "../format";
 import { notifyError } from "../frame/notices";
 import { Button, IconButton } from "../parts/button";
@@ -48,8 +48,7 @@ function ThemeLine() {
   const theme = useTheme();
   const choose = (next: Theme) => {
     setTheme(next);
-    client.setQueryData(settingsQuery.queryKey, { theme: next });
-    backend.setSettings({ theme: next }).catch(notifyError);
+    changeSettings(client, { theme: next }).catch(notifyError);
   };
   return (
     <Line name={text.settings.theme}>

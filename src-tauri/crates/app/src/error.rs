@@ -59,6 +59,23 @@ pub(crate) fn file(what: &str, error: &std::io::Error) -> ApiError {
         .with_hint("Check that the data folder exists and can be written.")
 }
 
+/// A file outside of the data folder that cannot be used.
+pub(crate) fn other_file(what: &str, error: &std::io::Error) -> ApiError {
+    ApiError::new(ErrorCode::Storage, format!("{what}: {error}."))
+        .with_hint("Check that it and its folder exist and that you may use them.")
+}
+
+/// The user's definitions cannot be listed.
+pub(crate) fn no_list(folder: &std::path::Path, error: &std::io::Error) -> ApiError {
+    file(&format!("The folder {} cannot be listed", folder.display()), error)
+}
+
+/// A version of a definition that was asked for and is not there.
+pub(crate) fn no_version(id: &str, version: u32) -> ApiError {
+    ApiError::new(ErrorCode::NotFound, format!("`{id}` has no version {version}."))
+        .with_hint(format!("List them: quaero definitions history {id}"))
+}
+
 /// A run that was asked for and is not there.
 pub(crate) fn no_run(id: JobId) -> ApiError {
     ApiError::new(ErrorCode::NotFound, format!("There is no run {id}."))

@@ -80,7 +80,7 @@ impl App {
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
-                    Ok(event) if event.run_id() == run => {
+                    Ok(event) if event.run_id() == Some(run) => {
                         let _ = sender.send(Ok(Followed::Event(event))).await;
                     }
                     // Missed events are no loss: each one after them is whole.
@@ -91,7 +91,7 @@ impl App {
             }
         };
         while let Ok(event) = events.try_recv() {
-            if event.run_id() == run {
+            if event.run_id() == Some(run) {
                 let _ = sender.send(Ok(Followed::Event(event))).await;
             }
         }

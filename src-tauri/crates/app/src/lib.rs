@@ -2,6 +2,8 @@
 //! nothing below them. Errors become codes here, once.
 
 mod control;
+mod definitions;
+mod diff;
 mod doctor;
 mod documents;
 mod error;
@@ -11,6 +13,8 @@ pub mod render;
 mod runs;
 pub mod schedule;
 pub mod settings;
+mod watch;
+mod whole_file;
 
 use std::{
     collections::BTreeMap,
@@ -20,8 +24,8 @@ use std::{
 };
 
 use quaero_contract::{
-    ApiError, AppInfo, DefinitionSummary, DefinitionView, ErrorCode, JobId, JobProgress,
-    JobStatusChange, LogAppended, Origin, Problem, ResultSaved, Settings,
+    ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, ErrorCode, JobId,
+    JobProgress, JobStatusChange, LogAppended, Origin, Problem, ResultSaved, Settings,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
@@ -33,9 +37,11 @@ use tokio::sync::{RwLock, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 pub use control::{EngineAt, Remote};
+pub use diff::diff_texts;
 pub use follow::{Follow, Followed};
 use library::Library;
 use settings::SettingsFile;
+use watch::DefinitionWatch;
 
 /// Documents rendered at the same time. Rendering cannot be interrupted.
 const RENDERERS: usize = 2;
@@ -78,17 +84,21 @@ pub enum AppEvent {
     /// Log lines were written.
     #[serde(rename = "log")]
     Log(LogAppended),
+    /// Definitions or job templates changed.
+    #[serde(rename = "definitions_changed")]
+    Definitions(DefinitionsChanged),
 }
 
 impl AppEvent {
-    /// The run it is about.
+    /// The run it is about, if it is about one.
     #[must_use]
-    pub const fn run_id(&self) -> JobId {
+    pub const fn run_id(&self) -> Option<JobId> {
         match self {
-            Self::Progress(event) => event.run.id,
-            Self::Status(event) => event.run_id,
-            Self::Saved(event) => event.run_id,
-            Self::Log(event) => event.run_id,
+            Self::Progress(event) => Some(event.run.id),
+            Self::Status(event) => Some(event.run_id),
+            Self::Saved(event) => Some(event.run_id),
+            Self::Log(event) => Some(event.run_id),
+            Self::Definitions(_) => None,
         }
     }
 }
@@ -133,6 +143,7 @@ struct Core {
     engine: RwLock<Option<Engine>>,
     registry: Registry,
     library: Library,
+    watch: DefinitionWatch,
     settings: SettingsFile,
     events: broadcast::Sender<AppEvent>,
     renderers: Semaphore,
@@ -197,8 +208,10 @@ impl App {
         let (events, _) = broadcast::channel(4096);
         let engine = match adopt {
             Some(adopt) => {
-                if let Err(e) = std::fs::create_dir_all(library.folder()) {
-                    tracing::warn!(folder = %library.folder().display(), error = %e, "The folder for definitions cannot be made.");
+                for folder in [library.folder(), library.templates_folder()] {
+                    if let Err(error) = std::fs::create_dir_all(folder) {
+                        tracing::warn!(folder = %folder.display(), %error, "The folder cannot be made.");
+                    }
                 }
                 let options = EngineOptions { adopt, ..EngineOptions::default() };
                 let engine =
@@ -210,7 +223,20 @@ impl App {
         if let Some(engine) = &engine {
             tokio::spawn(forward(engine.events(), events.clone()));
         }
+        let closing = CancellationToken::new();
+        let watch = DefinitionWatch::new(
+            library.clone(),
+            registry.clone(),
+            store.clone(),
+            clock.clone(),
+            events.clone(),
+            &closing,
+        );
+        if access == Access::Write {
+            watch.start();
+        }
         let core = Arc::new(Core {
+            watch,
             settings: SettingsFile::new(&data_dir),
             registry,
             library,
@@ -220,7 +246,7 @@ impl App {
             events,
             renderers: Semaphore::new(RENDERERS),
             server: Mutex::default(),
-            closing: CancellationToken::new(),
+            closing,
             data_dir,
         });
         if access == Access::Write {
@@ -267,6 +293,9 @@ impl App {
     }
 
     async fn definitions(&self) -> Result<Vec<DefinitionView>, ApiError> {
+        if self.core.store.writes() {
+            self.core.watch.look_unless_watching().await;
+        }
         let core = Arc::clone(&self.core);
         blocking(move || all_definitions(&core.library, &core.registry)).await?
     }
@@ -295,8 +324,12 @@ impl App {
     /// Replaces the user's settings.
     ///
     /// # Errors
-    /// `storage` if they cannot be written.
+    /// `invalid` if a value is, `storage` if they cannot be written.
     pub async fn set_settings(&self, settings: Settings) -> Result<(), ApiError> {
+        if let Some(wrong) = settings::wrong_value(&settings) {
+            return Err(ApiError::new(ErrorCode::Invalid, wrong)
+                .with_hint("Names have 1 to 64 of the characters a-z, 0-9 and _."));
+        }
         let file = self.core.settings.clone();
         blocking(move || file.save(&settings))
             .await?
@@ -375,8 +408,7 @@ fn all_definitions(
     library: &Library,
     registry: &Registry,
 ) -> Result<Vec<DefinitionView>, ApiError> {
-    let listed = library.all(registry);
-    listed.map_err(|e| error::file(&format!("The folder {}", library.folder().display()), &e))
+    library.all(registry).map_err(|e| error::no_list(library.folder(), &e))
 }
 
 /// Turns the engine's events into the application's until the engine is gone.

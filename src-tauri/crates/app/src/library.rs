@@ -1,8 +1,12 @@
-//! The definitions that can be run by id: those that come with Quaero, and the files in the user's
-//! folder. The files are the truth: they are read again at every call.
+//! The definitions that can be run by id, and the job templates they use: those that come with
+//! Quaero, and the files in the user's folders. The files are the truth: they are read again at
+//! every call.
+
+mod edit;
+mod write;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -13,9 +17,14 @@ use quaero_engine::{
     definition::{Checked, LIMITS, check},
     work::Registry,
 };
+use quaero_store::{rfc3339, text_hash};
 
 /// The folder in the data folder where the user's definitions are.
 pub const FOLDER: &str = "definitions";
+/// The folder in the data folder where the user's job templates are.
+pub const TEMPLATES: &str = "templates";
+/// The folder in the data folder where deleted definitions are.
+pub const TRASH: &str = "trash";
 /// More files than this are not looked at.
 const MAX_FILES: usize = 1000;
 
@@ -25,23 +34,94 @@ const SHIPPED: &[(&str, &str)] = &[
     ("index-folder.toml", include_str!("../../../../job-definitions/index-folder.toml")),
 ];
 
-/// The shipped definitions and those in one folder.
+/// As [`SHIPPED`], for job templates.
+const SHIPPED_TEMPLATES: &[(&str, &str)] = &[];
+
+/// The shipped definitions and templates, and those in the folders of one data folder.
 #[derive(Clone, Debug)]
 pub struct Library {
+    definitions: Shelf,
+    templates: Shelf,
+    data_dir: PathBuf,
+}
+
+/// Files of one kind: the user's, over those that come with Quaero.
+#[derive(Clone, Debug)]
+struct Shelf {
     folder: PathBuf,
+    shipped: &'static [(&'static str, &'static str)],
+    /// Where the shipped ones are in Quaero's own source.
+    home: &'static str,
+}
+
+/// The user's files as they were at one moment.
+pub(crate) type Files = BTreeMap<PathBuf, Seen>;
+
+/// A file of the user's as it was at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Its id in the list.
+    pub(crate) id: String,
+    /// Its text's hash; empty if it cannot be read.
+    pub(crate) hash: String,
+    /// The id in its text, or else its name.
+    own_id: String,
+    /// The id under which its text belongs in the history: while a text is broken, that of the one
+    /// before.
+    history_id: String,
+}
+
+/// A text that was not there at the moment before.
+#[derive(Clone, Debug)]
+pub(crate) struct NewText {
+    pub(crate) path: PathBuf,
+    pub(crate) history_id: String,
+    pub(crate) text: String,
+}
+
+/// The job templates at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct TemplateSet {
+    by_id: BTreeMap<String, (String, String)>,
+}
+
+impl TemplateSet {
+    /// The template with this id: the name of its file, and its text.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<(String, String)> {
+        self.by_id.get(id).cloned()
+    }
 }
 
 impl Library {
     /// The library whose user files are in `data_dir`. Nothing is read yet.
     #[must_use]
     pub fn new(data_dir: &Path) -> Self {
-        Self { folder: data_dir.join(FOLDER) }
+        Self {
+            definitions: Shelf {
+                folder: data_dir.join(FOLDER),
+                shipped: SHIPPED,
+                home: "job-definitions",
+            },
+            templates: Shelf {
+                folder: data_dir.join(TEMPLATES),
+                shipped: SHIPPED_TEMPLATES,
+                home: "job-templates",
+            },
+            data_dir: data_dir.to_owned(),
+        }
     }
 
     /// Where the user's files are.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.definitions.folder
+    }
+
+    /// Where the user's job templates are.
+    #[must_use]
+    pub fn templates_folder(&self) -> &Path {
+        &self.templates.folder
     }
 
     /// Every definition: the user's first, each part in the order of the names. A file that is
@@ -50,14 +130,133 @@ impl Library {
     /// # Errors
     /// If the folder is there but cannot be listed.
     pub fn all(&self, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
+        self.definitions.all(registry)
+    }
+
+    /// The definition with this id.
+    ///
+    /// # Errors
+    /// If the folder is there but cannot be listed.
+    pub fn get(&self, id: &str, registry: &Registry) -> io::Result<Option<DefinitionView>> {
+        Ok(self.all(registry)?.into_iter().find(|view| view.summary.id == id))
+    }
+
+    /// Every job template, as [`Library::all`].
+    ///
+    /// # Errors
+    /// If the folder is there but cannot be listed.
+    pub fn templates(&self, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
+        self.templates.all(registry)
+    }
+
+    /// The job templates as they are now, for looking up many. A file that cannot be read as TOML or
+    /// JSON, or has no `id`, is not among them.
+    ///
+    /// # Errors
+    /// If the folder is there but cannot be listed.
+    pub fn template_set(&self) -> io::Result<TemplateSet> {
+        let mut by_id = BTreeMap::new();
+        let mut add = |file: String, text: String| {
+            let id = edit::values(&file, &text)
+                .and_then(|values| Some(values.get("id")?.as_str()?.to_owned()));
+            if let Some(id) = id {
+                by_id.entry(id).or_insert((file, text));
+            }
+        };
+        for path in self.templates.files()? {
+            if let Some(text) = read(&path).ok().and_then(|bytes| text_of(&bytes)) {
+                add(path.to_string_lossy().into_owned(), text);
+            }
+        }
+        for (file, text) in self.templates.shipped {
+            add(self.templates.home_of(file), (*text).to_owned());
+        }
+        Ok(TemplateSet { by_id })
+    }
+
+    /// One job template: the name of its file, and its text.
+    #[must_use]
+    pub fn template(&self, id: &str) -> Option<(String, String)> {
+        match self.template_set() {
+            Ok(set) => set.get(id),
+            Err(error) => {
+                tracing::warn!(folder = %self.templates.folder.display(), %error, "The job templates cannot be listed.");
+                None
+            }
+        }
+    }
+
+    /// The definitions' files now, and the texts that differ from `known`.
+    pub(crate) fn look(
+        &self,
+        known: &Files,
+        registry: &Registry,
+    ) -> io::Result<(Files, Vec<NewText>)> {
+        self.definitions.look(known, registry)
+    }
+
+    /// The templates' files now.
+    pub(crate) fn look_at_templates(
+        &self,
+        known: &Files,
+        registry: &Registry,
+    ) -> io::Result<Files> {
+        Ok(self.templates.look(known, registry)?.0)
+    }
+
+    /// The folders in which a change may be one of a definition or a template: those of the files
+    /// and, where links lead elsewhere or a folder is missing, those where that can change.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        let mut places = Vec::new();
+        let mut follow = |path: &Path| {
+            if let Ok(target) = fs::read_link(path) {
+                let target = path.parent().unwrap_or(path).join(target);
+                places.extend(target.parent().and_then(|folder| folder.canonicalize().ok()));
+                places
+                    .extend(target.canonicalize().ok().and_then(|t| Some(t.parent()?.to_owned())));
+            }
+        };
+        for shelf in [&self.definitions, &self.templates] {
+            follow(&shelf.folder);
+            for file in shelf.files().unwrap_or_default() {
+                follow(&file);
+            }
+        }
+        for shelf in [&self.definitions, &self.templates] {
+            let folder = shelf.folder.canonicalize().ok().filter(|folder| folder.is_dir());
+            if folder.is_none() || shelf.folder.is_symlink() {
+                places.push(self.data_dir.clone());
+            }
+            places.extend(folder);
+        }
+        places.sort();
+        places.dedup();
+        places
+    }
+
+    /// Whether a change of this path in one of the [`Library::places`] can matter. The database
+    /// changes all the time, and editors write files that are hidden until they get their names.
+    pub(crate) fn concerns(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else { return true };
+        let busy = path.parent() == Some(&self.data_dir)
+            && (name.starts_with("quaero.db") || name.starts_with("logs"));
+        !busy && !name.starts_with('.')
+    }
+}
+
+impl Shelf {
+    fn home_of(&self, file: &str) -> String {
+        format!("{}/{file}", self.home)
+    }
+
+    fn all(&self, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
         let mut views = Vec::new();
         let mut ids = HashSet::new();
         for path in self.files()? {
             views.push(user_file(&path, registry, &mut ids));
         }
-        for (file, text) in SHIPPED {
-            let shipped =
-                view(Origin::Shipped, format!("job-definitions/{file}"), text.as_bytes(), registry);
+        for (file, text) in self.shipped {
+            let shipped = view(Origin::Shipped, self.home_of(file), text.as_bytes(), registry);
             // The user's own file of that id stands for it, even if it is broken: that is what
             // the user wants to work on.
             if !ids.contains(&shipped.summary.id) {
@@ -72,14 +271,6 @@ impl Library {
             )
         });
         Ok(views)
-    }
-
-    /// The definition with this id.
-    ///
-    /// # Errors
-    /// If the folder is there but cannot be listed.
-    pub fn get(&self, id: &str, registry: &Registry) -> io::Result<Option<DefinitionView>> {
-        Ok(self.all(registry)?.into_iter().find(|view| view.summary.id == id))
     }
 
     /// The user's files in the order of their names.
@@ -103,10 +294,39 @@ impl Library {
         }
         files.sort();
         if files.len() > MAX_FILES {
-            tracing::warn!(folder = %self.folder.display(), "Only the first {MAX_FILES} definitions are used.");
+            tracing::warn!(folder = %self.folder.display(), "Only the first {MAX_FILES} files are used.");
             files.truncate(MAX_FILES);
         }
         Ok(files)
+    }
+
+    fn look(&self, known: &Files, registry: &Registry) -> io::Result<(Files, Vec<NewText>)> {
+        let mut files = Files::new();
+        let mut texts = Vec::new();
+        let mut ids = HashSet::new();
+        for path in self.files()? {
+            let name = name_of(&path);
+            let old = known.get(&path);
+            let bytes = read(&path).ok();
+            let hash = bytes.as_deref().map(hash_of).unwrap_or_default();
+            let own_id = match (&bytes, old) {
+                (Some(_), Some(old)) if old.hash == hash => old.own_id.clone(),
+                (Some(bytes), _) => check(&path.to_string_lossy(), bytes, registry).header.id,
+                (None, _) => name.clone(),
+            };
+            let id = if ids.insert(own_id.clone()) { own_id.clone() } else { name.clone() };
+            let history_id = match old {
+                Some(old) if own_id == name => old.history_id.clone(),
+                _ => id.clone(),
+            };
+            if old.is_none_or(|old| old.hash != hash)
+                && let Some(text) = bytes.as_deref().and_then(text_of)
+            {
+                texts.push(NewText { path: path.clone(), history_id: history_id.clone(), text });
+            }
+            files.insert(path, Seen { id, hash, own_id, history_id });
+        }
+        Ok((files, texts))
     }
 }
 
@@ -117,10 +337,12 @@ fn user_file(path: &Path, registry: &Registry, ids: &mut HashSet<String>) -> Def
         Err(error) => {
             let mut view = view(Origin::User, file, b"", registry);
             view.problems = vec![unreadable(path, &error)];
+            view.summary.hash = String::new();
             return counted(view);
         }
     };
     let mut view = view(Origin::User, file, &bytes, registry);
+    view.summary.modified = modified_ms(path).map(rfc3339);
     if !ids.insert(view.summary.id.clone()) {
         let message = format!("Another file in this folder has the id `{}` too.", view.summary.id);
         view.problems
@@ -149,6 +371,17 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What a file holds as text, without a byte order mark; none if it is no text or too large.
+fn text_of(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok().filter(|_| bytes.len() <= LIMITS.bytes)?;
+    Some(edit::without_mark(text).to_owned())
+}
+
+/// The hash of a file's text: the one under which a run with it is pinned.
+fn hash_of(bytes: &[u8]) -> String {
+    text_hash(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+}
+
 /// A definition's text with everything that can be said of it.
 pub(crate) fn view(
     origin: Origin,
@@ -158,6 +391,20 @@ pub(crate) fn view(
 ) -> DefinitionView {
     let name = name_of(Path::new(&file));
     let Checked { definition, problems, header } = check(&name, bytes, registry);
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let values = match &definition {
+        Some(_) => None,
+        // What a broken definition says of its schedule is shown as well.
+        None => edit::values(&name, &text),
+    };
+    let value = |key: &str| values.as_ref().and_then(|values| values.get(key));
+    let (enabled, schedule) = match &definition {
+        Some(definition) => (definition.enabled, definition.schedule.clone()),
+        None => (
+            value("enabled").and_then(|value| value.as_bool()).unwrap_or(true),
+            value("schedule").and_then(|value| value.as_str()).map(str::to_owned),
+        ),
+    };
     counted(DefinitionView {
         summary: DefinitionSummary {
             id: header.id,
@@ -169,8 +416,12 @@ pub(crate) fn view(
             inputs: definition.map(|definition| definition.inputs(registry)).unwrap_or_default(),
             errors: 0,
             warnings: 0,
+            enabled,
+            schedule,
+            hash: hash_of(bytes),
+            modified: None,
         },
-        text: String::from_utf8_lossy(bytes).into_owned(),
+        text,
         problems,
     })
 }
@@ -181,6 +432,13 @@ fn counted(mut view: DefinitionView) -> DefinitionView {
     view.summary.errors = count(errors);
     view.summary.warnings = count(view.problems.len() - errors);
     view
+}
+
+/// When a file was last written, in milliseconds since 1970.
+fn modified_ms(path: &Path) -> Option<i64> {
+    let time = fs::metadata(path).and_then(|found| found.modified()).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }
 
 fn name_of(path: &Path) -> String {
@@ -203,133 +461,4 @@ fn problem(code: &str, message: String, fix: &str) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::registry;
-
-    fn library(files: &[(&str, &str)]) -> (tempfile::TempDir, Library) {
-        let dir = tempfile::tempdir().expect("a folder");
-        let library = Library::new(dir.path());
-        fs::create_dir(library.folder()).expect("created");
-        for (name, text) in files {
-            fs::write(library.folder().join(name), text).expect("written");
-        }
-        (dir, library)
-    }
-
-    fn definition(id: &str, name: &str) -> String {
-        format!("id = \"{id}\"\nname = \"{name}\"\n[step.rebuild]\ntype = \"reindex\"\n")
-    }
-
-    /// `id name errors` for each of the user's definitions.
-    fn listed(library: &Library) -> Vec<String> {
-        let views = library.all(registry()).expect("listed");
-        let users = views.into_iter().map(|view| view.summary).filter(|s| s.origin == Origin::User);
-        users.map(|s| format!("{} {} {}", s.id, s.name, s.errors)).collect()
-    }
-
-    #[test]
-    fn every_shipped_definition_is_included_and_valid() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../job-definitions");
-        let mut on_disk: Vec<String> = fs::read_dir(&folder)
-            .expect("the folder is there")
-            .map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned())
-            .filter(|name| name.ends_with(".toml") || name.ends_with(".json"))
-            .collect();
-        on_disk.sort();
-        let included: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        assert_eq!(included, on_disk, "SHIPPED and job-definitions differ");
-
-        let (_dir, library) = library(&[]);
-        for view in library.all(registry()).expect("listed") {
-            assert_eq!(view.problems, [], "{}", view.summary.file);
-            let stem = Path::new(&view.summary.file).file_stem().and_then(|stem| stem.to_str());
-            assert_eq!(
-                stem,
-                Some(view.summary.id.as_str()),
-                "a shipped file is named after its id"
-            );
-            assert!(
-                !view.summary.description.is_empty(),
-                "{} needs a description",
-                view.summary.file
-            );
-        }
-    }
-
-    #[test]
-    fn a_broken_file_is_listed_with_its_problems() {
-        let (_dir, library) = library(&[
-            ("a.toml", "id = "),
-            ("b.toml", &definition("b", "B")),
-            ("c.txt", "x"),
-            (".d.toml", "x"),
-        ]);
-        assert_eq!(listed(&library).len(), 2);
-        let broken = library
-            .get("a.toml", registry())
-            .expect("listed")
-            .or(library.get("a", registry()).expect("listed"));
-        let broken = broken.expect("found by its file's name");
-        assert!(broken.summary.errors > 0 && !broken.problems[0].message.is_empty());
-        assert_eq!(broken.text, "id = ");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_no_file_is_not_opened() {
-        let (_dir, library) = library(&[("a.toml", &definition("a", "A"))]);
-        // As good as a pipe, for which the listing would wait for ever.
-        let _socket = std::os::unix::net::UnixListener::bind(library.folder().join("b.toml"))
-            .expect("a socket");
-        std::os::unix::fs::symlink("gone", library.folder().join("c.toml")).expect("a link");
-        assert_eq!(listed(&library), ["a A 0", "c.toml c.toml 1"]);
-    }
-
-    #[test]
-    fn of_two_files_with_one_id_the_later_is_wrong() {
-        let (_dir, library) = library(&[
-            ("1.toml", &definition("same", "One")),
-            ("2.toml", &definition("same", "Two")),
-        ]);
-        assert_eq!(listed(&library), ["same One 0", "2.toml Two 1"]);
-        let second = library.get("2.toml", registry()).expect("listed").expect("found");
-        assert_eq!(second.problems[0].code, "duplicate_id");
-    }
-
-    #[test]
-    fn the_users_file_stands_for_the_shipped_one() {
-        let (_dir, library) = library(&[("mine.toml", &definition("index-folder", "Mine"))]);
-        let found = library.get("index-folder", registry()).expect("listed").expect("found");
-        assert_eq!((found.summary.name.as_str(), found.summary.origin), ("Mine", Origin::User));
-        let same = library.all(registry()).expect("listed");
-        assert_eq!(same.iter().filter(|view| view.summary.id == "index-folder").count(), 1);
-    }
-
-    #[test]
-    fn an_edit_counts_at_once() {
-        let (_dir, library) = library(&[("a.toml", &definition("a", "Before"))]);
-        assert_eq!(listed(&library), ["a Before 0"]);
-        fs::write(library.folder().join("a.toml"), definition("a", "After")).expect("written");
-        assert_eq!(listed(&library), ["a After 0"]);
-        fs::remove_file(library.folder().join("a.toml")).expect("removed");
-        assert_eq!(listed(&library), [""; 0]);
-    }
-
-    #[test]
-    fn a_huge_file_is_refused_without_being_read() {
-        let (_dir, library) = library(&[]);
-        let file = File::create(library.folder().join("huge.toml")).expect("created");
-        file.set_len(10 << 30).expect("a file with a hole in it");
-        let all = library.all(registry()).expect("listed");
-        let huge = all.iter().find(|view| view.summary.origin == Origin::User).expect("listed");
-        assert_eq!(huge.problems[0].code, "too_large");
-    }
-
-    #[test]
-    fn without_a_folder_there_are_the_shipped_ones() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let all = Library::new(dir.path()).all(registry()).expect("listed");
-        assert_eq!(all.len(), SHIPPED.len());
-    }
-}
+mod tests;

@@ -2,15 +2,21 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use quaero_contract::Settings;
 
+use crate::whole_file;
+
 const FILE: &str = "settings.json";
 /// A larger file is not one of ours.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// Values that are kept.
+const MAX_VALUES: usize = 1_000;
+/// Bytes of one value.
+const MAX_VALUE: usize = 4 * 1024;
 
 /// The settings of one data folder.
 #[derive(Clone, Debug)]
@@ -49,7 +55,7 @@ impl SettingsFile {
         }
         let mut text = serde_json::to_vec_pretty(settings)?;
         text.push(b'\n');
-        replace(&self.path, &text)
+        whole_file::replace(&self.path, &text)
     }
 
     fn read(&self) -> io::Result<Option<Settings>> {
@@ -63,32 +69,41 @@ impl SettingsFile {
         if text.len() as u64 > MAX_BYTES {
             return Err(io::Error::other(format!("it is larger than {MAX_BYTES} bytes")));
         }
-        Ok(Some(serde_json::from_slice(&text)?))
+        let settings = serde_json::from_slice(&text)?;
+        match wrong_value(&settings) {
+            Some(wrong) => Err(io::Error::other(wrong)),
+            None => Ok(Some(settings)),
+        }
     }
 }
 
-/// Writes a file so that it is there whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let partial = path.with_extension(format!("{}.partial", std::process::id()));
-    let written = File::create(&partial).and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&partial, path)) {
-        // What is left of the attempt is of no use; the error that matters is the first.
-        let _ = fs::remove_file(&partial);
-        return Err(error);
+/// What is wrong with the values, if anything is: they are used as `{name}` in definitions.
+#[must_use]
+pub fn wrong_value(settings: &Settings) -> Option<String> {
+    let values = &settings.values;
+    if values.len() > MAX_VALUES {
+        return Some(format!("There are {} values; at most {MAX_VALUES} are kept.", values.len()));
     }
-    // The new name has to survive a loss of power as well. Not every system can do this.
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    for (name, value) in values {
+        if !(1..=64).contains(&name.len()) || !name.chars().all(fits) {
+            let name: String = name.chars().take(100).collect();
+            return Some(format!("`{name}` is not a name for a value."));
+        }
+        if value.len() > MAX_VALUE {
+            let length = value.len();
+            return Some(format!(
+                "The value of `{name}` has {length} bytes; at most {MAX_VALUE} are kept."
+            ));
+        }
     }
-    Ok(())
+    None
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use quaero_contract::Theme;
 
     use super::*;
@@ -98,24 +113,34 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let settings = SettingsFile::new(dir.path());
         assert_eq!(settings.load(), Settings::default());
-        settings.save(&Settings { theme: Theme::Dark }).expect("saved");
-        assert_eq!(SettingsFile::new(dir.path()).load(), Settings { theme: Theme::Dark });
+        let values = [("company", "Acme \"Ltd\""), ("max_2", "")];
+        let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let dark = Settings { theme: Theme::Dark, values: BTreeMap::from(values) };
+        settings.save(&dark).expect("saved");
+        assert_eq!(SettingsFile::new(dir.path()).load(), dark);
         let files: Vec<_> = fs::read_dir(dir.path()).expect("read").collect();
         assert_eq!(files.len(), 1, "nothing else is left behind: {files:?}");
     }
 
     #[test]
     fn a_damaged_file_means_defaults_and_is_kept() {
-        let large = "x".repeat(100_000);
-        for damage in
-            ["", "{", "{\"theme\":\"pink\"}", "{\"theme\":\"dark\",\"new\":1}", "\u{0}", &large]
-        {
+        let large = " ".repeat(usize::try_from(MAX_BYTES).expect("it fits") + 1);
+        for damage in [
+            "",
+            "{",
+            "{\"theme\":\"pink\"}",
+            "{\"theme\":\"dark\",\"new\":1}",
+            "{\"values\":{\"A\":\"x\"}}",
+            "\u{0}",
+            &large,
+        ] {
             let dir = tempfile::tempdir().expect("a folder");
             fs::write(dir.path().join(FILE), damage).expect("written");
             let settings = SettingsFile::new(dir.path());
             assert_eq!(settings.load(), Settings::default(), "{damage:.30}");
-            settings.save(&Settings { theme: Theme::Light }).expect("saved");
-            assert_eq!(settings.load(), Settings { theme: Theme::Light });
+            let light = Settings { theme: Theme::Light, ..Settings::default() };
+            settings.save(&light).expect("saved");
+            assert_eq!(settings.load(), light);
             let kept = fs::read_to_string(dir.path().join("settings.json.damaged")).expect("kept");
             assert_eq!(kept, damage);
         }
@@ -129,5 +154,32 @@ mod tests {
         fs::create_dir(dir.path().join(FILE)).expect("a folder in the place of the file");
         let blocked = SettingsFile::new(dir.path());
         assert_eq!(blocked.load(), Settings::default());
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let long = "x".repeat(MAX_VALUE + 1);
+        let name = "n".repeat(65);
+        let rows = [
+            ("a_1", "x", None),
+            ("", "x", Some("`` is not a name")),
+            ("Company", "x", Some("`Company` is not a name")),
+            ("a-b", "x", Some("`a-b` is not a name")),
+            (&name, "x", Some("is not a name")),
+            ("a", &long, Some("`a` has 4097 bytes")),
+        ];
+        for (name, value, expected) in rows {
+            let values = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let found = wrong_value(&Settings { values, ..Settings::default() });
+            match expected {
+                Some(part) => {
+                    assert!(found.as_ref().is_some_and(|f| f.contains(part)), "{found:?}")
+                }
+                None => assert_eq!(found, None),
+            }
+        }
+        let values = (0..=MAX_VALUES).map(|n| (format!("n{n}"), String::new())).collect();
+        let found = wrong_value(&Settings { values, ..Settings::default() });
+        assert!(found.is_some_and(|found| found.contains("1001 values")));
     }
 }

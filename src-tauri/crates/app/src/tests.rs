@@ -192,10 +192,10 @@ async fn a_run_that_was_cut_off_goes_on_where_it_was() {
 async fn settings_survive_the_process() {
     let bench = Bench::new();
     let app = bench.open(Role::Engine).await;
-    app.set_settings(Settings { theme: Theme::Dark }).await.expect("saved");
+    app.set_settings(Settings { theme: Theme::Dark, ..Settings::default() }).await.expect("saved");
     app.close().await;
     let app = bench.open(Role::Engine).await;
-    assert_eq!(app.settings().await, Ok(Settings { theme: Theme::Dark }));
+    assert_eq!(app.settings().await, Ok(Settings { theme: Theme::Dark, ..Settings::default() }));
     app.close().await;
 }
 

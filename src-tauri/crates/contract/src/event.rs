@@ -73,3 +73,12 @@ pub struct LogAppended {
     /// The newest lines, oldest first.
     pub lines: Vec<LogLine>,
 }
+
+/// Definitions or templates were added, changed or removed, by Quaero or from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct DefinitionsChanged {
+    /// The definitions, by id.
+    pub ids: Vec<String>,
+    /// The job templates, by id.
+    pub templates: Vec<String>,
+}

@@ -17,13 +17,17 @@ mod settings;
 mod status;
 
 pub use definition::{
-    DefinitionSummary, DefinitionView, InputField, InputKind, Origin, Problem, RunRequest, Severity,
+    DefinitionSummary, DefinitionVersion, DefinitionVersionView, DefinitionView, DeletedDefinition,
+    DiffHunk, DiffKind, DiffLine, DiffPart, ImportDefinition, ImportedDefinition, InputField,
+    InputKind, Origin, Problem, RunRequest, SaveDefinition, Severity, TextDiff, VersionReason,
 };
 pub use document::{
     DocumentHit, DocumentView, Facet, Facets, SearchRequest, SearchResults, SnippetPart,
 };
 pub use error::{ApiError, ErrorCode, ErrorPlace};
-pub use event::{JobProgress, JobStatusChange, LogAppended, ResultSaved, StepProgress};
+pub use event::{
+    DefinitionsChanged, JobProgress, JobStatusChange, LogAppended, ResultSaved, StepProgress,
+};
 pub use id::{DocumentId, JobId};
 pub use run::{
     DocumentCounts, EventPage, FailureCount, JobCounts, JobError, JobEvent, JobNode, JobPage,

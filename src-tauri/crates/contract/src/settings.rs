@@ -1,5 +1,7 @@
 //! Settings and facts about the program.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use specta::Type;
 
@@ -22,6 +24,9 @@ pub enum Theme {
 pub struct Settings {
     /// How the window looks.
     pub theme: Theme,
+    /// Values that definitions use by name: `{company}`. Names are `[a-z0-9_]{1,64}`. Never secrets:
+    /// the values are kept as they are, and appear in runs, logs and reports.
+    pub values: BTreeMap<String, String>,
 }
 
 /// Facts for the settings page and for a report of a fault.

@@ -67,6 +67,7 @@ pub(crate) mod code {
     pub(crate) const CORRUPT: i32 = 11;
     pub(crate) const FULL: i32 = 13;
     pub(crate) const CANTOPEN: i32 = 14;
+    pub(crate) const CONSTRAINT: i32 = 19;
     pub(crate) const NOTADB: i32 = 26;
     /// Extended: a change was cut off, and only a writer may undo it.
     pub(crate) const READONLY_ROLLBACK: i32 = 776;

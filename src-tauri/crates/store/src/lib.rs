@@ -11,6 +11,7 @@ mod change;
 mod control;
 mod create;
 mod consistent;
+mod definitions;
 mod documents;
 mod error;
 mod folder;
@@ -41,6 +42,7 @@ use tokio::{
 
 pub use change::Change;
 pub use control::{POISON_AFTER, SUSPECT_AFTER};
+pub use definitions::{VERSIONS_KEPT, text_hash};
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
@@ -178,6 +180,12 @@ impl Store {
             return Ok(None);
         }
         Ok(sqlx::query_scalar("SELECT max(id) FROM epochs").fetch_one(&self.readers).await?)
+    }
+
+    /// Whether this process may write.
+    #[must_use]
+    pub const fn writes(&self) -> bool {
+        self.writing.is_some()
     }
 
     /// Whether the process before this one ended without closing the store.

@@ -50,7 +50,7 @@ export class FakeBackend implements Backend, Host {
   readonly #listeners = new Set<(happening: Happening) => void>();
   readonly #failures = new Map<Method, ApiError>();
   readonly #hanging = new Set<Method>();
-  #settings: Settings = { theme: "system" };
+  #settings: Settings = { theme: "system", values: { company: "Acme" } };
   #id = 100;
   #seq = 0;
   #shift = 0;

@@ -23,7 +23,7 @@ async fn to_the_end(mut follow: Follow) -> (usize, Result<RunView, ApiError>) {
     while let Some(message) = follow.next().await {
         match message {
             Ok(Followed::Event(event)) => {
-                assert_eq!(event.run_id(), follow.run());
+                assert_eq!(event.run_id(), Some(follow.run()));
                 events += 1;
             }
             Ok(Followed::Ended(view)) => return (events, Ok(view)),

@@ -1,0 +1,192 @@
+//! The history of definitions: which texts each has had. The texts themselves are shared with the
+//! runs that were started with them.
+
+use quaero_contract::{DefinitionVersion, DefinitionVersionView, JobId, VersionReason};
+use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+
+use crate::{
+    Store,
+    error::{Result, code, primary_code},
+    runs::RowResult,
+    time::rfc3339,
+    writer::Tx,
+};
+
+/// Versions kept of each definition.
+pub const VERSIONS_KEPT: u32 = 200;
+
+const COLUMNS: &str = "v.version, v.hash, v.why, v.run_id, v.at_ms, octet_length(t.text) AS bytes";
+const TABLES: &str = " FROM definition_versions v JOIN definition_texts t ON t.hash = v.hash WHERE v.definition_id = ";
+
+/// The hash by which a text is known: of a definition's text, without a byte order mark.
+#[must_use]
+pub fn text_hash(text: &[u8]) -> String {
+    blake3::hash(text).to_hex().to_string()
+}
+
+impl Tx {
+    /// Keeps a text, and returns its hash.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn keep_text(&mut self, text: &str) -> Result<String> {
+        let hash = text_hash(text.as_bytes());
+        sqlx::query(
+            "INSERT INTO definition_texts (hash, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(&hash)
+        .bind(text)
+        .execute(&mut self.conn)
+        .await?;
+        Ok(hash)
+    }
+
+    /// Notes that a definition has, or a run was started with, the text of this hash, which must
+    /// have been kept. Returns its version. If it is the newest version already, that one stays as
+    /// it is, except that it now names `run`. Of each definition the newest [`VERSIONS_KEPT`] stay.
+    ///
+    /// # Errors
+    /// If the text has not been kept, or SQLite fails.
+    pub async fn note_version(
+        &mut self,
+        definition_id: &str,
+        hash: &str,
+        why: VersionReason,
+        run: Option<JobId>,
+        now_ms: i64,
+    ) -> Result<u32> {
+        let newest: Option<(u32, String)> = sqlx::query_as(
+            "SELECT version, hash FROM definition_versions WHERE definition_id = ?
+             ORDER BY version DESC LIMIT 1",
+        )
+        .bind(definition_id)
+        .fetch_optional(&mut self.conn)
+        .await?;
+        let last = match newest {
+            Some((version, known)) if known == hash => {
+                if let Some(run) = run {
+                    sqlx::query(
+                        "UPDATE definition_versions SET run_id = ?
+                         WHERE definition_id = ? AND version = ?",
+                    )
+                    .bind(run.0)
+                    .bind(definition_id)
+                    .bind(version)
+                    .execute(&mut self.conn)
+                    .await?;
+                }
+                return Ok(version);
+            }
+            Some((version, _)) => version,
+            None => 0,
+        };
+        let version = last + 1;
+        sqlx::query(
+            "INSERT INTO definition_versions (definition_id, version, hash, why, run_id, at_ms)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(definition_id)
+        .bind(version)
+        .bind(hash)
+        .bind(why.as_str())
+        .bind(run.map(|run| run.0))
+        .bind(now_ms)
+        .execute(&mut self.conn)
+        .await?;
+        self.forget_versions(definition_id, version.saturating_sub(VERSIONS_KEPT)).await?;
+        Ok(version)
+    }
+
+    /// Removes the versions up to `last`, and the texts that nothing points to then.
+    async fn forget_versions(&mut self, definition_id: &str, last: u32) -> Result<()> {
+        let hashes: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM definition_versions WHERE definition_id = ? AND version <= ? RETURNING hash",
+        )
+        .bind(definition_id)
+        .bind(last)
+        .fetch_all(&mut self.conn)
+        .await?;
+        for hash in hashes {
+            let removed = sqlx::query("DELETE FROM definition_texts WHERE hash = ?")
+                .bind(hash)
+                .execute(&mut self.conn)
+                .await;
+            match removed {
+                Ok(_) => {}
+                // A run or another version has the same text: the schema keeps it.
+                Err(error) if primary_code(&error) == Some(code::CONSTRAINT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The versions of a definition, newest first; none for one that was never seen.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn definition_versions(&self, definition_id: &str) -> Result<Vec<DefinitionVersion>> {
+        let rows = QueryBuilder::<Sqlite>::new("SELECT ")
+            .push(COLUMNS)
+            .push(TABLES)
+            .push_bind(definition_id)
+            .push(" ORDER BY v.version DESC")
+            .build()
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| version(row).map_err(Into::into)).collect()
+    }
+
+    /// One version of a definition.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn definition_version(
+        &self,
+        definition_id: &str,
+        number: u32,
+    ) -> Result<Option<DefinitionVersionView>> {
+        let row = QueryBuilder::<Sqlite>::new("SELECT t.text, ")
+            .push(COLUMNS)
+            .push(TABLES)
+            .push_bind(definition_id)
+            .push(" AND v.version = ")
+            .push_bind(number)
+            .build()
+            .fetch_optional(&self.readers)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let text = row.try_get("text")?;
+        Ok(Some(DefinitionVersionView { version: version(&row)?, text }))
+    }
+
+    /// The text that a run was started with.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn run_text(&self, run: JobId) -> Result<Option<String>> {
+        Ok(sqlx::query_scalar(
+            "SELECT t.text FROM runs r JOIN definition_texts t ON t.hash = r.definition_hash
+             WHERE r.id = ?",
+        )
+        .bind(run.0)
+        .fetch_optional(&self.readers)
+        .await?)
+    }
+}
+
+fn version(row: &SqliteRow) -> RowResult<DefinitionVersion> {
+    let word: &str = row.try_get("why")?;
+    let why = VersionReason::parse(word)
+        .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is no reason").into()))?;
+    Ok(DefinitionVersion {
+        version: row.try_get("version")?,
+        hash: row.try_get("hash")?,
+        at: rfc3339(row.try_get("at_ms")?),
+        why,
+        run_id: row.try_get::<Option<i64>, _>("run_id")?.map(JobId),
+        bytes: row.try_get("bytes")?,
+    })
+}
