@@ -5,6 +5,15 @@ use std::{fs, path::Path};
 /// Every command. `capabilities/main.json` allows each by name; a test holds the two and the
 /// generated bindings together.
 const COMMANDS: &[&str] = &[
+    "pause_run",
+    "pause_all",
+    "is_paused",
+    "rerun",
+    "prune_runs",
+    "run_statistics",
+    "events_after",
+    "list_schedules",
+    "preview_schedule",
     "app_info",
     "cancel_run",
     "choose_folder",

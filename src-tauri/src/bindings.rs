@@ -9,7 +9,7 @@ use crate::{
         DefinitionsChangedBatch, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
         LogAppendedBatch, ResultSavedBatch,
     },
-    commands::{definitions, documents, runs, settings},
+    commands::{definitions, documents, runs, schedules, settings},
 };
 
 /// All commands and events.
@@ -43,6 +43,15 @@ pub(crate) fn builder() -> Builder<Wry> {
             runs::read_log,
             runs::cancel_run,
             runs::resume_run,
+            runs::pause_run,
+            runs::pause_all,
+            runs::is_paused,
+            runs::rerun,
+            runs::prune_runs,
+            runs::run_statistics,
+            runs::events_after,
+            schedules::list_schedules,
+            schedules::preview_schedule,
             documents::search_documents,
             documents::get_document,
             documents::find_document,

@@ -39,9 +39,18 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List, show, cancel and resume runs
+    /// Run the engine without a window: go on with every run, keep the schedules, until a signal
+    Serve {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// List, show, cancel, pause, resume, repeat and forget runs
     #[command(subcommand)]
     Runs(Runs),
+    /// When definitions run by themselves
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// List, search and show what has been collected
     #[command(subcommand)]
     Docs(Docs),
@@ -85,16 +94,87 @@ pub(super) enum Runs {
         #[arg(long)]
         json: bool,
     },
+    /// What stands out in a run: its tasks by type, the slowest and the failures
+    Stats {
+        /// The run
+        id: JobId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Changes of state, oldest first, one JSON object a line; go on later from the last `seq`
+    Events {
+        /// Only those of this run
+        id: Option<JobId>,
+        /// Only those after this sequence number
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        after: u64,
+        /// At most this many
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        limit: u32,
+    },
     /// Cancel a run, wherever it is running
     Cancel {
         /// The run
         id: JobId,
     },
-    /// Go on with an interrupted run and follow it to its end
+    /// Let nothing more of a run start until it is resumed; without a run, of any
+    Pause {
+        /// The run
+        #[arg(required_unless_present = "all")]
+        id: Option<JobId>,
+        /// Pause everything, also over restarts
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+    /// Do the work of an earlier run again and follow it to its end
+    Rerun {
+        /// The earlier run
+        id: JobId,
+        /// Only this step and what depends on it; other steps keep their results
+        #[arg(long, value_name = "STEP", conflicts_with = "failed")]
+        from: Option<String>,
+        /// Only what failed, and what depends on it
+        #[arg(long)]
+        failed: bool,
+        /// A value that replaces the earlier one; can be repeated
+        #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+        set: Vec<(String, String)>,
+        /// Use the definition as it is now
+        #[arg(long)]
+        current: bool,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget runs that have ended, with their jobs and logs; documents stay
+    Prune {
+        /// Keep at most so many of the newest runs
+        #[arg(long, value_name = "COUNT", required_unless_present = "keep_days")]
+        keep_runs: Option<u32>,
+        /// Keep runs that ended in the last so many days
+        #[arg(long, value_name = "DAYS")]
+        keep_days: Option<u32>,
+    },
+    /// Go on with an interrupted or paused run and follow it to its end
     Resume {
         /// The run
-        id: JobId,
+        #[arg(required_unless_present = "all")]
+        id: Option<JobId>,
+        /// End a pause of everything
+        #[arg(long, conflicts_with_all = ["id", "json"])]
+        all: bool,
         /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Schedule {
+    /// The schedules with their next times
+    List {
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },

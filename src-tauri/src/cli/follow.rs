@@ -64,7 +64,9 @@ pub(super) async fn follow(
 const fn exit_of(status: RunStatus) -> Exit {
     match status {
         RunStatus::Completed => Exit::Done,
-        RunStatus::Running | RunStatus::Failed => Exit::Failed,
+        RunStatus::Running | RunStatus::Paused | RunStatus::Queued | RunStatus::Failed => {
+            Exit::Failed
+        }
         RunStatus::Cancelled => Exit::Cancelled,
         RunStatus::Interrupted => Exit::Interrupted,
     }
@@ -146,6 +148,8 @@ fn summary(view: &RunView, output: &mut Output) {
         RunStatus::Cancelled => "Cancelled",
         RunStatus::Interrupted => "Interrupted",
         RunStatus::Running => "Running",
+        RunStatus::Paused => "Paused",
+        RunStatus::Queued => "Queued",
     };
     let documents = run.documents;
     output.line(format_args!(

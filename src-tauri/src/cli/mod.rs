@@ -12,13 +12,14 @@ mod output;
 mod problems;
 mod read;
 mod run;
+mod serve;
 
 use std::{ffi::OsString, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use quaero_contract::{ApiError, ErrorCode};
+use quaero_contract::{ApiError, ErrorCode, RerunPart};
 
-use args::{Cli, Command, Docs, Runs};
+use args::{Cli, Command, Docs, Runs, Schedule};
 use output::Output;
 
 /// How a command ended.
@@ -98,8 +99,38 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
         Command::Run { definition, set, json } => {
             run::definition(&data_dir()?, &definition, set, json, output).await
         }
-        Command::Runs(Runs::Resume { id, json }) => {
+        Command::Serve { json } => serve::serve(data_dir()?, json, output).await,
+        Command::Runs(Runs::Resume { id: Some(id), json, .. }) => {
             run::resume(&data_dir()?, id, json, output).await
+        }
+        Command::Runs(Runs::Resume { id: None, .. }) => {
+            run::pause_all(&data_dir()?, false, output).await
+        }
+        Command::Runs(Runs::Pause { id: Some(id), .. }) => {
+            run::pause(&data_dir()?, id, output).await
+        }
+        Command::Runs(Runs::Pause { id: None, .. }) => {
+            run::pause_all(&data_dir()?, true, output).await
+        }
+        Command::Runs(Runs::Rerun { id, from, failed, set, current, json }) => {
+            let part = match (from, failed) {
+                (Some(step), _) => RerunPart::From(step),
+                (None, true) => RerunPart::Failed,
+                (None, false) => RerunPart::Whole,
+            };
+            run::rerun(&data_dir()?, (id, part, set, current), json, output).await
+        }
+        Command::Runs(Runs::Prune { keep_runs, keep_days }) => {
+            run::prune(&data_dir()?, keep_runs, keep_days, output).await
+        }
+        Command::Runs(Runs::Stats { id, json }) => {
+            read::statistics(data_dir()?, id, json, output).await
+        }
+        Command::Runs(Runs::Events { id, after, limit }) => {
+            read::events(data_dir()?, id, after, limit, output).await
+        }
+        Command::Schedule(Schedule::List { json }) => {
+            read::schedules(data_dir()?, json, output).await
         }
         Command::Runs(Runs::Cancel { id }) => run::cancel(&data_dir()?, id, output).await,
         Command::Runs(Runs::List { limit, json }) => {

@@ -127,8 +127,107 @@ pub(super) async fn run(
             output.line(format_args!("  {}", one_line(warning)));
         }
     }
-    if run.status == RunStatus::Interrupted {
+    if matches!(run.status, RunStatus::Interrupted | RunStatus::Paused) {
         output.line(format_args!("\nGo on with it: quaero runs resume {id}"));
+    }
+    Ok(Exit::Done)
+}
+
+/// `quaero runs stats`
+pub(super) async fn statistics(
+    data_dir: PathBuf,
+    id: JobId,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    let found = reader(data_dir).await?.run_statistics(id).await?;
+    if json {
+        output.json(&found);
+        return Ok(Exit::Done);
+    }
+    let mut rows = vec![row(["TYPE", "JOBS", "COMPLETED", "FAILED", "MEAN"])];
+    rows.extend(found.types.iter().map(|of_type| {
+        row([
+            &of_type.task_type,
+            &of_type.jobs.total.to_string(),
+            &of_type.jobs.completed.to_string(),
+            &of_type.jobs.failed.to_string(),
+            &duration(of_type.mean_ms),
+        ])
+    }));
+    output.table(&rows);
+    if !found.failures.is_empty() {
+        output.line("");
+        let mut rows = vec![row(["FAILURE", "JOBS", "EXAMPLE"])];
+        rows.extend(found.failures.iter().map(|failure| {
+            let example = failure.example.error.as_ref().map_or("", |error| &error.message);
+            let example = format!("{}: {example}", failure.example.name);
+            row([&failure.code, &failure.count.to_string(), &short(&example, 120)])
+        }));
+        output.table(&rows);
+    }
+    if !found.slowest.is_empty() {
+        output.line("");
+        let mut rows = vec![row(["SLOWEST", "STARTED", "ENDED"])];
+        rows.extend(found.slowest.iter().map(|job| {
+            let at = |time: &Option<String>| time.as_deref().map(moment).unwrap_or_default();
+            row([&short(&job.name, 100), &at(&job.started), &at(&job.finished)])
+        }));
+        output.table(&rows);
+    }
+    Ok(Exit::Done)
+}
+
+/// `quaero runs events`
+pub(super) async fn events(
+    data_dir: PathBuf,
+    run: Option<JobId>,
+    mut after: u64,
+    limit: u32,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    let app = reader(data_dir).await?;
+    let mut left = limit;
+    while left > 0 {
+        let page = app.events_after(run, after, left.min(10_000)).await?;
+        for event in &page.events {
+            output.json_line(event);
+        }
+        left -= u32::try_from(page.events.len()).unwrap_or(left).min(left);
+        match page.events.last() {
+            Some(last) if page.more => after = last.seq,
+            _ => break,
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// `quaero schedule list`
+pub(super) async fn schedules(
+    data_dir: PathBuf,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    let schedules = match reader_if_any(data_dir).await? {
+        Some(app) => app.schedules().await?,
+        None => Vec::new(),
+    };
+    if json {
+        output.json(&schedules);
+    } else if schedules.is_empty() {
+        output.line("No definition has a schedule. Give one: schedule = \"0 7 * * 1-5\"");
+    } else {
+        let mut rows = vec![row(["DEFINITION", "WHEN", "NEXT", "LAST", ""])];
+        rows.extend(schedules.iter().map(|schedule| {
+            let next = match schedule.next.first() {
+                Some(next) => moment(next),
+                None if schedule.enabled => "never".to_owned(),
+                None => "disabled".to_owned(),
+            };
+            let last = schedule.last_slot.as_deref().map(moment).unwrap_or_default();
+            row([&schedule.definition_id, &schedule.description, &next, &last, &schedule.note])
+        }));
+        output.table(&rows);
     }
     Ok(Exit::Done)
 }
@@ -268,7 +367,7 @@ pub(super) const fn look_of(status: RunStatus) -> Look {
     match status {
         RunStatus::Completed => Look::Good,
         RunStatus::Failed => Look::Bad,
-        RunStatus::Running => Look::Strong,
-        RunStatus::Interrupted | RunStatus::Cancelled => Look::Warning,
+        RunStatus::Running | RunStatus::Queued => Look::Strong,
+        RunStatus::Paused | RunStatus::Interrupted | RunStatus::Cancelled => Look::Warning,
     }
 }

@@ -1,4 +1,4 @@
-//! The commands that need the engine: `run`, `runs resume`, `runs cancel`. If another process runs
+//! The commands that need the engine: `run`, `runs resume`, `runs cancel` and the like. If another process runs
 //! it on the data folder, that one does the work and this one watches.
 
 use std::{
@@ -8,10 +8,16 @@ use std::{
 };
 
 use quaero_app::{App, EngineAt, Follow, RunText, library};
-use quaero_contract::{ApiError, DefinitionView, ErrorCode, InputKind, JobId};
+use quaero_contract::{
+    ApiError, DefinitionView, ErrorCode, InputKind, JobId, RerunPart, RerunRequest,
+};
 use tokio::sync::watch;
 
-use super::{Exit, follow, output::Output, problems};
+use super::{
+    Exit, follow,
+    output::{Output, count},
+    problems,
+};
 
 /// `quaero run`
 pub(super) async fn definition(
@@ -77,6 +83,88 @@ pub(super) async fn cancel(
     }
     output.line(format_args!("Run {id} was cancelled."));
     Ok(Exit::Done)
+}
+
+/// `quaero runs pause`
+pub(super) async fn pause(
+    data_dir: &Path,
+    id: JobId,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    super::reader(data_dir.to_owned()).await?.get_run(id).await?;
+    match EngineAt::open(data_dir).await? {
+        EngineAt::Here(app) => {
+            let paused = app.pause_run(id).await;
+            app.close().await;
+            paused?;
+        }
+        EngineAt::There(remote) => remote.pause(id).await?,
+    }
+    output.line(format_args!("Run {id} is paused. Go on with it: quaero runs resume {id}"));
+    Ok(Exit::Done)
+}
+
+/// `quaero runs pause --all` and `quaero runs resume --all`
+pub(super) async fn pause_all(
+    data_dir: &Path,
+    pause: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    super::reader(data_dir.to_owned()).await?;
+    match EngineAt::open(data_dir).await? {
+        EngineAt::Here(app) => {
+            let paused = app.pause_all(pause).await;
+            app.close().await;
+            paused?;
+        }
+        EngineAt::There(remote) => remote.pause_all(pause).await?,
+    }
+    output.line(if pause {
+        "Everything is paused. Go on: quaero runs resume --all"
+    } else {
+        "Everything goes on."
+    });
+    Ok(Exit::Done)
+}
+
+/// `quaero runs prune`
+pub(super) async fn prune(
+    data_dir: &Path,
+    keep_runs: Option<u32>,
+    keep_days: Option<u32>,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    super::reader(data_dir.to_owned()).await?;
+    let forgotten = match EngineAt::open(data_dir).await? {
+        EngineAt::Here(app) => {
+            let forgotten = app.prune_runs(keep_runs, keep_days).await;
+            app.close().await;
+            forgotten?
+        }
+        EngineAt::There(remote) => remote.prune(keep_runs, keep_days).await?,
+    };
+    output.line(format_args!("{} forgotten.", count(forgotten, "run")));
+    Ok(Exit::Done)
+}
+
+/// `quaero runs rerun`
+pub(super) async fn rerun(
+    data_dir: &Path,
+    (run, part, set, current_definition): (JobId, RerunPart, Vec<(String, String)>, bool),
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    super::reader(data_dir.to_owned()).await?.get_run(run).await?;
+    let request = RerunRequest { request_id: request_id(), run, part, set, current_definition };
+    let mut at = open(data_dir).await?;
+    let follow = match &at.engine {
+        EngineAt::Here(app) => {
+            let events = app.events();
+            app.rerun(request).await.map(|run| app.follow(run, events))
+        }
+        EngineAt::There(remote) => remote.rerun(request).await,
+    };
+    at.watch(follow, json, output).await
 }
 
 /// The engine for one command, with the signals that can end it.
@@ -145,7 +233,7 @@ impl Engine {
 
 /// Turns true at the first Ctrl-C or request to end; the second one ends the process at once.
 #[allow(clippy::disallowed_methods, reason = "the second Ctrl-C asks for exactly that")]
-fn stop_signal() -> watch::Receiver<bool> {
+pub(super) fn stop_signal() -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
     tokio::spawn(async move {
         signal().await;

@@ -6,4 +6,5 @@
 pub(crate) mod definitions;
 pub(crate) mod documents;
 pub(crate) mod runs;
+pub(crate) mod schedules;
 pub(crate) mod settings;

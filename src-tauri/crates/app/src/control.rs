@@ -14,7 +14,7 @@ use std::{
 };
 
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
-use quaero_contract::{ApiError, ErrorCode, JobId, RunView};
+use quaero_contract::{ApiError, ErrorCode, JobId, RerunRequest, RunView};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
@@ -44,6 +44,10 @@ enum Request {
     Ping,
     Cancel { run: JobId },
     Resume { run: JobId },
+    Pause { run: JobId },
+    PauseAll { pause: bool },
+    Prune { keep_runs: Option<u32>, keep_days: Option<u32> },
+    Rerun(RerunRequest),
     Run(RunText),
 }
 
@@ -51,6 +55,7 @@ enum Request {
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Done,
+    Count(u32),
     Started { run: JobId },
     Event(AppEvent),
     Ended(RunView),
@@ -125,6 +130,49 @@ impl Remote {
         self.followed(&Request::Resume { run }).await
     }
 
+    /// As [`App::pause_run`].
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn pause(&self, run: JobId) -> Result<(), ApiError> {
+        self.done(&Request::Pause { run }).await
+    }
+
+    /// As [`App::pause_all`].
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn pause_all(&self, pause: bool) -> Result<(), ApiError> {
+        self.done(&Request::PauseAll { pause }).await
+    }
+
+    /// As [`App::prune_runs`].
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn prune(
+        &self,
+        keep_runs: Option<u32>,
+        keep_days: Option<u32>,
+    ) -> Result<u32, ApiError> {
+        let mut lines = self.ask(&Request::Prune { keep_runs, keep_days }).await?;
+        match self.first_answer(&mut lines).await? {
+            Answer::Count(count) => Ok(count),
+            Answer::Failed(error) => Err(error),
+            Answer::Done | Answer::Started { .. } | Answer::Event(_) | Answer::Ended(_) => {
+                Err(strange())
+            }
+        }
+    }
+
+    /// As [`App::rerun`], and follows the new run.
+    ///
+    /// # Errors
+    /// What the other process answers, or that it does not.
+    pub async fn rerun(&self, request: RerunRequest) -> Result<Follow, ApiError> {
+        self.followed(&Request::Rerun(request)).await
+    }
+
     /// As [`App::run_text`], and follows the run.
     ///
     /// # Errors
@@ -138,7 +186,9 @@ impl Remote {
         match self.first_answer(&mut lines).await? {
             Answer::Done => Ok(()),
             Answer::Failed(error) => Err(error),
-            Answer::Started { .. } | Answer::Event(_) | Answer::Ended(_) => Err(strange()),
+            Answer::Count(_) | Answer::Started { .. } | Answer::Event(_) | Answer::Ended(_) => {
+                Err(strange())
+            }
         }
     }
 
@@ -147,7 +197,9 @@ impl Remote {
         let run = match self.first_answer(&mut lines).await? {
             Answer::Started { run } => run,
             Answer::Failed(error) => return Err(error),
-            Answer::Done | Answer::Event(_) | Answer::Ended(_) => return Err(strange()),
+            Answer::Done | Answer::Count(_) | Answer::Event(_) | Answer::Ended(_) => {
+                return Err(strange());
+            }
         };
         let (sender, follow) = Follow::channel(run);
         tokio::spawn(async move {
@@ -160,7 +212,9 @@ impl Remote {
                     Ok(Answer::Event(event)) => (Ok(Followed::Event(event)), false),
                     Ok(Answer::Ended(view)) => (Ok(Followed::Ended(view)), true),
                     Ok(Answer::Failed(error)) => (Err(error), true),
-                    Ok(Answer::Done | Answer::Started { .. }) => (Err(strange()), true),
+                    Ok(Answer::Done | Answer::Count(_) | Answer::Started { .. }) => {
+                        (Err(strange()), true)
+                    }
                     // It was killed, or has crashed.
                     Err(_) => (Err(stopped(run)), true),
                 };
@@ -294,7 +348,21 @@ async fn serve(
             let answer = app.cancel_run(run).await.map_or_else(Answer::Failed, |()| Answer::Done);
             return write_line(&mut sender, &answer).await;
         }
+        Request::Pause { run } => {
+            let answer = app.pause_run(run).await.map_or_else(Answer::Failed, |()| Answer::Done);
+            return write_line(&mut sender, &answer).await;
+        }
+        Request::PauseAll { pause } => {
+            let answer = app.pause_all(pause).await.map_or_else(Answer::Failed, |()| Answer::Done);
+            return write_line(&mut sender, &answer).await;
+        }
+        Request::Prune { keep_runs, keep_days } => {
+            let forgotten = app.prune_runs(keep_runs, keep_days).await;
+            return write_line(&mut sender, &forgotten.map_or_else(Answer::Failed, Answer::Count))
+                .await;
+        }
         Request::Resume { run } => app.resume_run(run).await.map(|()| run),
+        Request::Rerun(request) => app.rerun(request).await,
         Request::Run(text) => app.run_text(text).await,
     };
     let run = match started {

@@ -1,6 +1,7 @@
 //! Use cases for any host: the window, the command line and the tests call these functions and
 //! nothing below them. Errors become codes here, once.
 
+mod compose;
 mod control;
 mod definitions;
 mod diff;
@@ -12,6 +13,7 @@ pub mod library;
 pub mod render;
 mod runs;
 pub mod schedule;
+mod scheduled;
 pub mod settings;
 mod watch;
 mod whole_file;
@@ -148,6 +150,8 @@ struct Core {
     events: broadcast::Sender<AppEvent>,
     renderers: Semaphore,
     server: Mutex<Option<control::Server>>,
+    /// Starts definitions by themselves, in a process that does so.
+    scheduler: Mutex<Option<schedule::Scheduler>>,
     closing: CancellationToken,
 }
 
@@ -244,6 +248,7 @@ impl App {
             clock,
             engine: RwLock::new(engine),
             events,
+            scheduler: Mutex::default(),
             renderers: Semaphore::new(RENDERERS),
             server: Mutex::default(),
             closing,
@@ -258,7 +263,11 @@ impl App {
                 }
             }
         }
-        Ok(Self { core })
+        let app = Self { core };
+        if role == Role::Engine {
+            app.start_scheduler().await?;
+        }
+        Ok(app)
     }
 
     /// What happens from now on. A reader hears nothing.
@@ -373,6 +382,10 @@ impl App {
     /// the files. Other clones get errors from then on.
     pub async fn close(self) {
         self.core.closing.cancel();
+        let scheduler = self.core.scheduler.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(scheduler) = scheduler {
+            scheduler.stop().await;
+        }
         let server = self.core.server().take();
         if let Some(server) = server {
             server.stop().await;

@@ -14,7 +14,7 @@ use std::{
 
 use quaero_contract::{DefinitionSummary, DefinitionView, Origin, Problem, Severity};
 use quaero_engine::{
-    definition::{Checked, LIMITS, check},
+    definition::{Checked, LIMITS, World, check, check_template},
     work::Registry,
 };
 use quaero_store::{rfc3339, text_hash};
@@ -31,11 +31,13 @@ const MAX_FILES: usize = 1000;
 /// What comes with Quaero: file name and text. A test compares this with the folder.
 const SHIPPED: &[(&str, &str)] = &[
     ("crawl-site.toml", include_str!("../../../../job-definitions/crawl-site.toml")),
+    ("crawl-topics.toml", include_str!("../../../../job-definitions/crawl-topics.toml")),
     ("index-folder.toml", include_str!("../../../../job-definitions/index-folder.toml")),
 ];
 
 /// As [`SHIPPED`], for job templates.
-const SHIPPED_TEMPLATES: &[(&str, &str)] = &[];
+const SHIPPED_TEMPLATES: &[(&str, &str)] =
+    &[("crawl-topic.toml", include_str!("../../../../job-templates/crawl-topic.toml"))];
 
 /// The shipped definitions and templates, and those in the folders of one data folder.
 #[derive(Clone, Debug)]
@@ -52,6 +54,7 @@ struct Shelf {
     shipped: &'static [(&'static str, &'static str)],
     /// Where the shipped ones are in Quaero's own source.
     home: &'static str,
+    check: Check,
 }
 
 /// The user's files as they were at one moment.
@@ -101,11 +104,13 @@ impl Library {
             definitions: Shelf {
                 folder: data_dir.join(FOLDER),
                 shipped: SHIPPED,
+                check,
                 home: "job-definitions",
             },
             templates: Shelf {
                 folder: data_dir.join(TEMPLATES),
                 shipped: SHIPPED_TEMPLATES,
+                check: |file, bytes, registry| check_template(file, bytes, &World::new(registry)),
                 home: "job-templates",
             },
             data_dir: data_dir.to_owned(),
@@ -253,10 +258,11 @@ impl Shelf {
         let mut views = Vec::new();
         let mut ids = HashSet::new();
         for path in self.files()? {
-            views.push(user_file(&path, registry, &mut ids));
+            views.push(user_file(&path, registry, self.check, &mut ids));
         }
         for (file, text) in self.shipped {
-            let shipped = view(Origin::Shipped, self.home_of(file), text.as_bytes(), registry);
+            let (file, text) = (self.home_of(file), text.as_bytes());
+            let shipped = view_of(Origin::Shipped, file, text, registry, self.check);
             // The user's own file of that id stands for it, even if it is broken: that is what
             // the user wants to work on.
             if !ids.contains(&shipped.summary.id) {
@@ -311,7 +317,9 @@ impl Shelf {
             let hash = bytes.as_deref().map(hash_of).unwrap_or_default();
             let own_id = match (&bytes, old) {
                 (Some(_), Some(old)) if old.hash == hash => old.own_id.clone(),
-                (Some(bytes), _) => check(&path.to_string_lossy(), bytes, registry).header.id,
+                (Some(bytes), _) => {
+                    (self.check)(&path.to_string_lossy(), bytes, registry).header.id
+                }
                 (None, _) => name.clone(),
             };
             let id = if ids.insert(own_id.clone()) { own_id.clone() } else { name.clone() };
@@ -330,18 +338,23 @@ impl Shelf {
     }
 }
 
-fn user_file(path: &Path, registry: &Registry, ids: &mut HashSet<String>) -> DefinitionView {
+fn user_file(
+    path: &Path,
+    registry: &Registry,
+    check: Check,
+    ids: &mut HashSet<String>,
+) -> DefinitionView {
     let file = path.to_string_lossy().into_owned();
     let bytes = match read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let mut view = view(Origin::User, file, b"", registry);
+            let mut view = view_of(Origin::User, file, b"", registry, check);
             view.problems = vec![unreadable(path, &error)];
             view.summary.hash = String::new();
             return counted(view);
         }
     };
-    let mut view = view(Origin::User, file, &bytes, registry);
+    let mut view = view_of(Origin::User, file, &bytes, registry, check);
     view.summary.modified = modified_ms(path).map(rfc3339);
     if !ids.insert(view.summary.id.clone()) {
         let message = format!("Another file in this folder has the id `{}` too.", view.summary.id);
@@ -388,6 +401,19 @@ pub(crate) fn view(
     file: String,
     bytes: &[u8],
     registry: &Registry,
+) -> DefinitionView {
+    view_of(origin, file, bytes, registry, check)
+}
+
+/// How a file is checked: as a definition or as a template.
+type Check = fn(&str, &[u8], &Registry) -> Checked;
+
+fn view_of(
+    origin: Origin,
+    file: String,
+    bytes: &[u8],
+    registry: &Registry,
+    check: Check,
 ) -> DefinitionView {
     let name = name_of(Path::new(&file));
     let Checked { definition, problems, header } = check(&name, bytes, registry);

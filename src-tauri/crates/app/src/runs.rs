@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use quaero_contract::{
-    ApiError, DefinitionView, ErrorCode, JobId, JobPage, JobQuery, LogPage, LogQuery, RunRequest,
-    RunStatus, RunSummary, RunView,
+    ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, LogPage, LogQuery,
+    RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView, StartedBy,
 };
-use quaero_engine::{
-    definition::{BoundStep, Checked, OnError, check},
-    work::Registry,
-};
-use quaero_store::{NewRun, NewStep};
+use quaero_engine::Engine;
+use quaero_store::{Keep, NewRun, Reuse};
+use tokio::sync::RwLockReadGuard;
 
-use crate::{App, AppEvent, RunText, blocking, error, follow};
+use crate::{App, AppEvent, RunText, blocking, compose::compose, error, follow};
 
 impl App {
     /// Accepts a run of a definition of the library. The same request again is the same run.
@@ -40,10 +38,139 @@ impl App {
         if !(1..=64).contains(&request_id.chars().count()) {
             return Err(ApiError::new(ErrorCode::Invalid, "A request id has 1 to 64 characters."));
         }
-        let registry = self.core.registry.clone();
-        let run = blocking(move || new_run(&file, &text, &set, request_id, &registry)).await??;
+        let run = self.compose(file, text, set).await?;
+        self.submit(NewRun { request_id, ..run }).await
+    }
+
+    /// A definition with its values, with everything it leads to, as the engine takes it.
+    pub(crate) async fn compose(
+        &self,
+        file: String,
+        text: String,
+        set: BTreeMap<String, String>,
+    ) -> Result<NewRun, ApiError> {
+        let core = std::sync::Arc::clone(&self.core);
+        blocking(move || {
+            let settings = core.settings.load().values;
+            compose(&file, &text, &set, &core.registry, &settings, &core.library)
+        })
+        .await?
+    }
+
+    pub(crate) async fn submit(&self, run: NewRun) -> Result<JobId, ApiError> {
+        self.engine().await?.submit(run).await.map_err(error::engine)
+    }
+
+    async fn engine(&self) -> Result<RwLockReadGuard<'_, Engine>, ApiError> {
         let engine = self.core.engine.read().await;
-        engine.as_ref().ok_or_else(error::no_engine)?.submit(run).await.map_err(error::engine)
+        RwLockReadGuard::try_map(engine, Option::as_ref).map_err(|_| error::no_engine())
+    }
+
+    /// Does an earlier run's work again, all of it or a part. The same request again is the same run.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` if the earlier run has not ended; `invalid` if there is no such step,
+    /// or as [`App::run_definition`].
+    pub async fn rerun(&self, request: RerunRequest) -> Result<JobId, ApiError> {
+        let RerunRequest { request_id, run, part, set, current_definition } = request;
+        let earlier = self.get_run(run).await?;
+        let summary = &earlier.summary;
+        if !summary.status.is_terminal() {
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                format!("Run {run} has not ended; it is {}.", summary.status.as_str()),
+            )
+            .with_hint(format!("Cancel it first: quaero runs cancel {run}")));
+        }
+        let (file, text) = if current_definition {
+            let view = self.get_definition(&summary.definition_id).await?;
+            (view.summary.file, view.text)
+        } else {
+            let json = earlier.definition_text.trim_start().starts_with('{');
+            let ending = if json { "json" } else { "toml" };
+            (format!("{}.{ending}", summary.definition_id), earlier.definition_text.clone())
+        };
+        let mut values: BTreeMap<String, String> = earlier.given.into_iter().collect();
+        values.extend(set);
+        let new = self.compose(file, text, values).await?;
+        if let quaero_contract::RerunPart::From(step) = &part
+            && !new.steps.iter().any(|known| known.name == *step)
+        {
+            let names: Vec<&str> = new.steps.iter().map(|step| step.name.as_str()).collect();
+            return Err(ApiError::new(ErrorCode::Invalid, format!("There is no step `{step}`."))
+                .with_hint(format!("The steps are: {}.", names.join(", "))));
+        }
+        let (started_by, reuse) = (StartedBy::Rerun, Some(Reuse { run, part }));
+        self.submit(NewRun { request_id, started_by, reuse, ..new }).await
+    }
+
+    /// Pauses a run: tasks that are running end, and nothing of it starts until it is resumed.
+    ///
+    /// # Errors
+    /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
+    pub async fn pause_run(&self, id: JobId) -> Result<(), ApiError> {
+        self.engine().await?.pause(id).await.map_err(error::engine)
+    }
+
+    /// Pauses everything, or goes on. Stays over restarts.
+    ///
+    /// # Errors
+    /// `conflict` if this process does not run the engine; if the store fails.
+    pub async fn pause_all(&self, pause: bool) -> Result<(), ApiError> {
+        self.engine().await?.pause_all(pause).await.map_err(error::engine)
+    }
+
+    /// Whether everything is paused.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn is_paused(&self) -> Result<bool, ApiError> {
+        self.core.store.engine_paused().await.map_err(error::store)
+    }
+
+    /// Forgets runs that have ended and are not to be kept, with their jobs, events and logs.
+    /// Documents stay. Returns how many were forgotten.
+    ///
+    /// # Errors
+    /// `conflict` if this process does not run the engine; if the store fails.
+    pub async fn prune_runs(
+        &self,
+        keep_runs: Option<u32>,
+        keep_days: Option<u32>,
+    ) -> Result<u32, ApiError> {
+        const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+        let now_ms = self.core.clock.now_ms();
+        let keep = Keep {
+            runs: keep_runs,
+            ended_after_ms: keep_days.map(|days| now_ms - i64::from(days) * DAY_MS),
+        };
+        let forgotten = self.engine().await?.prune(keep).await.map_err(error::engine)?;
+        Ok(u32::try_from(forgotten.len()).unwrap_or(u32::MAX))
+    }
+
+    /// What stands out in a run: its tasks by type, the slowest and the failures.
+    ///
+    /// # Errors
+    /// `not_found`, or if the store fails.
+    pub async fn run_statistics(&self, id: JobId) -> Result<RunStatistics, ApiError> {
+        if self.core.store.run_progress(id).await.map_err(error::store)?.is_none() {
+            return Err(error::no_run(id));
+        }
+        self.core.store.run_statistics(id).await.map_err(error::store)
+    }
+
+    /// The changes of state after the one with this number, oldest first, at most `limit` (1 to
+    /// 10,000). Reading on from the last one misses none and gets none twice.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn events_after(
+        &self,
+        run: Option<JobId>,
+        after: u64,
+        limit: u32,
+    ) -> Result<EventPage, ApiError> {
+        self.core.store.events_after(run, after, limit).await.map_err(error::store)
     }
 
     /// Runs, newest first: those older than `before`, at most `limit`.
@@ -92,17 +219,15 @@ impl App {
     /// # Errors
     /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
     pub async fn cancel_run(&self, id: JobId) -> Result<(), ApiError> {
-        let engine = self.core.engine.read().await;
-        engine.as_ref().ok_or_else(error::no_engine)?.cancel(id).await.map_err(error::engine)
+        self.engine().await?.cancel(id).await.map_err(error::engine)
     }
 
-    /// Goes on with an interrupted run. One that is under way here is left alone.
+    /// Goes on with an interrupted or paused run. One that is under way here is left alone.
     ///
     /// # Errors
     /// `not_found`; `conflict` if it has ended, or if this process does not run the engine.
     pub async fn resume_run(&self, id: JobId) -> Result<(), ApiError> {
-        let engine = self.core.engine.read().await;
-        engine.as_ref().ok_or_else(error::no_engine)?.resume(id).await.map_err(error::engine)
+        self.engine().await?.resume(id).await.map_err(error::engine)
     }
 
     /// Resolves when the run has ended.
@@ -116,10 +241,12 @@ impl App {
             match run.status {
                 RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => return Ok(run),
                 RunStatus::Interrupted => return Err(follow::stopped(id)),
-                RunStatus::Running if self.core.engine.read().await.is_none() => {
+                RunStatus::Running | RunStatus::Paused | RunStatus::Queued
+                    if self.core.engine.read().await.is_none() =>
+                {
                     return Err(error::no_engine());
                 }
-                RunStatus::Running => {}
+                RunStatus::Running | RunStatus::Paused | RunStatus::Queued => {}
             }
             // After missed events, look again.
             while let Ok(event) = tokio::select! {
@@ -133,50 +260,4 @@ impl App {
             }
         }
     }
-}
-
-/// A definition with its values as the engine takes it.
-fn new_run(
-    file: &str,
-    text: &str,
-    set: &BTreeMap<String, String>,
-    request_id: String,
-    registry: &Registry,
-) -> Result<NewRun, ApiError> {
-    let Checked { definition, problems, .. } = check(file, text.as_bytes(), registry);
-    let definition = definition.ok_or_else(|| error::problems(file, &problems))?;
-    let bound =
-        definition.bind(set, registry).map_err(|problems| error::problems(file, &problems))?;
-    let step = |step: BoundStep| NewStep {
-        name: step.name,
-        step_type: step.step_type,
-        description: step.description,
-        config: step.config,
-        output_tags: step.output_tags,
-        depends: step.depends,
-        on_error: match step.on_error {
-            OnError::Continue => "continue",
-            OnError::Fail => "fail",
-            OnError::Fatal => "fatal",
-            OnError::Retry => "retry",
-        }
-        .to_owned(),
-        always_run: step.always_run,
-    };
-    let subject = bound
-        .steps
-        .iter()
-        .find_map(|step| registry.manager(&step.step_type)?.subject(&step.config))
-        .unwrap_or_default();
-    Ok(NewRun {
-        request_id,
-        definition_id: bound.id,
-        name: bound.name,
-        subject,
-        definition_text: definition.text().to_owned(),
-        variables: bound.variables,
-        tags: bound.tags,
-        auth_id: bound.authentication,
-        steps: bound.steps.into_iter().map(step).collect(),
-    })
 }

@@ -142,6 +142,8 @@ pub struct RunView {
     pub steps: Vec<StepView>,
     /// The values it ran with.
     pub variables: Vec<(String, String)>,
+    /// Those of them that were given for this run.
+    pub given: Vec<(String, String)>,
     /// The definition's text as it was when the run was accepted.
     pub definition_text: String,
     /// Warnings, oldest first, at most 100.

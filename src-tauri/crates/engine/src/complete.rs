@@ -167,8 +167,7 @@ async fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()
     }
     let mut left_out = 0;
     for chunk in done.children.chunks(CHUNK) {
-        left_out +=
-            tx.insert_tasks(task.below, chunk, done.max_step_tasks, now_ms).await?.left_out;
+        left_out += tx.insert_tasks(task.below, chunk, done.max_step_tasks, now_ms).await?.left_out;
     }
     if let (Some(most), 1..) = (done.max_step_tasks, left_out) {
         let message = format!(

@@ -11,8 +11,8 @@ use std::{
 };
 
 use quaero_contract::{FailureAction, JobCounts, JobError, JobId, JobStatus, OnError};
-use serde_json::Value;
 use quaero_store::{Place, Result, RunState, StepRow, TaskRow, Tolerance, Tx};
+use serde_json::Value;
 
 use crate::{
     backoff::backoff_ms,
@@ -67,17 +67,20 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
         && let Some(message) = exceeded(tolerance, &run.jobs)
     {
         return vec![match tolerance.action {
-            FailureAction::StopAll => {
-                Decision::StopRun(error("too_many_failures", format!("{message} The run was stopped.")))
-            }
+            FailureAction::StopAll => Decision::StopRun(error(
+                "too_many_failures",
+                format!("{message} The run was stopped."),
+            )),
             FailureAction::MarkWarning => Decision::Bear(Some(message)),
             FailureAction::Continue => Decision::Bear(None),
         }];
     }
     let steps = || run.steps.iter().enumerate();
     let waiting = || steps().filter(|(_, step)| step.status == JobStatus::Waiting);
-    let drained: Vec<Decision> =
-        waiting().filter(|(_, s)| s.open == 0 && starts(run, s) == 0).map(|(n, s)| end(run, n, s)).collect();
+    let drained: Vec<Decision> = waiting()
+        .filter(|(_, s)| s.open == 0 && starts(run, s) == 0)
+        .map(|(n, s)| end(run, n, s))
+        .collect();
     if !drained.is_empty() {
         return drained;
     }
@@ -88,12 +91,16 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
         return pending(run).map(|(n, _)| Decision::EndStep(n, JobStatus::Cancelled)).collect();
     }
     let mut decisions: Vec<Decision> = waiting()
-        .filter_map(|(n, step)| Some(Decision::StartRuns(n, Some(starts(run, step)).filter(|c| *c > 0)?)))
+        .filter_map(|(n, step)| {
+            Some(Decision::StartRuns(n, Some(starts(run, step)).filter(|c| *c > 0)?))
+        })
         .collect();
     if !run.paused {
         decisions.extend(
             waiting()
-                .filter(|(_, step)| step.stop.is_none() && step.deadline_ms.is_some_and(|at| at <= now_ms))
+                .filter(|(_, step)| {
+                    step.stop.is_none() && step.deadline_ms.is_some_and(|at| at <= now_ms)
+                })
                 .map(|(n, step)| {
                     let message = format!("Step `{}` took longer than its timeout.", step.name);
                     Decision::StopStep(n, error("timeout", message))
@@ -223,9 +230,8 @@ fn exceeded(tolerance: &Tolerance, jobs: &JobCounts) -> Option<String> {
     }
     let most = tolerance.max_percent?;
     let share = f64::from(jobs.failed) * 100.0 / f64::from(done.max(1));
-    (done >= tolerance.min_sample && share > most).then(|| {
-        format!("{} of {done} tasks have failed, and at most {most} % may.", jobs.failed)
-    })
+    (done >= tolerance.min_sample && share > most)
+        .then(|| format!("{} of {done} tasks have failed, and at most {most} % may.", jobs.failed))
 }
 
 /// Whether a step's condition holds; without one it does.
@@ -419,8 +425,7 @@ async fn start(
         // A step that only starts runs, and has none to start.
         None if step.step_type == "job_template" => Ok(Vec::new()),
         None => {
-            let message =
-                format!("This version of Quaero has no step type `{}`.", step.step_type);
+            let message = format!("This version of Quaero has no step type `{}`.", step.step_type);
             Err(error("unknown_step_type", message))
         }
     };

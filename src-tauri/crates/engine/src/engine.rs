@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use quaero_contract::{JobId, JobStatus, LogLevel};
 use quaero_store::{Keep, LogRow, NewRun, Store, StoreError, Tx};
-use futures::future::BoxFuture;
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinHandle,
@@ -332,9 +332,16 @@ fn memo_keys(run: &mut NewRun, registry: &Registry) {
         let step = &mut run.steps[at];
         let version = registry.manager(&step.step_type).map_or(0, |manager| manager.version());
         let before: Vec<&String> = step.depends.iter().filter_map(|name| keys.get(name)).collect();
-        let instances: Vec<_> = step.instances.iter().map(|i| (&i.definition_text, &i.variables)).collect();
+        let instances: Vec<_> =
+            step.instances.iter().map(|i| (&i.definition_text, &i.variables)).collect();
         let work = serde_json::json!([
-            step.step_type, version, step.config, step.output_tags, run.tags, before, instances
+            step.step_type,
+            version,
+            step.config,
+            step.output_tags,
+            run.tags,
+            before,
+            instances
         ]);
         step.memo_key = blake3::hash(work.to_string().as_bytes()).to_hex().to_string();
         keys.insert(step.name.clone(), step.memo_key.clone());

@@ -80,9 +80,11 @@ mod tests {
     use super::*;
 
     fn progress(total: u32, done: u32, step: JobStatus) -> RunProgress {
-        let jobs = JobCounts { total, completed: done, pending: total - done, ..JobCounts::default() };
+        let jobs =
+            JobCounts { total, completed: done, pending: total - done, ..JobCounts::default() };
         let documents = DocumentCounts::default();
-        let step = StepProgress { id: JobId(2), name: "a".to_owned(), status: step, jobs, documents };
+        let step =
+            StepProgress { id: JobId(2), name: "a".to_owned(), status: step, jobs, documents };
         RunProgress {
             id: JobId(1),
             definition_id: String::new(),

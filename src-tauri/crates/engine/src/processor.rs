@@ -458,11 +458,8 @@ impl Processor {
                 (name, limit.saturating_sub(by_type.get(name).copied().unwrap_or(0)))
             })
             .collect();
-        let candidates = if free == 0 || self.paused {
-            Vec::new()
-        } else {
-            self.candidates(&by_run, now_ms)
-        };
+        let candidates =
+            if free == 0 || self.paused { Vec::new() } else { self.candidates(&by_run, now_ms) };
         let known = candidates
             .iter()
             .filter_map(|candidate| self.runs.get(&candidate.run))
@@ -731,11 +728,8 @@ impl Processor {
             tracing::error!(job = %task.lease.job, "a task of a run that is not known");
             return;
         };
-        let working = Working {
-            run: task.run,
-            lane: task.lane.clone(),
-            task_type: task.task_type.clone(),
-        };
+        let working =
+            Working { run: task.run, lane: task.lane.clone(), task_type: task.task_type.clone() };
         let attempt = Attempt {
             store: self.store.clone(),
             registry: self.registry.clone(),

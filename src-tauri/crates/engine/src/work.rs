@@ -334,7 +334,9 @@ impl Registry {
 
     /// The types of task of which only so many run at the same time.
     pub(crate) fn limits(&self) -> impl Iterator<Item = (&'static str, u32)> {
-        self.workers.values().filter_map(|worker| Some((worker.task_type(), worker.limit()?.max(1))))
+        self.workers
+            .values()
+            .filter_map(|worker| Some((worker.task_type(), worker.limit()?.max(1))))
     }
 
     /// The worker for a type of task.

@@ -19,6 +19,8 @@ ALTER TABLE runs ADD COLUMN started_by TEXT NOT NULL DEFAULT 'manual' CHECK (sta
 ALTER TABLE runs ADD COLUMN caused_by INTEGER REFERENCES jobs (id);
 -- The run whose work this one does again. It may have been pruned.
 ALTER TABLE runs ADD COLUMN rerun_of INTEGER;
+-- The values that were given for this run, of those it runs with.
+ALTER TABLE runs ADD COLUMN given TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE runs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN max_running INTEGER CHECK (max_running >= 1);
 -- At most one run with the same key is under way; later ones are held until it has ended.

@@ -341,9 +341,8 @@ impl Tx {
     /// # Errors
     /// If SQLite fails.
     pub async fn pause_engine(&mut self, pause: bool, now_ms: i64) -> Result<()> {
-        let since: Option<i64> = sqlx::query_scalar("SELECT paused_ms FROM engine")
-            .fetch_one(&mut self.conn)
-            .await?;
+        let since: Option<i64> =
+            sqlx::query_scalar("SELECT paused_ms FROM engine").fetch_one(&mut self.conn).await?;
         if since.is_some() == pause {
             return Ok(());
         }
@@ -419,7 +418,9 @@ impl Tx {
             "UPDATE runs SET held = 0 WHERE id = (
                  SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id
                  WHERE r.held = 1 AND j.finished_ms IS NULL
-                   AND r.singleton_key = (SELECT singleton_key FROM runs WHERE id = ?)
+                   AND r.singleton_key = (SELECT singleton_key FROM runs WHERE id = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM runs o JOIN jobs b ON b.id = o.id
+                       WHERE o.singleton_key = r.singleton_key AND o.held = 0 AND b.finished_ms IS NULL)
                  ORDER BY r.id LIMIT 1)
              RETURNING id",
         )
@@ -581,8 +582,7 @@ impl Tx {
         for row in &stopped {
             let run = id(row, "id")?;
             let step = row.try_get::<Option<i64>, _>("step_id")?.map(JobId);
-            let error =
-                JobError { code: "cancelled".to_owned(), message: row.try_get("message")? };
+            let error = JobError { code: "cancelled".to_owned(), message: row.try_get("message")? };
             self.end_waiting_tasks(run, step, &error, now_ms).await?;
             runs.insert(run);
         }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use quaero_contract::{JobId, JobKind, JobStatus, RerunPart};
+use quaero_contract::{JobId, JobKind, JobStatus, RerunPart, VersionReason};
 use sqlx::Row;
 
 use crate::{
     change::Change,
     error::Result,
     runs::{NewRun, NewStep, Reuse, counts},
+    schedules::Settled,
     writer::Tx,
 };
 
@@ -54,17 +55,13 @@ impl Tx {
             .fetch_optional(&mut self.conn)
             .await?;
         if let Some(id) = known {
+            if let Some(slot) = &run.slot {
+                self.settle_slot(slot, Settled::Started(JobId(id))).await?;
+            }
             return Ok((JobId(id), false));
         }
-        let hash = blake3::hash(run.definition_text.as_bytes()).to_hex().to_string();
-        sqlx::query(
-            "INSERT INTO definition_texts (hash, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(&hash)
-        .bind(&run.definition_text)
-        .execute(&mut self.conn)
-        .await?;
-        let held: bool = match &run.singleton {
+        let hash = self.keep_text(&run.definition_text).await?;
+        let held: bool = match run.singleton.as_ref().filter(|_| run.hold) {
             None => false,
             Some(key) => {
                 sqlx::query_scalar(
@@ -80,8 +77,8 @@ impl Tx {
         sqlx::query(
             "INSERT INTO runs (id, request_id, definition_id, definition_hash, subject, variables, tags,
                  auth_id, epoch, started_by, caused_by, rerun_of, priority, max_running, singleton_key, held,
-                 timeout_ms, tolerance)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 timeout_ms, tolerance, given)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(id.0)
         .bind(&run.request_id)
@@ -101,6 +98,7 @@ impl Tx {
         .bind(held)
         .bind(run.timeout_ms.map(millis))
         .bind(run.tolerance.as_ref().map(plain))
+        .bind(plain(&run.given))
         .execute(&mut self.conn)
         .await?;
         let mut steps = Vec::with_capacity(run.steps.len());
@@ -112,6 +110,11 @@ impl Tx {
         self.move_job(id, JobStatus::Waiting, None, now_ms).await?;
         if !held {
             self.begin_run(id).await?;
+        }
+        self.note_version(&run.definition_id, &hash, VersionReason::Executed, Some(id), now_ms)
+            .await?;
+        if let Some(slot) = &run.slot {
+            self.settle_slot(slot, Settled::Started(id)).await?;
         }
         if let Some(reuse) = &run.reuse {
             self.take_over(id, run, &steps, reuse, now_ms).await?;
@@ -274,9 +277,8 @@ impl Tx {
         let mut failed: BTreeSet<&str> = BTreeSet::new();
         for step in &new.steps {
             let old = before.get(&step.name);
-            let same = old.is_some_and(|old| {
-                old.memo_key == step.memo_key && !step.memo_key.is_empty()
-            });
+            let same =
+                old.is_some_and(|old| old.memo_key == step.memo_key && !step.memo_key.is_empty());
             let ok = old.is_some_and(|old| old.completed && !old.failures);
             let asked = match &reuse.part {
                 RerunPart::Whole => true,

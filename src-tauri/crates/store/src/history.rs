@@ -9,14 +9,7 @@ use quaero_contract::{
 };
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use crate::{
-    Store,
-    error::Result,
-    runs::RowResult,
-    time::rfc3339,
-    views::job_node,
-    writer::Tx,
-};
+use crate::{Store, error::Result, runs::RowResult, time::rfc3339, views::job_node, writer::Tx};
 
 /// Which runs are kept. Runs that have not ended are never forgotten, nor are those above or below
 /// one that has not.
@@ -152,6 +145,16 @@ impl Store {
         .fetch_all(&self.readers)
         .await?;
         Ok(rows.iter().map(job_node).collect::<RowResult<Vec<_>>>()?)
+    }
+
+    /// Whether the engine as a whole is paused.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn engine_paused(&self) -> Result<bool> {
+        Ok(sqlx::query_scalar("SELECT paused_ms IS NOT NULL FROM engine")
+            .fetch_one(&self.readers)
+            .await?)
     }
 
     /// Whether a run of this definition has not ended.

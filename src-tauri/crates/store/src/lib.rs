@@ -8,9 +8,9 @@
 //! - a job ends after its children, and gets none once it has ended.
 
 mod change;
+mod consistent;
 mod control;
 mod create;
-mod consistent;
 mod definitions;
 mod documents;
 mod error;

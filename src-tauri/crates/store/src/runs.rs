@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
-use crate::{error::Result, time::rfc3339, writer::Tx};
+use crate::{error::Result, schedules::Slot, time::rfc3339, writer::Tx};
 
 /// A run to be accepted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -23,8 +23,10 @@ pub struct NewRun {
     pub subject: String,
     /// Its text now.
     pub definition_text: String,
-    /// The values that were set.
+    /// The values it runs with.
     pub variables: Vec<(String, String)>,
+    /// Those of them that were given for this run.
+    pub given: Vec<(String, String)>,
     /// Tags for every document of the run.
     pub tags: Vec<String>,
     /// The sign-in profile that descendants may use.
@@ -39,8 +41,13 @@ pub struct NewRun {
     pub priority: i32,
     /// How many of its tasks may run at the same time.
     pub max_running: Option<u32>,
-    /// At most one run with the same key is under way; this one waits for the others.
+    /// What it is a run of, as far as only one of them may be under way.
     pub singleton: Option<String>,
+    /// Whether it waits while another run with the same `singleton` is under way.
+    pub hold: bool,
+    /// The scheduled time that is settled with its acceptance.
+    #[serde(skip)]
+    pub slot: Option<Slot>,
     /// How long it may take, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// How many failures of tasks it bears.
@@ -365,7 +372,8 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str
     serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(e.into()))
 }
 
-pub(crate) const RUN_COLUMNS: &str = "SELECT j.id, j.name, j.status, j.created_ms, j.finished_ms, j.error_code, j.error_message,
+pub(crate) const RUN_COLUMNS: &str =
+    "SELECT j.id, j.name, j.status, j.created_ms, j.finished_ms, j.error_code, j.error_message,
     r.definition_id, r.subject, r.epoch, r.held, r.started_by, r.rerun_of, s.run_id AS parent_run,
     r.paused_ms IS NOT NULL OR (SELECT paused_ms FROM engine) IS NOT NULL AS paused, c.*
     FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id

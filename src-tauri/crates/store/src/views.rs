@@ -51,7 +51,7 @@ impl Store {
         let mut conn = self.readers.acquire().await?;
         let Some(progress) = progress(&mut conn, run).await? else { return Ok(None) };
         let head = sqlx::query(
-            "SELECT r.variables, t.text FROM runs r JOIN definition_texts t ON t.hash = r.definition_hash WHERE r.id = ?",
+            "SELECT r.variables, r.given, t.text FROM runs r JOIN definition_texts t ON t.hash = r.definition_hash WHERE r.id = ?",
         )
         .bind(run.0)
         .fetch_one(&mut *conn)
@@ -102,6 +102,7 @@ impl Store {
             summary: progress.summary(live_epoch, now_ms),
             steps,
             variables: json(&head, "variables")?,
+            given: json(&head, "given")?,
             definition_text: head.try_get("text")?,
             warnings,
         }))

@@ -56,23 +56,11 @@ impl Starter for Arc<Fake> {
             request_id: start.request_id.clone(),
             definition_id: start.definition_id,
             name: "Name".to_owned(),
-            subject: String::new(),
-            definition_text: String::new(),
-            variables: Vec::new(),
-            tags: Vec::new(),
-            auth_id: None,
-            steps: Vec::new(),
+            slot: start.slot,
+            ..NewRun::default()
         };
-        let slot = start.slot;
-        let written = self.store.write(move |tx| {
-            Box::pin(async move {
-                let (run, new) = tx.create_run(&run, 0).await?;
-                if let Some(slot) = slot {
-                    tx.settle_slot(&slot, Settled::Started(run)).await?;
-                }
-                Ok((run, new))
-            })
-        });
+        let written =
+            self.store.write(move |tx| Box::pin(async move { tx.create_run(&run, 0).await }));
         let (run, new) = written.await.map_err(error::store)?;
         let again = if new { "" } else { " again" };
         let queued = if start.queue { " queued" } else { "" };

@@ -27,7 +27,14 @@ impl StepManager for WordCount {
 
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
         let (name, lane) = (step.name.clone(), Lane::local());
-        Ok(vec![NewTask { task_type: "word_count", name, key: None, payload: Value::Null, lane }])
+        Ok(vec![NewTask {
+            task_type: "word_count",
+            name,
+            key: None,
+            payload: Value::Null,
+            lane,
+            ..NewTask::default()
+        }])
     }
 }
 

@@ -141,6 +141,7 @@ impl Frontier {
             key: Some(url.to_string()),
             payload: json!({ "url": url.as_str() }),
             lane: Lane::host(&format!("{host}:{port}"), self.config.concurrency, delay_ms),
+            ..NewTask::default()
         }
     }
 }

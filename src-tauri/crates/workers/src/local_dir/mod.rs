@@ -182,6 +182,7 @@ impl StepManager for LocalDirManager {
             key: Some("scan".to_owned()),
             payload: Value::Null,
             lane: Lane::local(),
+            ..NewTask::default()
         }])
     }
 }
@@ -291,5 +292,6 @@ fn task(found: Found) -> Option<NewTask> {
         } else {
             Lane::local()
         },
+        ..NewTask::default()
     })
 }

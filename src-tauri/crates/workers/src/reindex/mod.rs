@@ -36,6 +36,7 @@ impl StepManager for ReindexManager {
             payload: Value::Null,
             // Two at the same time would do the same work twice.
             lane: Lane { name: "index".into(), limit: 1, delay_ms: 0 },
+            ..NewTask::default()
         }])
     }
 }

@@ -123,6 +123,7 @@ impl StepManager for TransformManager {
             key: Some("select".to_owned()),
             payload: Value::Null,
             lane: Lane::local(),
+            ..NewTask::default()
         }])
     }
 }
@@ -173,6 +174,7 @@ fn task(id: DocumentId) -> NewTask {
         key: Some(id.to_string()),
         payload: json!(DocumentTask { id }),
         lane: Lane::local(),
+        ..NewTask::default()
     }
 }
 
