@@ -10,8 +10,8 @@ use quaero_contract::{JobId, JobQuery, JobStatus};
 use quaero_store::{POISON_AFTER, SUSPECT_AFTER, Store};
 use rustix::process::Signal;
 
-use super::{Ended, Order, Said, drive, said, wal};
-use crate::{data, dice::Dice, note, workers::Script};
+use super::{Ended, Order, Said, drive, said, wal::Folded};
+use crate::{data, dice::Dice, note, program::Process, workers::Script};
 
 /// When a process is killed.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub enum Moment {
     Within(Duration),
     /// Some time after it is ready, but before this long.
     AtWork(Duration),
+    /// Some time after it has begun to fold its log into the database, but before this long.
+    InCheckpoint(Duration),
     /// Some time after it was told to stop, but before this long; told after up to as long at work.
     InStop(Duration),
 }
@@ -41,7 +43,7 @@ pub struct KillLoop {
 pub struct Survived {
     /// How often a live process was killed.
     pub kills: u32,
-    /// How many of these were in the middle of a checkpoint.
+    /// How many of these were in the middle of a checkpoint, as far as that is known.
     pub cut_checkpoints: u32,
     /// Tasks that were given up because too many processes had died with them.
     pub poisoned: u32,
@@ -83,27 +85,35 @@ impl KillLoop {
     /// One life. Returns whether it was cut short.
     fn kill(&mut self, moment: Moment) -> bool {
         let mut process = drive(&self.driver, &self.data_dir, &self.order);
-        let (longest, stop) = match moment {
-            Moment::Within(longest) => (longest, false),
-            Moment::AtWork(longest) => {
-                process.wait_for("ready", |line| line["type"] == "ready");
-                (longest, false)
+        let mut before = None;
+        if !matches!(moment, Moment::Within(_)) {
+            process.wait_for("ready", |line| line["type"] == "ready");
+            before = Folded::read(&self.data_dir);
+        }
+        let ended = match moment {
+            Moment::Within(longest) | Moment::AtWork(longest) => {
+                process.ends_within(self.dice.up_to(longest))
+            }
+            Moment::InCheckpoint(longest) => {
+                self.ends_before_a_checkpoint(&mut process)
+                    || process.ends_within(self.dice.up_to(longest))
             }
             Moment::InStop(longest) => {
-                process.wait_for("ready", |line| line["type"] == "ready");
-                (longest, true)
+                process.ends_within(self.dice.up_to(longest)) || {
+                    process.signal(Signal::TERM);
+                    process.ends_within(self.dice.up_to(longest))
+                }
             }
         };
-        let mut ended = process.ends_within(self.dice.up_to(longest));
-        if stop && !ended {
-            process.signal(Signal::TERM);
-            ended = process.ends_within(self.dice.up_to(longest));
-        }
+        let stop = matches!(moment, Moment::InStop(_));
         let answer = process.kill();
         let done = answer.code() == Some(0);
         assert!(done || answer.code().is_none(), "it ended by itself: {answer}");
         self.kills += u32::from(!done);
-        self.cut_checkpoints += u32::from(!done && wal::checkpoint_was_cut(&self.data_dir));
+        let cut = before
+            .zip(Folded::read(&self.data_dir))
+            .is_some_and(|(before, after)| after.was_cut_since(before));
+        self.cut_checkpoints += u32::from(!done && cut);
         for line in said(&answer.lines) {
             if let Said::Accepted { request, run } = line {
                 let before = self.accepted.insert(request, run);
@@ -112,6 +122,22 @@ impl KillLoop {
         }
         // One that was told to stop has ended well, but not its work.
         !(done && ended && !stop)
+    }
+
+    /// Waits for a checkpoint to begin. Nothing tells of that, so the index of the log is looked at
+    /// again and again.
+    fn ends_before_a_checkpoint(&self, process: &mut Process) -> bool {
+        let mut before = Folded::read(&self.data_dir);
+        loop {
+            if process.ends_within(Duration::from_micros(50)) {
+                return true;
+            }
+            let now = Folded::read(&self.data_dir);
+            if before.zip(now).is_some_and(|(before, now)| now.was_cut_since(before)) {
+                return false;
+            }
+            before = before.or(now);
+        }
     }
 
     /// What a killed process left behind is whole, and has all that it had accepted.

@@ -142,19 +142,34 @@ impl Cuts {
     }
 }
 
-/// Whether the process that had this folder last was killed while it was folding the log into the
-/// database. To be asked before anything opens the folder.
+/// How far the log has been folded into the database, in frames.
 ///
-/// The index of the log (<https://sqlite.org/walformat.html#the_wal_index_file_format>) is memory
-/// that was shared through a file, and has how far it wanted to get and how far it got.
-#[must_use]
-pub fn checkpoint_was_cut(folder: &Path) -> bool {
-    const DONE: usize = 96;
-    const ATTEMPTED: usize = 128;
-    let index = fs::read(folder.join("quaero.db-shm")).unwrap_or_default();
-    let field = |at: usize| {
-        let bytes = index.get(at..at + 4)?;
-        Some(u32::from_ne_bytes(bytes.try_into().expect("four")))
-    };
-    field(ATTEMPTED) > field(DONE)
+/// From the index of the log (<https://sqlite.org/walformat.html#the_wal_index_file_format>), which
+/// is memory shared through a file, and survives the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// Up to here everything is in the database.
+    done: u32,
+    /// Up to here the last checkpoint wanted to come. (Whoever opens a log without an index sets it
+    /// to the end of the log.)
+    wanted: u32,
+}
+
+impl Folded {
+    /// As it is now; `None` if nobody has had the database open since it was closed.
+    #[must_use]
+    pub fn read(folder: &Path) -> Option<Self> {
+        let index = fs::read(folder.join("quaero.db-shm")).ok()?;
+        let field = |at: usize| {
+            let bytes = index.get(at..at + 4)?;
+            Some(u32::from_ne_bytes(bytes.try_into().expect("four")))
+        };
+        Some(Self { done: field(96)?, wanted: field(128)? })
+    }
+
+    /// Whether a checkpoint has begun since `before`, in the same process, and not come to its end.
+    #[must_use]
+    pub fn was_cut_since(self, before: Self) -> bool {
+        self.wanted > self.done && self.wanted != before.wanted
+    }
 }
