@@ -90,14 +90,12 @@ impl Script {
     pub fn run(&self, request_id: &str) -> NewRun {
         NewRun {
             request_id: request_id.to_owned(),
-            definition_id: "scripted".to_owned(),
+            definition_id: SCRIPTED.to_owned(),
             name: format!("Scripted {request_id}"),
-            subject: String::new(),
             definition_text: "id = \"scripted\"".to_owned(),
-            variables: Vec::new(),
             tags: vec!["test".to_owned()],
-            auth_id: None,
             steps: vec![self.step("script")],
+            ..NewRun::default()
         }
     }
 
@@ -107,12 +105,8 @@ impl Script {
         NewStep {
             name: name.to_owned(),
             step_type: SCRIPTED.to_owned(),
-            description: String::new(),
             config: serde_json::to_value(self).expect("a script is plain data"),
-            output_tags: Vec::new(),
-            depends: Vec::new(),
-            on_error: "continue".to_owned(),
-            always_run: false,
+            ..NewStep::default()
         }
     }
 }
@@ -170,6 +164,7 @@ fn task(step: &str, number: u64) -> NewTask {
         key: Some(number.to_string()),
         payload: json!({"number": number, "step": step}),
         lane: Lane::local(),
+        ..NewTask::default()
     }
 }
 

@@ -234,7 +234,7 @@ fn no_order_of_events_breaks_a_promise() {
         seen.extend(check(bounds));
     }
     // What the table allows and the model does not do is done by runs and steps, not by tasks.
-    let elsewhere = [("pending", "completed"), ("pending", "skipped")];
+    let elsewhere = [("pending", "completed"), ("pending", "skipped"), ("waiting", "pending")];
     for from in JobStatus::ALL {
         for to in JobStatus::ALL.into_iter().filter(|to| from.may_become(*to)) {
             let pair = (from.as_str(), to.as_str());
