@@ -23,7 +23,7 @@ impl Default for Dice {
 
 impl Dice {
     /// The next number. SplitMix64, Steele et al. 2014.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Dice {
     /// A time shorter than `longest`.
     pub fn up_to(&mut self, longest: Duration) -> Duration {
         let most = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
-        Duration::from_micros(self.next() % most)
+        Duration::from_micros(self.roll() % most)
     }
 
     /// One of them.
@@ -42,7 +42,7 @@ impl Dice {
     /// # Panics
     /// If there is none.
     pub fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        let at = self.next() % u64::try_from(items.len()).expect("few");
+        let at = self.roll() % u64::try_from(items.len()).expect("few");
         &items[usize::try_from(at).expect("less than the number of items")]
     }
 }

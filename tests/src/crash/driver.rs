@@ -44,6 +44,12 @@ async fn main() -> Result<ExitCode, Failure> {
     if told {
         say(&Said::Stopping);
     }
+    let impatient = async {
+        if !told {
+            signals.any().await;
+        }
+        signals.any().await;
+    };
     let stop = async {
         engine.stop(grace).await;
         store.close(clock.now_ms()).await
@@ -51,7 +57,7 @@ async fn main() -> Result<ExitCode, Failure> {
     tokio::select! {
         closed = stop => closed?,
         // Whoever asks twice does not want to wait.
-        () = signals.any() => return Ok(ExitCode::FAILURE),
+        () = impatient => return Ok(ExitCode::FAILURE),
     }
     say(&Said::Stopped);
     Ok(ExitCode::SUCCESS)

@@ -18,11 +18,12 @@ use crate::{data, dice::Dice, note, program::Process, workers::Script};
 pub enum Moment {
     /// Some time after its start, but before this long.
     Within(Duration),
-    /// Some time after it is ready, but before this long.
+    /// Some time after a few tasks have started, but before this long. On a slow computer, too, each
+    /// life then brings the work on.
     AtWork(Duration),
     /// Some time after it has begun to fold its log into the database, but before this long.
     InCheckpoint(Duration),
-    /// Some time after it was told to stop, but before this long; told after up to as long at work.
+    /// Some time after it was told to stop, but before this long; told when a few tasks have started.
     InStop(Duration),
 }
 
@@ -91,15 +92,17 @@ impl KillLoop {
             before = Folded::read(&self.data_dir);
         }
         let ended = match moment {
-            Moment::Within(longest) | Moment::AtWork(longest) => {
-                process.ends_within(self.dice.up_to(longest))
+            Moment::Within(longest) => process.ends_within(self.dice.up_to(longest)),
+            Moment::AtWork(longest) => {
+                self.ends_before_some_tasks(&mut process)
+                    || process.ends_within(self.dice.up_to(longest))
             }
             Moment::InCheckpoint(longest) => {
                 self.ends_before_a_checkpoint(&mut process)
                     || process.ends_within(self.dice.up_to(longest))
             }
             Moment::InStop(longest) => {
-                process.ends_within(self.dice.up_to(longest)) || {
+                self.ends_before_some_tasks(&mut process) || {
                     process.signal(Signal::TERM);
                     process.ends_within(self.dice.up_to(longest))
                 }
@@ -122,6 +125,16 @@ impl KillLoop {
         }
         // One that was told to stop has ended well, but not its work.
         !(done && ended && !stop)
+    }
+
+    fn ends_before_some_tasks(&mut self, process: &mut Process) -> bool {
+        let some = 1 + self.dice.roll() % 12;
+        let mut started = 0;
+        while started < some {
+            let Some(line) = process.next_json() else { return true };
+            started += u64::from(line["type"] == "started");
+        }
+        false
     }
 
     /// Waits for a checkpoint to begin. Nothing tells of that, so the index of the log is looked at

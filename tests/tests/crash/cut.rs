@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use quaero_contract::JobId;
 use quaero_engine::{Adopt, Clock, Engine, EngineOptions};
-use quaero_store::{Access, Store};
+use quaero_store::{Access, LaneState, Store};
 use quaero_tests::{
     crash::{
         kill::check_end,
@@ -96,4 +96,39 @@ async fn every_commit_of_an_engine_is_a_state_from_which_it_goes_on() {
     }
     note(&format!("{} commits; the engine went on from {gone_on} states", cuts.commits()));
     assert!(gone_on > 5, "{gone_on} are too few to prove anything");
+}
+
+#[tokio::test]
+async fn a_change_that_takes_two_commits_is_found() {
+    let folder = tempdir().expect("a folder");
+    let store = open(folder.path()).await;
+    let engine = start(&store).await;
+    let run = Script { takes_ms: 60_000, ..Script::default() }.run("only");
+    let run = engine.submit(run).await.expect("accepted");
+    close(engine, &store).await;
+
+    let recording = Recording::begin(folder.path());
+    let store = open(folder.path()).await;
+    let claim = store.write(move |tx| {
+        Box::pin(async move {
+            tx.void_dead_leases(0).await?;
+            tx.claim(run, "local", LaneState::default(), &Vec::new(), 1, 0).await
+        })
+    });
+    let task = claim.await.expect("claimed").pop().expect("a task waits").lease.job;
+    // What becomes of its step would have to be decided in the same transaction.
+    store.write(move |tx| Box::pin(tx.end_task(task, None, 0))).await.expect("written");
+    let cuts = recording.end();
+    store.close(0).await.expect("closed");
+
+    let mut found = Vec::new();
+    for cut in cuts.all() {
+        let folder = cuts.folder(cut);
+        let store = open(folder.path()).await;
+        found.push(!store.inconsistencies().await.expect("readable").is_empty());
+        store.close(0).await.expect("closed");
+    }
+    // Only the last commit, whole or with what follows it, is half a change.
+    let (good, bad) = found.split_at(found.len() - 2);
+    assert!(!good.contains(&true) && !bad.contains(&false), "{found:?}");
 }

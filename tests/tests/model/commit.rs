@@ -12,7 +12,7 @@ use crate::{
 
 impl State {
     /// Commits what a worker reports, if its lease still holds.
-    pub fn commit(&mut self, rules: &Rules<'_>, lease: Lease, report: Report) {
+    pub(crate) fn commit(&mut self, rules: &Rules<'_>, lease: Lease, report: Report) {
         let row = *self.get(lease.job);
         let (epoch, attempt) = (row.lease == Some(lease.epoch), row.attempt == lease.attempt);
         let running = row.status == Running;
@@ -72,7 +72,7 @@ impl State {
         row.lease = None;
     }
 
-    pub fn spawn(&mut self) {
+    pub(crate) fn spawn(&mut self) {
         if self.rows[CHILD].is_none() {
             self.rows[CHILD] = Some(Row::NEW);
             self.counts[index(Pending)] += 1;
@@ -112,7 +112,7 @@ impl State {
         }
     }
 
-    pub fn end_parent(&mut self, rules: &Rules<'_>) {
+    pub(crate) fn end_parent(&mut self, rules: &Rules<'_>) {
         let row = *self.get(PARENT);
         let early = rules.is(Flaw::ParentWithItsFirstChild);
         if row.status.is_terminal() || (row.open > 0 && !early) {
@@ -128,7 +128,7 @@ impl State {
     }
 
     /// Ends every task that is not with a worker.
-    pub fn cancel_tasks(&mut self, rules: &Rules<'_>) {
+    pub(crate) fn cancel_tasks(&mut self, rules: &Rules<'_>) {
         for job in 1..ROWS {
             let Some(row) = self.rows[job].filter(|row| row.status == Pending) else { continue };
             if rules.is(Flaw::CancelMissesGrandchildren) && parent(job) != PARENT {
@@ -149,7 +149,7 @@ impl State {
     }
 
     /// Takes back what dead processes were working on.
-    pub fn recover(&mut self, rules: &Rules<'_>) {
+    pub(crate) fn recover(&mut self, rules: &Rules<'_>) {
         for job in 1..ROWS {
             let dead = |row: &Row| row.status == Running && row.lease != Some(self.epoch);
             if self.rows[job].filter(dead).is_some() && !rules.is(Flaw::NothingIsTakenBack) {
@@ -173,7 +173,7 @@ impl State {
     }
 
     /// The one way from status to status.
-    pub fn set(&mut self, rules: &Rules<'_>, job: usize, to: JobStatus) {
+    pub(crate) fn set(&mut self, rules: &Rules<'_>, job: usize, to: JobStatus) {
         let from = self.get(job).status;
         if !from.may_become(to) {
             self.fault(Fault::IllegalTransition);
@@ -198,7 +198,7 @@ impl State {
         }
     }
 
-    pub fn count(&mut self, from: JobStatus, to: JobStatus) {
+    pub(crate) fn count(&mut self, from: JobStatus, to: JobStatus) {
         self.counts[index(from)] = self.counts[index(from)].saturating_sub(1);
         self.counts[index(to)] += 1;
     }

@@ -2,7 +2,7 @@
 
 /// One rule of the protocol that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Flaw {
+pub(crate) enum Flaw {
     /// Whatever is reported is recorded.
     NoLease,
     /// Any attempt of the same process may finish the task.

@@ -133,9 +133,9 @@ const PROMISES: &[Promise] = &[
     }),
     (TABLE, |_, state| !state.has(Fault::IllegalTransition)),
     (CANCEL, |_, state| {
-        let waits = |row: &protocol::Row| row.status == JobStatus::Pending;
-        !state.has(Fault::StartedAfterCancel)
-            && !(state.cancelled && state.tasks().any(|(_, row)| waits(row)))
+        let waits = state.tasks().any(|(_, row)| row.status == JobStatus::Pending);
+        let started = state.has(Fault::StartedAfterCancel);
+        !started && (!state.cancelled || !waits)
     }),
     (PAUSE, |_, state| !state.has(Fault::StartedInPause)),
     (COUNTERS, |_, state| {

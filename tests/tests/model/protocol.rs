@@ -11,19 +11,19 @@ use quaero_contract::JobStatus::{self, Pending, Running, Waiting};
 use crate::flaw::Flaw;
 
 /// The parent: it stands for a run and its step, which do no work of their own.
-pub const PARENT: usize = 0;
+pub(crate) const PARENT: usize = 0;
 /// The task that spawns [`CHILD`].
-pub const SPAWNER: usize = 1;
+pub(crate) const SPAWNER: usize = 1;
 /// A task that the spawner writes while it runs, or when it is done.
-pub const CHILD: usize = 2;
+pub(crate) const CHILD: usize = 2;
 /// Room for the parent and up to four tasks.
-pub const ROWS: usize = 5;
+pub(crate) const ROWS: usize = 5;
 /// The latest time.
-pub const LAST: u8 = 2;
+pub(crate) const LAST: u8 = 2;
 
 /// How much may happen.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// Tasks beside the spawner and its child, at most 2.
     pub plain: usize,
     /// Workers of one process, 1 or 2.
@@ -44,7 +44,7 @@ pub struct Bounds {
 
 /// The right to finish one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lease {
+pub(crate) struct Lease {
     pub job: usize,
     pub epoch: u8,
     pub attempt: u8,
@@ -52,7 +52,7 @@ pub struct Lease {
 
 /// What a worker reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Report {
+pub(crate) enum Report {
     /// A child to be written now.
     Spawn,
     /// The work, and the child if it is not there yet.
@@ -64,7 +64,7 @@ pub enum Report {
 
 /// One place for a worker of the live process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Slot {
+pub(crate) enum Slot {
     Idle,
     /// Only with a flaw: a task has been looked up, but not yet been taken.
     Chosen(usize),
@@ -74,14 +74,14 @@ pub enum Slot {
 
 /// Why a job did not end well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cause {
+pub(crate) enum Cause {
     Error,
     Cancel,
 }
 
 /// A row of the table of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Row {
+pub(crate) struct Row {
     pub status: JobStatus,
     pub attempt: u8,
     pub recoveries: u8,
@@ -99,7 +99,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub const NEW: Self = Self {
+    pub(crate) const NEW: Self = Self {
         status: Pending,
         attempt: 0,
         recoveries: 0,
@@ -114,7 +114,7 @@ impl Row {
 
 /// What the process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Starts nothing more.
     Stopping,
     Up,
@@ -126,7 +126,7 @@ pub enum Phase {
 /// Something that no state by itself can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Fault {
+pub(crate) enum Fault {
     IllegalTransition = 1,
     StartedAfterCancel = 2,
     StartedInPause = 4,
@@ -135,17 +135,17 @@ pub enum Fault {
 
 /// What a flawed commit leaves for a second one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rest {
+pub(crate) enum Rest {
     EndParent,
     Spawn,
     Count(JobStatus, JobStatus),
 }
 
 /// Tasks by status, in the order of [`JobStatus::ALL`].
-pub type Counts = [u8; JobStatus::ALL.len()];
+pub(crate) type Counts = [u8; JobStatus::ALL.len()];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
+pub(crate) struct State {
     pub rows: [Option<Row>; ROWS],
     pub counts: Counts,
     pub cancelled: bool,
@@ -168,7 +168,7 @@ pub struct State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(crate) enum Action {
     Claim(usize),
     Report(Lease, Report),
     /// The attempt ends before its work does: something of it goes on, and still spawns.
@@ -195,7 +195,7 @@ pub enum Action {
 
 impl Action {
     /// Whether it needs neither the user nor a fault.
-    pub const fn comes_by_itself(self) -> bool {
+    pub(crate) const fn comes_by_itself(self) -> bool {
         match self {
             Self::Claim(_)
             | Self::Report(..)
@@ -220,16 +220,16 @@ impl Action {
 }
 
 /// Who is above a job.
-pub const fn parent(job: usize) -> usize {
+pub(crate) const fn parent(job: usize) -> usize {
     if job == CHILD { SPAWNER } else { PARENT }
 }
 
-pub const fn index(status: JobStatus) -> usize {
+pub(crate) const fn index(status: JobStatus) -> usize {
     status as usize
 }
 
 /// What the rules say, and which of them is broken.
-pub struct Rules<'a> {
+pub(crate) struct Rules<'a> {
     pub bounds: Bounds,
     pub flaw: Option<Flaw>,
     /// Told of every transition that was made.
@@ -237,14 +237,14 @@ pub struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    pub fn is(&self, flaw: Flaw) -> bool {
+    pub(crate) fn is(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
 }
 
 impl State {
     /// A run was accepted, and nothing of it has started.
-    pub fn accepted(bounds: Bounds) -> Self {
+    pub(crate) fn accepted(bounds: Bounds) -> Self {
         let mut rows = [None; ROWS];
         let tasks = [SPAWNER].into_iter().chain((CHILD + 1..).take(bounds.plain));
         let mut open = 0;
@@ -274,36 +274,36 @@ impl State {
         }
     }
 
-    pub fn tasks(&self) -> impl Iterator<Item = (usize, &Row)> {
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (usize, &Row)> {
         self.jobs().filter(|(job, _)| *job != PARENT)
     }
 
-    pub fn jobs(&self) -> impl Iterator<Item = (usize, &Row)> {
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = (usize, &Row)> {
         self.rows.iter().enumerate().filter_map(|(job, row)| Some((job, row.as_ref()?)))
     }
 
-    pub fn open_children(&self, of: usize) -> usize {
+    pub(crate) fn open_children(&self, of: usize) -> usize {
         self.tasks().filter(|(job, row)| parent(*job) == of && !row.status.is_terminal()).count()
     }
 
-    pub fn row(&mut self, job: usize) -> &mut Row {
+    pub(crate) fn row(&mut self, job: usize) -> &mut Row {
         self.rows[job].as_mut().expect("only rows that exist are named")
     }
 
-    pub fn get(&self, job: usize) -> &Row {
+    pub(crate) fn get(&self, job: usize) -> &Row {
         self.rows[job].as_ref().expect("only rows that exist are named")
     }
 
-    pub fn fault(&mut self, fault: Fault) {
+    pub(crate) fn fault(&mut self, fault: Fault) {
         self.faults |= fault as u8;
     }
 
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.faults & fault as u8 != 0
     }
 
     /// Everything that may happen next.
-    pub fn actions(&self, rules: &Rules<'_>, actions: &mut Vec<Action>) {
+    pub(crate) fn actions(&self, rules: &Rules<'_>, actions: &mut Vec<Action>) {
         let up = self.phase == Phase::Up;
         let idle = self.slots.contains(&Slot::Idle);
         for (job, row) in self.tasks() {
@@ -381,7 +381,7 @@ impl State {
     }
 
     /// Does it.
-    pub fn act(&mut self, rules: &Rules<'_>, action: Action) {
+    pub(crate) fn act(&mut self, rules: &Rules<'_>, action: Action) {
         match action {
             Action::Choose(job) => self.occupy(Slot::Idle, Slot::Chosen(job)),
             Action::Claim(job) => {
@@ -499,7 +499,7 @@ impl State {
     }
 
     /// Falls with every action, so that no behaviour goes round in circles and each has an end.
-    pub fn rank(&self, bounds: Bounds) -> [u32; 7] {
+    pub(crate) fn rank(&self, bounds: Bounds) -> [u32; 7] {
         let stopping = self.phase == Phase::Stopping;
         let restarts = 2 * u32::from(self.crashes + self.stops) + u32::from(stopping);
         // Whoever is put back by a stop may try as often as before.

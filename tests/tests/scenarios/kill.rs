@@ -41,7 +41,7 @@ fn kill_and_resume(quaero: &Quaero, first: &[String], window: Duration) -> Survi
         let mut process = quaero.start(&args);
         // Some moments are in the first instants: while the folder is made, or a run is taken back.
         let early = Duration::from_millis(60);
-        let longest = if dice.next().is_multiple_of(3) { early } else { window };
+        let longest = if dice.roll().is_multiple_of(3) { early } else { window };
         let moment = dice.up_to(longest);
         if kills == KILLS || process.ends_within(moment) {
             let id = process.finish().expect(0).finished()["run_id"].as_str().map(str::to_owned);
