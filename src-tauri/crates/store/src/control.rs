@@ -40,14 +40,13 @@ impl Tx {
             _ => JobKind::Step,
         };
         self.set_status(job, kind, to, now_ms).await?;
-        if let Some(error) = error {
-            sqlx::query("UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1")
-                .bind(job.0)
-                .bind(&error.code)
-                .bind(&error.message)
-                .execute(&mut self.conn)
-                .await?;
-        }
+        // What an earlier attempt ended with is over.
+        sqlx::query("UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1")
+            .bind(job.0)
+            .bind(error.map(|e| &e.code))
+            .bind(error.map(|e| &e.message))
+            .execute(&mut self.conn)
+            .await?;
         let above: Option<i64> = row.try_get("parent_id")?;
         if let (Some(above), true) = (above, to.is_terminal()) {
             self.tally.children_ended(JobId(above), 1);
