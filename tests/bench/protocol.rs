@@ -20,10 +20,10 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Cargo's own `--bench` is skipped.
+    /// Cargo's own `--bench` is skipped. Without a program its name is empty.
     pub fn read() -> Self {
         let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
-        let program = words.next().unwrap_or_else(|| "smoke".to_owned());
+        let program = words.next().unwrap_or_default();
         let values = words
             .map(|word| {
                 let (key, value) = word.split_once('=').expect("an argument is key=value");
@@ -123,19 +123,19 @@ impl Latency {
         }
     }
 
-    fn micros(&self) -> u64 {
+    fn tenths_of_micros(&self) -> u64 {
         let origin = self.origin.get().expect("kept before");
         u64::try_from(origin.elapsed().as_nanos()).expect("short") / 100
     }
 
     /// The call that queued the job has returned.
     pub fn accepted(&self, number: usize) {
-        self.accepted[number].store(self.micros(), Relaxed);
+        self.accepted[number].store(self.tenths_of_micros(), Relaxed);
     }
 
     /// The first line of the job's handler.
     pub fn started(&self, number: usize) {
-        self.started[number].store(self.micros(), Relaxed);
+        self.started[number].store(self.tenths_of_micros(), Relaxed);
     }
 
     /// What is reported: from due to started, and from accepted to started, in microseconds.

@@ -2,8 +2,7 @@
 //! output are those of tests/bench/README.md.
 //!
 //! A job is a task of a run. To queue one is [`JobContext::spawn`], by a feeding task of the same
-//! run, which returns after the commit; `wake` submits whole runs instead. Without arguments
-//! (`cargo bench -p quaero-engine`) every program runs once, small.
+//! run, which returns after the commit; `wake` submits whole runs instead.
 
 #![allow(
     clippy::unwrap_used,
@@ -79,12 +78,13 @@ impl StepManager for Manager {
 }
 
 fn task(task_type: &'static str, number: usize, payload: Value) -> NewTask {
-    let name = number.to_string();
-    NewTask { task_type, key: Some(name.clone()), name, payload, lane: Lane::local() }
+    NewTask { task_type, name: number.to_string(), key: None, payload, lane: Lane::local() }
 }
 
+/// What is spawned needs a key.
 fn no_op(number: usize) -> NewTask {
-    task("no_op", number, protocol::payload(number).into())
+    let task = task("no_op", number, protocol::payload(number).into());
+    NewTask { key: Some(task.name.clone()), ..task }
 }
 
 struct NoOp(Arc<Shared>);
@@ -116,8 +116,7 @@ impl JobWorker for Feed {
         let ticks = self.0.ticks.lock().unwrap().take();
         if let Some(mut ticks) = ticks {
             while let Some(number) = ticks.recv().await {
-                // Its key must not be that of the feeding task.
-                job.spawn(vec![no_op_keyed(number)]).await?;
+                job.spawn(vec![no_op(number)]).await?;
                 self.0.latency.as_ref().unwrap().accepted(number);
             }
         } else if !self.0.is_fed.swap(true, SeqCst) {
@@ -126,7 +125,7 @@ impl JobWorker for Feed {
             let start = Instant::now();
             for first in (0..jobs).step_by(batch) {
                 let last = jobs.min(first + batch);
-                job.spawn((first..last).map(no_op_keyed).collect()).await?;
+                job.spawn((first..last).map(no_op).collect()).await?;
             }
             let fed = self.0.fed.lock().unwrap().take();
             fed.unwrap().send(start.elapsed()).unwrap();
@@ -135,10 +134,6 @@ impl JobWorker for Feed {
         }
         Ok(Outcome::default())
     }
-}
-
-fn no_op_keyed(number: usize) -> NewTask {
-    NewTask { key: Some(format!("job {number}")), ..no_op(number) }
 }
 
 /// The first task has `children` children, and the nth of them has n mod 4.
@@ -158,7 +153,7 @@ impl JobWorker for Tree {
             _ => 0,
         };
         let children = (0..usize::try_from(width).unwrap())
-            .map(|n| NewTask { key: None, ..task("tree", n, n.into()) })
+            .map(|n| task("tree", n, n.into()))
             .collect();
         self.0.spans.lock().unwrap().push((start, Instant::now()));
         Ok(Outcome { children, ..Outcome::default() })
@@ -390,6 +385,10 @@ async fn flow(arguments: &Arguments) {
 
 fn main() {
     let arguments = Arguments::read();
+    if arguments.program.is_empty() {
+        println!("One of the programs of `cargo xtask bench engine`; see tests/bench/README.md.");
+        return;
+    }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mode = if arguments.text("sync") == Some("normal") { 1 } else { 2 };
     protocol::ready("quaero", "wal", mode, Store::sqlite_version());
