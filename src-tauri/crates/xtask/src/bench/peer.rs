@@ -319,7 +319,7 @@ fn follow(command: &mut Command, folder: &Path) -> Result<Outcome, Failure> {
     ended.map(|()| outcome)
 }
 
-/// The most memory that a process has had, and the size of its write-ahead log.
+/// The processor time and the most memory that a process has had, and its write-ahead log's size.
 fn left_behind(pid: u32, folder: &Path) -> Vec<(String, Value)> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let memory = number_after(&status, "VmHWM:").unwrap_or(0);
@@ -331,7 +331,19 @@ fn left_behind(pid: u32, folder: &Path) -> Vec<(String, Value)> {
         .filter_map(|file| file.metadata().ok())
         .map(|data| data.len())
         .sum();
-    vec![("memory_kib".to_owned(), memory.into()), ("wal_bytes".to_owned(), log.into())]
+    vec![
+        ("process_cpu_ms".to_owned(), cpu_ms(pid).into()),
+        ("memory_kib".to_owned(), memory.into()),
+        ("wal_bytes".to_owned(), log.into()),
+    ]
+}
+
+/// The processor time of all threads that a process has had, in Linux's hundredths of a second.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name, which may contain anything: proc_pid_stat(5), fields 14 and 15.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10
 }
 
 /// What a process has used so far, as Linux counts it.

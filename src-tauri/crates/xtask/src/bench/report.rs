@@ -212,13 +212,14 @@ impl Report {
             for workers in WORKERS {
                 row.push(cell(spread(peer, 1_000, workers, "jobs_per_s")));
             }
+            row.push(cell(spread(peer, 1_000, 16, "cpu_us_per_job")));
             row.push(match (ours, spread(peer, 1_000, 16, "jobs_per_s")) {
                 (Some(ours), Some(theirs)) => format!("{:.2}×", ours.median / theirs.median),
                 _ => "–".to_owned(),
             });
             row
         });
-        let head = "queue | queued /s, one each | queued /s, 1,000 each | done /s, 1 worker | 4 workers | 16 workers | Quaero is";
+        let head = "queue | queued /s, one each | queued /s, 1,000 each | done /s, 1 worker | 4 workers | 16 workers | CPU µs a job | Quaero is";
         markdown(&format!("No-op jobs, {title}"), head, rows.collect())
     }
 
