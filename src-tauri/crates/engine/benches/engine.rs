@@ -28,12 +28,10 @@ use std::{
 
 use async_trait::async_trait;
 use protocol::{Arguments, Latency};
-use quaero_contract::JobId;
+use quaero_contract::{JobId, OnError};
 use quaero_engine::{
     Adopt, Engine, EngineOptions, Event, SystemClock,
-    work::{
-        JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError,
-    },
+    work::{JobContext, JobWorker, NewTask, Outcome, Registry, StepManager, StepStart, TaskError},
 };
 use quaero_store::{Access, NewRun, NewStep, Store};
 use serde_json::{Value, json};
@@ -78,7 +76,7 @@ impl StepManager for Manager {
 }
 
 fn task(task_type: &'static str, number: usize, payload: Value) -> NewTask {
-    NewTask { task_type, name: number.to_string(), key: None, payload, lane: Lane::local() }
+    NewTask { task_type, name: number.to_string(), payload, ..NewTask::default() }
 }
 
 /// What is spawned needs a key.
@@ -152,9 +150,8 @@ impl JobWorker for Tree {
             1 => job.payload.as_u64().unwrap() % 4,
             _ => 0,
         };
-        let children = (0..usize::try_from(width).unwrap())
-            .map(|n| task("tree", n, n.into()))
-            .collect();
+        let children =
+            (0..usize::try_from(width).unwrap()).map(|n| task("tree", n, n.into())).collect();
         self.0.spans.lock().unwrap().push((start, Instant::now()));
         Ok(Outcome { children, ..Outcome::default() })
     }
@@ -201,12 +198,12 @@ fn step(name: &str, task: &str, payload: Value, depends: Vec<String>) -> NewStep
     NewStep {
         name: name.to_owned(),
         step_type: "bench".to_owned(),
-        description: String::new(),
         config: json!({ "task": task, "payload": payload }),
-        output_tags: Vec::new(),
         depends,
-        on_error: "fail".to_owned(),
-        always_run: false,
+        on_error: OnError::Fail,
+        // The feeding task works as long as the program.
+        task_timeout_ms: 3_600_000,
+        ..NewStep::default()
     }
 }
 
@@ -215,12 +212,8 @@ fn run(request: &str, steps: Vec<NewStep>) -> NewRun {
         request_id: request.to_owned(),
         definition_id: "bench".to_owned(),
         name: "Bench".to_owned(),
-        subject: String::new(),
-        definition_text: String::new(),
-        variables: Vec::new(),
-        tags: Vec::new(),
-        auth_id: None,
         steps,
+        ..NewRun::default()
     }
 }
 

@@ -106,7 +106,9 @@ async fn latency(arguments: &Arguments, queue: &Queue) {
 fn main() {
     let arguments = Arguments::read();
     if arguments.is_full() {
-        println!(r#"{{"unsupported":"effectum sets NORMAL on a connection that cannot be reached"}}"#);
+        println!(
+            r#"{{"unsupported":"effectum sets NORMAL on a connection that cannot be reached"}}"#
+        );
         return;
     }
     let path = arguments.dir().join("jobs.db");
