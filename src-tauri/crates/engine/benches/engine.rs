@@ -179,7 +179,7 @@ impl JobWorker for Fibonacci {
 
 /// The one place that chooses how durable a commit is.
 async fn open(dir: &Path, is_full: bool) -> Store {
-    assert!(is_full, "the store has no way to choose NORMAL");
+    assert!(is_full, "main lets nothing else through");
     Store::open(dir, Access::Write, 0).await.unwrap()
 }
 
@@ -383,8 +383,12 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mode = if arguments.text("sync") == Some("normal") { 1 } else { 2 };
-    protocol::ready("quaero", "wal", mode, Store::sqlite_version());
+    if !arguments.is_full() {
+        println!(r#"{{"unsupported":"the store always waits for the disk"}}"#);
+        return;
+    }
+    // What `Store::open` sets.
+    protocol::ready("quaero", "wal", 2, Store::sqlite_version());
     runtime.block_on(async {
         match arguments.program.as_str() {
             "burn" => burn(&arguments).await,

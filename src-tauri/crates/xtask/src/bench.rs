@@ -4,13 +4,7 @@
 mod peer;
 mod report;
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::ExitCode,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf, process::ExitCode, thread, time::Instant};
 
 use serde_json::{Map, Value};
 
@@ -94,9 +88,9 @@ pub(crate) fn engine(words: &[&str]) -> Result<ExitCode, String> {
     let queues = install(&asked, &mut report)?;
     let start = Instant::now();
     let plan = Plan { asked: &asked, queues: &queues };
-    for (number, round) in (0..asked.sizes.rounds).enumerate() {
+    for round in 0..asked.sizes.rounds {
         plan.round(round, &mut report);
-        println!("-- round {} of {} after {:.0?}", number + 1, asked.sizes.rounds, start.elapsed());
+        println!("-- round {} of {} after {:.0?}", round + 1, asked.sizes.rounds, start.elapsed());
     }
     report.note("rounds", asked.sizes.rounds.into());
     let (json, table) = (bench_dir().join("engine.json"), report.table());
@@ -315,8 +309,7 @@ impl Plan<'_> {
             .filter_map(|name| found.get(*name)?.as_f64())
             .map(|rate| 1.0 / rate)
             .sum();
-        let fit =
-            Duration::from_secs_f64(self.asked.sizes.burn_seconds).as_secs_f64() / seconds_each;
+        let fit = self.asked.sizes.burn_seconds / seconds_each;
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
