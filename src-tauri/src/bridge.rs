@@ -76,8 +76,8 @@ impl Batch {
         match event {
             AppEvent::Progress(new) => {
                 match self.progress.iter_mut().find(|old| old.run.id == new.run.id) {
-                    Some(old) => *old = new,
-                    None => self.progress.push(new),
+                    Some(old) => *old = *new,
+                    None => self.progress.push(*new),
                 }
             }
             AppEvent::Status(_) if self.status.len() == MAX_CHANGES => self.missed = true,
@@ -198,7 +198,7 @@ fn take(batch: &mut Batch, event: Result<AppEvent, RecvError>) -> Option<()> {
 mod tests {
     use quaero_contract::{
         DocumentCounts, DocumentId, JobCounts, JobKind, JobStatus, LogLevel, LogLine, RunStatus,
-        RunSummary,
+        RunSummary, StartedBy,
     };
     use tokio::sync::broadcast;
 
@@ -218,8 +218,16 @@ mod tests {
             documents: DocumentCounts::default(),
             warnings: 0,
             error: None,
+            started_by: StartedBy::Manual,
+            rerun_of: None,
+            parent_run: None,
         };
-        AppEvent::Progress(JobProgress { run, steps: Vec::new() })
+        AppEvent::Progress(Box::new(JobProgress {
+            run,
+            steps: Vec::new(),
+            tasks_per_minute: None,
+            remaining_ms: None,
+        }))
     }
 
     fn status(job: i64) -> AppEvent {

@@ -7,7 +7,7 @@ use quaero_app::AppEvent;
 use quaero_contract::{
     DocumentCounts, DocumentHit, DocumentId, DocumentView, JobCounts, JobId, JobKind, JobNode,
     JobProgress, JobStatus, JobStatusChange, LogAppended, ResultSaved, RunStatus, RunSummary,
-    RunView, SnippetPart,
+    RunView, SnippetPart, StartedBy,
 };
 use serde_json::{Value, json};
 
@@ -136,6 +136,9 @@ fn summary() -> RunSummary {
         documents: DocumentCounts::default(),
         warnings: 1,
         error: None,
+        started_by: StartedBy::Manual,
+        rerun_of: None,
+        parent_run: None,
     }
 }
 
@@ -144,6 +147,7 @@ fn run_view() -> RunView {
         summary: summary(),
         steps: Vec::new(),
         variables: vec![("folder".to_owned(), "/x".to_owned())],
+        given: Vec::new(),
         definition_text: "id".to_owned(),
         warnings: vec!["w".to_owned()],
     }
@@ -216,7 +220,12 @@ fn the_lines_of_run_have_their_keys() {
 
     let rows = [
         (
-            AppEvent::Progress(JobProgress { run: summary(), steps: Vec::new() }),
+            AppEvent::Progress(Box::new(JobProgress {
+                run: summary(),
+                steps: Vec::new(),
+                tasks_per_minute: None,
+                remaining_ms: None,
+            })),
             "progress",
             "run.id",
         ),

@@ -77,7 +77,7 @@ pub struct AppOptions {
 pub enum AppEvent {
     /// Progress of a run.
     #[serde(rename = "progress")]
-    Progress(JobProgress),
+    Progress(Box<JobProgress>),
     /// A run or step changed state.
     #[serde(rename = "status_change")]
     Status(JobStatusChange),

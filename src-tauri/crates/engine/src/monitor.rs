@@ -25,7 +25,7 @@ const LINES_TOLD: usize = 500;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Progress of a run.
-    Progress(JobProgress),
+    Progress(Box<JobProgress>),
     /// A run or a step changed state.
     Status(JobStatusChange),
     /// Documents were written.
@@ -202,7 +202,7 @@ impl JobMonitor {
         if std::mem::take(&mut news.progress)
             && let Some(progress) = self.progress(run)
         {
-            self.send(Event::Progress(progress));
+            self.send(Event::Progress(Box::new(progress)));
         }
         if news.saved > 0 {
             let newest =
