@@ -35,6 +35,15 @@ export function when(iso: string, now = Date.now()): string {
   return dates.format(date);
 }
 
+/** A time to come as one says it: today 14:03, tomorrow 07:00, Mon 07:00, 3 Nov 2026. */
+export function whenNext(iso: string, now = Date.now()): string {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return iso;
+  const ahead = Math.round((startOfDay(date.getTime()) - startOfDay(now)) / DAY);
+  if (ahead < 2) return `${relative.format(ahead, "day")} ${times.format(date)}`;
+  return ahead < 7 ? days.format(date) : dates.format(date);
+}
+
 function startOfDay(at: number): number {
   return new Date(at).setHours(0, 0, 0, 0);
 }

@@ -81,6 +81,8 @@ export function RunLine({ run }: { run: RunSummary }) {
 function outcome(run: RunSummary): string {
   if (run.error) return run.error.message;
   if (run.status === "interrupted") return text.run.interruptedTitle;
+  if (run.status === "paused") return text.run.pausedTitle;
+  if (run.status === "queued") return text.run.queuedTitle;
   const { created, updated, unchanged } = run.documents;
   return text.documentsCount(created + updated + unchanged);
 }
@@ -90,6 +92,6 @@ export function Elapsed({ run }: { run: RunSummary }) {
   const live = run.status === "running";
   const now = useNow(live);
   if (live) return <>{clock(now - Date.parse(run.started))}</>;
-  // Of a run that was cut off nobody knows how long it worked.
-  return <>{run.status === "interrupted" ? "–" : took(run.duration_ms)}</>;
+  // Of a run that was cut off or stands still nobody knows how long it worked.
+  return <>{run.finished === null ? "–" : took(run.duration_ms)}</>;
 }

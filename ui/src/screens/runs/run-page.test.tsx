@@ -56,7 +56,10 @@ it("never shows a finished run as unfinished", async () => {
   const { fake, id, status } = await openRun(folderRun(200));
   const run = (await fake.getRun(id)).summary;
   await act(async () =>
-    fake.tell({ kind: "progress", progress: { run: { ...run, status: "running" }, steps: [] } }),
+    fake.tell({
+      kind: "progress",
+      progress: { run: { ...run, status: "running" }, steps: [], tasks_per_minute: null, remaining_ms: null },
+    }),
   );
   expect(status()).toBe("completed");
 });
