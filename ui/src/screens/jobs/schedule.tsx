@@ -12,8 +12,8 @@ import { exactTime, when, whenNext } from "../../format";
 import { notifyError } from "../../frame/notices";
 import { Icon } from "../../parts/icon";
 import { Card, Fact, Facts } from "../../parts/page";
+import { Toggle } from "../../parts/toggle";
 import { text } from "../../text";
-import { Toggle } from "../settings";
 
 function useEnabled({ id, enabled }: DefinitionSummary) {
   const client = useQueryClient();

@@ -9,8 +9,8 @@ import { DialogFoot } from "../../parts/confirm";
 import { Field, Input } from "../../parts/field";
 import { Icon } from "../../parts/icon";
 import { InlineError } from "../../parts/states";
+import { Toggle } from "../../parts/toggle";
 import { text } from "../../text";
-import { Toggle } from "../settings";
 
 type Props = {
   inputs: InputField[];
