@@ -5,8 +5,10 @@ use std::{
     path::Path,
 };
 
-use quaero_contract::DocumentView;
-use quaero_store::{Access, DocumentFilter, Store};
+use quaero_contract::{DocumentView, JobId, JobNode, JobQuery};
+use quaero_store::{Access, DocumentFilter, RunProgress, Store};
+
+use crate::crash::Ended;
 
 /// A document as far as two runs over the same sources must agree on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,4 +104,39 @@ fn with<T: Send>(data_dir: &Path, access: Access, read: impl AsyncFnOnce(&Store)
         thread.join()
     });
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The runs of a data folder, at most 1,000.
+///
+/// # Panics
+/// If it cannot be read.
+#[must_use]
+pub fn runs(data_dir: &Path) -> Vec<JobId> {
+    reading(data_dir, async |store| {
+        let runs = store.list_runs(None, 1_000).await.expect("readable");
+        runs.into_iter().map(|run| run.id).collect()
+    })
+}
+
+/// Where a run stands.
+///
+/// # Panics
+/// If there is no such run.
+#[must_use]
+pub fn ended(data_dir: &Path, run: JobId) -> Ended {
+    reading(data_dir, async |store| {
+        let progress = store.run_progress(run).await.expect("readable");
+        let progress = progress.unwrap_or_else(|| panic!("there is no run {run}"));
+        let RunProgress { status, jobs, documents, .. } = progress;
+        Ended { run, status, jobs, documents }
+    })
+}
+
+/// Jobs of a run, at most one page of them.
+///
+/// # Panics
+/// If they cannot be read.
+#[must_use]
+pub fn jobs(data_dir: &Path, run: JobId, query: &JobQuery) -> Vec<JobNode> {
+    reading(data_dir, async |store| store.list_jobs(run, query).await.expect("readable").jobs)
 }

@@ -1,9 +1,12 @@
 //! Emulators and fixtures shared by the tests.
 
+pub mod crash;
 pub mod data;
+pub mod dice;
 pub mod folders;
 pub mod program;
 pub mod site;
+pub mod workers;
 
 use std::io::Write;
 

@@ -147,7 +147,8 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(command: &mut Command, what: &str) -> std::io::Result<Self> {
+    /// Starts a command whose input and outputs are set up already; `what` is it for people.
+    pub(crate) fn start(command: &mut Command, what: &str) -> std::io::Result<Self> {
         let what = what.to_owned();
         let mut child = command.spawn()?;
         let (send, lines) = mpsc::channel();
@@ -239,9 +240,18 @@ impl Process {
     /// If it has ended already.
     #[cfg(unix)]
     pub fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::INT)
-            .unwrap_or_else(|error| panic!("{} cannot be interrupted: {error}", self.what));
+        rustix::process::kill_process(pid.expect("a pid"), signal)
+            .unwrap_or_else(|error| panic!("{} gets no {signal:?}: {error}", self.what));
     }
 
     /// Ends it as `kill -9` does. Returns what it had printed.

@@ -2,14 +2,15 @@
 //! contradicts itself, and in the end the documents are those of an undisturbed run.
 
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     path::Path,
     time::{Duration, Instant},
 };
 
 use quaero_store::Store;
 use quaero_tests::{
-    data, folders, note,
+    data,
+    dice::Dice,
+    folders,
     program::Quaero,
     site::{Site, StaticSite},
 };
@@ -19,33 +20,6 @@ use super::{Place, counts, index, run};
 
 /// How often each run is killed.
 const KILLS: u32 = 12;
-
-/// Random numbers whose seed is printed, so that a failure can be had again: QUAERO_SEED.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let given = std::env::var("QUAERO_SEED").ok().and_then(|seed| seed.parse().ok());
-        // The standard library's own source of randomness.
-        let seed = given.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        note(&format!("QUAERO_SEED={seed}"));
-        Self(seed)
-    }
-
-    /// SplitMix64.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn up_to(&mut self, longest: Duration) -> Duration {
-        let most = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
-        Duration::from_micros(self.next() % most)
-    }
-}
 
 /// What became of a run that was killed again and again.
 struct Survived {
@@ -57,7 +31,7 @@ struct Survived {
 
 /// Starts a run and kills it at random moments of its first `window`, resuming it each time.
 fn kill_and_resume(quaero: &Quaero, first: &[String], window: Duration) -> Survived {
-    let mut dice = Dice::new();
+    let mut dice = Dice::default();
     let mut kills = 0;
     let mut accepted: Option<String> = None;
     let show = |id: &String| quaero.ask(["runs", "show", id, "--json"]).expect(0).json();
@@ -67,7 +41,7 @@ fn kill_and_resume(quaero: &Quaero, first: &[String], window: Duration) -> Survi
         let mut process = quaero.start(&args);
         // Some moments are in the first instants: while the folder is made, or a run is taken back.
         let early = Duration::from_millis(60);
-        let longest = if dice.next().is_multiple_of(3) { early } else { window };
+        let longest = if dice.roll().is_multiple_of(3) { early } else { window };
         let moment = dice.up_to(longest);
         if kills == KILLS || process.ends_within(moment) {
             let id = process.finish().expect(0).finished()["run_id"].as_str().map(str::to_owned);

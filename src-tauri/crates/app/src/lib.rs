@@ -9,6 +9,7 @@ mod doctor;
 mod documents;
 mod error;
 mod follow;
+mod keep;
 pub mod library;
 pub mod render;
 mod runs;
@@ -266,6 +267,7 @@ impl App {
         let app = Self { core };
         if role == Role::Engine {
             app.start_scheduler().await?;
+            app.keep_history();
         }
         Ok(app)
     }

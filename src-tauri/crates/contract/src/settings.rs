@@ -27,6 +27,10 @@ pub struct Settings {
     /// Values that definitions use by name: `{company}`. Names are `[a-z0-9_]{1,64}`. Never secrets:
     /// the values are kept as they are, and appear in runs, logs and reports.
     pub values: BTreeMap<String, String>,
+    /// At most so many of the newest runs are kept; all of them without a number.
+    pub keep_runs: Option<u32>,
+    /// Only runs that ended in the last so many days are kept; all of them without a number.
+    pub keep_days: Option<u32>,
 }
 
 /// Facts for the settings page and for a report of a fault.

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed; its support is shared"
 )]
 
+mod runs;
 mod support;
 
 use std::time::Duration;
@@ -244,7 +245,7 @@ async fn a_dropped_engine_lets_go_of_its_folder() {
     .await;
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), what).await.expect("within ten seconds")
 }
 

@@ -23,6 +23,44 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
+/// A clock that stands still until the test sets it.
+#[derive(Clone)]
+pub struct Manual(tokio::sync::watch::Sender<i64>);
+
+impl Manual {
+    pub fn at(ms: i64) -> Self {
+        Self(tokio::sync::watch::channel(ms).0)
+    }
+
+    pub fn set(&self, ms: i64) {
+        self.0.send_replace(ms);
+    }
+}
+
+impl Clock for Manual {
+    fn now_ms(&self) -> i64 {
+        *self.0.borrow()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.until(Some(self.now_ms() + i64::try_from(duration.as_millis()).unwrap()))
+    }
+
+    /// Ends early when the clock is set, as the computer's does.
+    fn until(&self, at_ms: Option<i64>) -> BoxFuture<'static, ()> {
+        let mut now = self.0.subscribe();
+        let start = *now.borrow_and_update();
+        Box::pin(async move {
+            let Some(at_ms) = at_ms else { return std::future::pending().await };
+            while *now.borrow_and_update() < at_ms && *now.borrow() >= start {
+                if now.changed().await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        })
+    }
+}
+
 /// The computer's time, but nobody waits long.
 struct Hasty;
 
@@ -69,9 +107,30 @@ impl Step {
         self
     }
 
+    /// A step that starts these runs.
+    pub fn runs(name: &str, runs: Vec<NewRun>, parallel: u32) -> Self {
+        let mut step = Self::new(name, json!({}));
+        step.0.step_type = "job_template".to_owned();
+        step.0.instances = runs;
+        step.0.parallel = parallel;
+        step
+    }
+
     pub fn with(mut self, change: impl FnOnce(&mut NewStep)) -> Self {
         change(&mut self.0);
         self
+    }
+}
+
+/// A run of these steps.
+pub fn new_run(steps: Vec<Step>) -> NewRun {
+    NewRun {
+        definition_id: "test".to_owned(),
+        name: "Test".to_owned(),
+        definition_text: "test".to_owned(),
+        tags: vec!["Test".to_owned()],
+        steps: steps.into_iter().map(|step| step.0).collect(),
+        ..NewRun::default()
     }
 }
 
@@ -128,6 +187,18 @@ impl JobWorker for Worker {
         let number_of = |key: &str| job.config[key].as_u64();
         if job.config["panic"] == true {
             panic!("asked to panic");
+        }
+        if let Some(ms) = number_of("takes_ms") {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+        if job.config["fail_when_first"] == true && !job.store().was_reopened() && number == 1 {
+            return Err(TaskError::permanent("asked", "asked to fail at first"));
+        }
+        // Of the children of a task, those of these numbers fail.
+        let own = job.name.rsplit('/').next().unwrap_or_default();
+        let failing = job.config["failing"].as_array();
+        if failing.is_some_and(|list| list.iter().any(|n| n.to_string() == own)) {
+            return Err(TaskError::permanent("asked", "asked to fail"));
         }
         if job.config["fail"] == true {
             return Err(TaskError::permanent("asked", "asked to fail"));
@@ -191,14 +262,22 @@ impl Bench {
         Self::on(tempfile::tempdir().unwrap(), Adopt::All).await
     }
 
+    /// With a clock that the test sets.
+    pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock).await
+    }
+
     async fn on(folder: TempDir, adopt: Adopt) -> Self {
+        Self::with(folder, adopt, Arc::new(Hasty)).await
+    }
+
+    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>) -> Self {
         let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
         let witness = Arc::new(Witness::default());
         let registry =
             Registry::default().with_manager(Manager).with_worker(Worker(witness.clone()));
         let options = EngineOptions { adopt, width: 8 };
-        let engine =
-            Engine::start(store.clone(), registry, Arc::new(Hasty), options).await.unwrap();
+        let engine = Engine::start(store.clone(), registry, clock, options).await.unwrap();
         Self { folder, store, engine, witness }
     }
 
@@ -250,15 +329,15 @@ impl Bench {
     }
 
     pub async fn submit_as(&self, request_id: &str, steps: Vec<Step>) -> JobId {
-        let run = NewRun {
-            request_id: request_id.to_owned(),
-            definition_id: "test".to_owned(),
-            name: "Test".to_owned(),
-            definition_text: "test".to_owned(),
-            tags: vec!["Test".to_owned()],
-            steps: steps.into_iter().map(|step| step.0).collect(),
-            ..NewRun::default()
-        };
+        self.submit_run(NewRun { request_id: request_id.to_owned(), ..new_run(steps) }).await
+    }
+
+    /// Submits a run; without a request id it gets one of its own.
+    pub async fn submit_run(&self, mut run: NewRun) -> JobId {
+        if run.request_id.is_empty() {
+            let count = self.store.list_runs(None, 1_000).await.unwrap().len();
+            run.request_id = format!("request {count}");
+        }
         self.engine.submit(run).await.unwrap()
     }
 
