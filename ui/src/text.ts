@@ -145,13 +145,13 @@ export const text = {
       [`${count(n, "run")} started`, skipped && `${count(skipped, "time")} left out while one was open`]
         .filter(Boolean)
         .join(", "),
-    missedTitle: "If a time passes while Quaero is closed",
+    missedTitle: "If missed",
     missed: {
       skip: "nothing is made up for",
       once: "one run makes up for all of them",
       all: "each is made up for, 100 at most",
     } satisfies Record<MissedRuns, string>,
-    overlapTitle: "If a run is still open",
+    overlapTitle: "If one is open",
     overlap: {
       skip: "the time is left out",
       queue: "the new run waits",
@@ -171,7 +171,7 @@ export const text = {
     version: (n: number) => `Version ${number(n)}`,
     why: {
       saved: "saved",
-      executed: "run",
+      executed: "first used",
       found_on_disk: "changed outside",
       restored: "put back",
     } satisfies Record<VersionReason, string>,
@@ -252,7 +252,7 @@ export const text = {
     interruptedTitle: "The run was cut off",
     interruptedAbout: "Everything finished so far is kept. It goes on where it stopped.",
     pausedTitle: "The run is paused",
-    pausedAbout: "Tasks under way were let end. It goes on when you resume it.",
+    pausedAbout: "Nothing of it starts until you resume it.",
     queuedTitle: "The run waits",
     queuedAbout: "It starts by itself when an earlier run beside which it may not run has ended.",
     rate: (perMinute: number) => `${number(Math.round(perMinute))} a minute`,

@@ -106,6 +106,6 @@ it("remembers the theme in the program and for the first paint", async () => {
   expect(document.documentElement.dataset.theme).toBe("dark");
   expect(localStorage.getItem("quaero.theme")).toBe("dark");
   await waitFor(async () =>
-    expect(await fake.getSettings()).toEqual({ theme: "dark", values: { company: "Acme" } }),
+    expect(await fake.getSettings()).toMatchObject({ theme: "dark", values: { company: "Acme" } }),
   );
 });

@@ -41,7 +41,7 @@ const shapes: Record<AnyStatus, React.ReactNode> = {
   cancelled: <rect x="4" y="4" width="8" height="8" rx="1.25" />,
   skipped: <path d="M3 10.5c1-4.5 7-5.5 9.5-1.5M12.75 5.5V9.25H9" />,
   // A ring torn apart.
-  interrupted: <path d="M6.1 3.65a4.75 4.75 0 0 0 0 8.7M9.9 3.65a4.75 4.75 0 0 1 0 8.7M8.75 2 7.25 14" />,
+  interrupted: <path d="M6.25 3.58a4.75 4.75 0 0 0 0 8.84M9.75 3.58a4.75 4.75 0 0 1 0 8.84" />,
   paused: <path d="M5.75 3.75v8.5M10.25 3.75v8.5" />,
   // A clock.
   queued: (

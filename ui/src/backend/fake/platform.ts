@@ -43,8 +43,11 @@ function furnishRuns(fake: FakeBackend, size: number): void {
     text.replace("max_pages = 40", 'max_pages = 60\nlanguage = "en"'),
     "saved",
   );
-  const repeated = (run: FakeRun) => run.reuse(earlier, (step) => step.name === "crawl");
-  fake.seedRun("morning-papers", news, 700, 0, 9, repeated, by("rerun", earlier.id)).finish();
+  const repeated = (run: FakeRun) => {
+    run.reuse(earlier, (step) => step.name === "crawl");
+    run.finish();
+  };
+  fake.seedRun("morning-papers", news, 700, 0, 9, repeated, by("rerun", earlier.id));
   fake.seedRun("index-folder", "/home/you/Documents/flawed", 190, 200, 40);
   fake.seedRun("crawl-site", "https://example.net/handbook/", 42, 3, 24, (run) => run.interrupt());
   fake.seedRun("morning-papers", news, 30, 6, 30, (run) => run.retryLater("index", 12), by("schedule"));

@@ -174,6 +174,7 @@ export class FakeRun {
   }
 
   pause(): void {
+    for (const task of this.#active.splice(0)) this.#end(task);
     this.status = "paused";
     this.note("info", "paused by the user");
   }
@@ -194,6 +195,7 @@ export class FakeRun {
       const before = earlier.steps.find((one) => one.name === step.name);
       if (!before || !keeps(before)) continue;
       step.status = "completed";
+      step.finished = this.host.now();
       step.reused_from = before.reused_from ?? earlier.id;
       this.note("info", `step ${step.name} is taken from run ${earlier.id}`, step.id);
     }

@@ -61,16 +61,18 @@ export function Definition({ definition: { summary, text: source, problems }, ru
           <h2 className="text-section font-semibold">{summary.name}</h2>
           <p className="mt-0.5 text-muted">{summary.description}</p>
         </div>
-        <Button
-          look="primary"
-          onClick={() => ask(true)}
-          disabled={!runnable}
-          title={runnable ? undefined : text.jobs.cannotRun}
-        >
-          <Icon name="runs" className="size-3.5" />
-          {text.jobs.run}
-        </Button>
-        <DefinitionActions definition={summary} />
+        <div className="flex gap-2">
+          <Button
+            look="primary"
+            onClick={() => ask(true)}
+            disabled={!runnable}
+            title={runnable ? undefined : text.jobs.cannotRun}
+          >
+            <Icon name="runs" className="size-3.5" />
+            {text.jobs.run}
+          </Button>
+          <DefinitionActions definition={summary} />
+        </div>
       </div>
 
       {problems.length > 0 && <Problems problems={problems} runnable={runnable} />}

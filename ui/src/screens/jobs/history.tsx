@@ -51,10 +51,12 @@ function Versions({ definition, versions }: Props): ReactNode {
           {versions.map((version) => (
             <li
               key={version.version}
-              className="flex min-h-10 flex-wrap items-center gap-x-3 gap-y-1 border-b border-line px-3 py-1 last:border-0"
+              className="flex min-h-10 items-center gap-x-2 border-b border-line px-3 py-1 last:border-0"
             >
-              <span className="num w-20 font-medium">{text.history.version(version.version)}</span>
-              <span className="min-w-0 flex-1 basis-40 text-meta text-muted">
+              <span className="num w-20 shrink-0 font-medium" title={bytes(version.bytes)}>
+                {text.history.version(version.version)}
+              </span>
+              <span className="min-w-0 flex-1 text-meta text-muted">
                 <time dateTime={version.at} title={exactTime(version.at)} className="num">
                   {when(version.at)}
                 </time>
@@ -73,7 +75,6 @@ function Versions({ definition, versions }: Props): ReactNode {
                     </Link>
                   </>
                 )}
-                <span className="num text-faint"> · {bytes(version.bytes)}</span>
               </span>
               {version.hash !== definition.hash && (
                 <>
@@ -104,14 +105,13 @@ function Versions({ definition, versions }: Props): ReactNode {
           ))}
         </ol>
       </Card>
-      <div className="flex flex-wrap items-center gap-x-2 gap-y-1.5 text-meta text-muted">
+      <div className="grid grid-cols-[max-content_minmax(0,13rem)_max-content_minmax(0,13rem)] items-center gap-2 text-meta text-muted @max-[40rem]/main:grid-cols-[max-content_minmax(0,1fr)]">
         <span aria-hidden="true">{text.history.from}</span>
         <Select
           label={text.history.from}
           value={String(from)}
           options={names}
           onChange={(next) => setFrom(Number(next))}
-          className="w-52"
         />
         <span aria-hidden="true">{text.history.to}</span>
         <Select
@@ -119,7 +119,6 @@ function Versions({ definition, versions }: Props): ReactNode {
           value={to === null ? "" : String(to)}
           options={[["", text.history.now], ...names]}
           onChange={(next) => setTo(next === "" ? null : Number(next))}
-          className="w-52"
         />
       </div>
       <Difference id={definition.id} from={from} to={to} />

@@ -6,6 +6,7 @@ import type { RunView } from "../../backend/types";
 import { useRuns } from "../../data/hooks";
 import { runsDiffQuery } from "../../data/queries";
 import { when } from "../../format";
+import { Button } from "../../parts/button";
 import { Select } from "../../parts/field";
 import { Card, Fact, Facts } from "../../parts/page";
 import { SourceText } from "../../parts/source-text";
@@ -51,6 +52,11 @@ export function AsRun({ run, other, onOther }: Props) {
           <p className="flex-1 basis-64 text-muted">
             {other === null ? text.run.definitionAsRun : text.run.compared(other)}
           </p>
+          {rerun_of !== null && other !== rerun_of && (
+            <Button look="ghost" onClick={() => onOther(rerun_of)}>
+              {text.run.whatChanged}
+            </Button>
+          )}
           {options.length > 1 && (
             <div className="flex items-center gap-2 text-meta text-muted">
               <span aria-hidden="true">{text.run.compareWith}</span>

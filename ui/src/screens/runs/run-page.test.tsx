@@ -72,12 +72,6 @@ it("keeps warnings apart from failure", async () => {
   expect(await screen.findAllByText(/cannot be read: permission denied/)).not.toHaveLength(0);
 });
 
-it("runs again with the same values", async () => {
-  const { user } = await openRun(folderRun(200));
-  await user.click(await screen.findByRole("link", { name: "Run again…" }));
-  expect(await screen.findByRole("textbox", { name: "Folder" })).toHaveValue("/home/you/docs");
-});
-
 it("lists the documents that it wrote, and leads to them", async () => {
   const { user, router, id } = await openRun(folderRun(200), "?tab=documents");
   await user.click(await screen.findByRole("link", { name: /How solar panels age/ }));

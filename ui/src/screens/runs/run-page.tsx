@@ -243,9 +243,11 @@ function Summary({ summary }: { summary: RunSummary }) {
         </div>
         <ProgressBar jobs={jobs} label={text.run.progress} />
       </div>
-      <Figure name={live ? text.run.elapsed : text.run.took}>
-        <Elapsed run={summary} />
-      </Figure>
+      {(live || summary.finished !== null) && (
+        <Figure name={live ? text.run.elapsed : text.run.took}>
+          <Elapsed run={summary} />
+        </Figure>
+      )}
       <Figure name={text.run.documents}>{text.run.docCounts(documents, live)}</Figure>
       {jobs.failed > 0 && (
         <Figure name={text.run.failedTasks} colour="text-error">

@@ -92,14 +92,15 @@ function Block({ title, aside, children }: { title: string; aside?: ReactNode; c
 
 function Types({ types }: { types: TypeCounts[] }) {
   const { columns } = text.statistics;
-  const head = "h-8 px-3 text-right text-label font-medium text-faint whitespace-nowrap";
+  const label = "h-8 px-3 text-label font-medium text-faint whitespace-nowrap";
+  const head = `${label} text-right`;
   const cell = "num h-8 px-3 text-right text-meta text-muted";
   return (
     <Card>
       <table className="w-full border-collapse">
         <thead>
           <tr className="border-b border-line">
-            <th className={`${head} text-left`}>{columns.type}</th>
+            <th className={`${label} text-left`}>{columns.type}</th>
             <th className={head}>{columns.tasks}</th>
             <th className={`${head} w-40 @max-[36rem]/main:w-auto`}>{columns.done}</th>
             <th className={head}>{columns.failed}</th>
