@@ -8,7 +8,7 @@ import type { DefinitionSummary, DefinitionVersion } from "../../backend/types";
 import { useCommand } from "../../data/hooks";
 import { historyQuery, versionsDiffQuery } from "../../data/queries";
 import { bytes, exactTime, when } from "../../format";
-import { Button } from "../../parts/button";
+import { Button, linkClass } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
 import { Select } from "../../parts/field";
 import { Card } from "../../parts/page";
@@ -69,7 +69,7 @@ function Versions({ definition, versions }: Props): ReactNode {
                       to="/runs/$id"
                       params={{ id: version.run_id }}
                       search={{ tab: "definition" }}
-                      className="text-accent underline-offset-2 hover:underline"
+                      className={linkClass}
                     >
                       {text.history.run(version.run_id)}
                     </Link>

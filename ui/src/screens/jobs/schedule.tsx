@@ -10,6 +10,7 @@ import { useCommand } from "../../data/hooks";
 import { definitionQuery, definitionsQuery, schedulesQuery } from "../../data/queries";
 import { exactTime, when, whenNext } from "../../format";
 import { notifyError } from "../../frame/notices";
+import { linkClass } from "../../parts/button";
 import { Icon } from "../../parts/icon";
 import { Card, Fact, Facts } from "../../parts/page";
 import { Toggle } from "../../parts/toggle";
@@ -131,11 +132,7 @@ function Times({ schedule }: { schedule: ScheduleView }) {
             {last_run !== null && (
               <>
                 ,{" "}
-                <Link
-                  to="/runs/$id"
-                  params={{ id: last_run }}
-                  className="text-accent underline-offset-2 hover:underline"
-                >
+                <Link to="/runs/$id" params={{ id: last_run }} className={linkClass}>
                   {text.run.runLink(last_run)}
                 </Link>
               </>

@@ -1,7 +1,6 @@
 // Doing a run's work again, in whole and in part.
 
 import { screen, waitFor, within } from "@testing-library/react";
-import { PointerEventsCheckLevel } from "@testing-library/user-event";
 import { expect, it } from "vitest";
 import { folderRun, openRun } from "../../testing/harness";
 
@@ -9,9 +8,11 @@ type Window = Awaited<ReturnType<typeof openRun>>;
 
 async function choose({ user }: Window, ...items: string[]): Promise<void> {
   await user.click(await screen.findByRole("button", { name: "Run again" }));
-  // On the way into a submenu nothing beside it takes the pointer; without a layout there is no way.
-  const direct = user.setup({ pointerEventsCheck: PointerEventsCheckLevel.Never });
-  for (const item of items) await direct.click(await screen.findByRole("menuitem", { name: item }));
+  for (const item of items) {
+    await screen.findByRole("menuitem", { name: item });
+    await user.keyboard(item);
+    await user.keyboard(item === "From step" ? "{ArrowRight}" : "{Enter}");
+  }
 }
 
 /** The newest run, once it is another than the one that was open. */

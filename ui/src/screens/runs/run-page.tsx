@@ -8,7 +8,7 @@ import type { JobNode, RunSummary, RunView } from "../../backend/types";
 import { paceQuery, pausedQuery, runQuery } from "../../data/queries";
 import { isEnded } from "../../data/sync";
 import { clock, exactTime, number, percent, when } from "../../format";
-import { LinkButton } from "../../parts/button";
+import { LinkButton, linkClass } from "../../parts/button";
 import { Icon, type IconName } from "../../parts/icon";
 import { Page, PageTitle } from "../../parts/page";
 import { doneTasks, ProgressBar } from "../../parts/progress";
@@ -282,8 +282,6 @@ function PaceWords({ run }: { run: string }) {
   );
 }
 
-const link = "text-accent underline-offset-2 hover:underline";
-
 /** What has started the run, and the run that it repeats or belongs to. */
 function Cause({ run: { started_by, rerun_of, parent_run } }: { run: RunSummary }) {
   return (
@@ -292,7 +290,7 @@ function Cause({ run: { started_by, rerun_of, parent_run } }: { run: RunSummary 
       {parent_run !== null && (
         <>
           {" "}
-          <Link to="/runs/$id" params={{ id: parent_run }} className={link}>
+          <Link to="/runs/$id" params={{ id: parent_run }} className={linkClass}>
             {text.run.runLink(parent_run)}
           </Link>
         </>
@@ -300,7 +298,7 @@ function Cause({ run: { started_by, rerun_of, parent_run } }: { run: RunSummary 
       {rerun_of !== null && (
         <>
           , {text.run.repeats}{" "}
-          <Link to="/runs/$id" params={{ id: rerun_of }} className={link}>
+          <Link to="/runs/$id" params={{ id: rerun_of }} className={linkClass}>
             {text.run.runLink(rerun_of)}
           </Link>
         </>

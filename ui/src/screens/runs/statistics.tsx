@@ -27,7 +27,7 @@ export function Statistics({ run, live, onOpen }: { run: string; live: boolean; 
   }
   return (
     <div className="min-h-0 flex-1 overflow-y-auto p-4">
-      <div className="mx-auto grid max-w-[64rem] gap-5">
+      <div className="mx-auto grid max-w-[64rem] grid-cols-[minmax(0,1fr)] gap-5">
         <Block
           title={text.statistics.types}
           aside={
@@ -102,7 +102,7 @@ function Types({ types }: { types: TypeCounts[] }) {
           <tr className="border-b border-line">
             <th className={`${label} text-left`}>{columns.type}</th>
             <th className={head}>{columns.tasks}</th>
-            <th className={`${head} w-40 @max-[36rem]/main:w-auto`}>{columns.done}</th>
+            <th className={`${head} w-40 @max-[36rem]/main:hidden`}>{columns.done}</th>
             <th className={head}>{columns.failed}</th>
             <th className={head}>{columns.mean}</th>
           </tr>
@@ -112,9 +112,9 @@ function Types({ types }: { types: TypeCounts[] }) {
             <tr key={type} className="border-b border-line last:border-0">
               <td className="h-8 px-3 font-mono text-label">{type}</td>
               <td className={cell}>{number(jobs.total)}</td>
-              <td className={cell}>
+              <td className={`${cell} @max-[36rem]/main:hidden`}>
                 <span className="flex items-center justify-end gap-2">
-                  <ProgressBar jobs={jobs} className="h-1 w-20 @max-[36rem]/main:hidden" />
+                  <ProgressBar jobs={jobs} className="h-1 w-20" />
                   <span className="min-w-10">{number(doneTasks(jobs))}</span>
                 </span>
               </td>
@@ -143,8 +143,8 @@ function Failures({ statistics, onOpen }: { statistics: RunStatistics; onOpen: O
 
 function Failure({ failure: { code, count, example }, onOpen }: { failure: FailureCount; onOpen: Open }) {
   return (
-    <li className="grid grid-cols-[1fr_auto] items-start gap-x-4 gap-y-0.5 border-b border-line px-3 py-2 last:border-0">
-      <div className="min-w-0">
+    <li className="flex flex-wrap items-start gap-x-4 gap-y-2 border-b border-line px-3 py-2 last:border-0">
+      <div className="min-w-0 flex-1 basis-56">
         <p className="flex items-baseline gap-2">
           <span className="font-mono text-label text-error">{code}</span>
           <span className="num text-meta text-muted">{text.tasksCount(count)}</span>

@@ -4,7 +4,7 @@ import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
 import type { ApiError, JobError, JobNode, StepView } from "../../backend/types";
 import { exactTime, number, took } from "../../format";
-import { Button, IconButton, LinkButton } from "../../parts/button";
+import { Button, IconButton, LinkButton, linkClass } from "../../parts/button";
 import { Icon } from "../../parts/icon";
 import { Fact, Facts } from "../../parts/page";
 import { InlineError } from "../../parts/states";
@@ -119,7 +119,7 @@ function StepFacts({ step }: { step: StepView }) {
 
 function RunLink({ id, children }: { id: string; children: ReactNode }) {
   return (
-    <Link to="/runs/$id" params={{ id }} className="text-accent underline-offset-2 hover:underline">
+    <Link to="/runs/$id" params={{ id }} className={linkClass}>
       {children}
     </Link>
   );
