@@ -10,6 +10,9 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 export const number = (n: number) => numbers.format(n);
 
+/** 1 run, 2 runs. */
+export const count = (n: number, one: string, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
+
 /** A share of one, such as the size of the text. */
 export const share = (part: number) => percents.format(part);
 

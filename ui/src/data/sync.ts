@@ -42,14 +42,19 @@ export function keepInStep(
       case "saved":
         return applySaved(client);
       case "definitions":
-        return void client.invalidateQueries({
-          predicate: ({ queryKey: [kind] }) => DEFINITIONS.includes(kind as string),
-        });
+        return readDefinitions(client);
       case "missed":
         return void client.invalidateQueries();
       case "log":
         return;
     }
+  });
+}
+
+/** Reads again whatever tells of definitions. */
+export function readDefinitions(client: QueryClient): void {
+  void client.invalidateQueries({
+    predicate: ({ queryKey: [kind] }) => DEFINITIONS.includes(kind as string),
   });
 }
 

@@ -1,11 +1,13 @@
 // What can be done with a definition's file: copy, export, delete.
 
+import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useRef, useState } from "react";
 import { type Action, useActions } from "../../actions/registry";
 import { backend } from "../../backend";
 import type { DefinitionSummary } from "../../backend/types";
 import { useCommand, useDefinitions } from "../../data/hooks";
+import { readDefinitions } from "../../data/sync";
 import { notify, notifyError } from "../../frame/notices";
 import { Button, IconButton } from "../../parts/button";
 import { DialogFoot } from "../../parts/confirm";
@@ -17,6 +19,7 @@ import { text } from "../../text";
 
 export function DefinitionActions({ definition }: { definition: DefinitionSummary }) {
   const navigate = useNavigate();
+  const client = useQueryClient();
   const [copying, setCopying] = useState(false);
   const own = definition.origin === "user";
   const { id, name } = definition;
@@ -32,10 +35,11 @@ export function DefinitionActions({ definition }: { definition: DefinitionSummar
         }, notifyError),
       deleteIt: () =>
         backend.deleteDefinition(id).then(({ entry }) => {
-          void navigate({ to: "/jobs" });
+          void navigate({ to: "/jobs" }).then(() => readDefinitions(client));
           const undo = () =>
             backend.undeleteDefinition(entry).then((back) => {
               notify(null);
+              readDefinitions(client);
               goTo(back.summary.id);
             }, notifyError);
           notify({
@@ -46,7 +50,7 @@ export function DefinitionActions({ definition }: { definition: DefinitionSummar
           });
         }, notifyError),
     };
-  }, [id, name, navigate]);
+  }, [id, name, navigate, client]);
 
   useActions(
     useMemo((): Action[] => {
@@ -100,6 +104,7 @@ export function DefinitionActions({ definition }: { definition: DefinitionSummar
 
 function CopyForm({ id, onClose }: { id: string; onClose: () => void }) {
   const navigate = useNavigate();
+  const client = useQueryClient();
   const taken = useDefinitions().data?.map((one) => one.id) ?? [];
   const [newId, setNewId] = useState(() => freeId(id, taken));
   const input = useRef<HTMLInputElement>(null);
@@ -107,6 +112,7 @@ function CopyForm({ id, onClose }: { id: string; onClose: () => void }) {
     (to: string) => backend.copyDefinition(id, to),
     ({ summary }) => {
       onClose();
+      readDefinitions(client);
       void navigate({ to: "/jobs/$id", params: { id: summary.id } });
     },
   );

@@ -1,12 +1,13 @@
 // The texts that a definition has had: what changed between any two, and putting one back.
 
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { backend } from "../../backend";
 import type { DefinitionSummary, DefinitionVersion } from "../../backend/types";
 import { useCommand } from "../../data/hooks";
 import { historyQuery, versionsDiffQuery } from "../../data/queries";
+import { readDefinitions } from "../../data/sync";
 import { bytes, exactTime, when } from "../../format";
 import { Button, linkClass } from "../../parts/button";
 import { Confirm } from "../../parts/confirm";
@@ -35,10 +36,14 @@ function Versions({ definition, versions }: Props): ReactNode {
   const [to, setTo] = useState<number | null>(null);
   const from =
     chosen ?? (newest?.hash === definition.hash ? before : newest)?.version ?? newest?.version ?? 1;
+  const client = useQueryClient();
   const [restoring, setRestoring] = useState<number | null>(null);
   const restore = useCommand(
     (version: number) => backend.restoreVersion(definition.id, version),
-    () => setRestoring(null),
+    () => {
+      readDefinitions(client);
+      setRestoring(null);
+    },
   );
   const names = versions.map(({ version, at }): [string, string] => [
     String(version),

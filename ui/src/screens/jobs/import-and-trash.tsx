@@ -1,6 +1,6 @@
 // Definitions that come from elsewhere, and those that were deleted and can come back.
 
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useMemo, useState } from "react";
 import { useActions } from "../../actions/registry";
@@ -8,6 +8,7 @@ import { backend } from "../../backend";
 import type { DeletedDefinition, ImportedDefinition } from "../../backend/types";
 import { useCommand } from "../../data/hooks";
 import { deletedQuery } from "../../data/queries";
+import { readDefinitions } from "../../data/sync";
 import { exactTime, when } from "../../format";
 import { notify, notifyError } from "../../frame/notices";
 import { Button } from "../../parts/button";
@@ -20,6 +21,7 @@ import { text } from "../../text";
 
 export function ImportAndTrash() {
   const navigate = useNavigate();
+  const client = useQueryClient();
   const deleted = useQuery(deletedQuery).data ?? [];
   const [trash, setTrash] = useState(false);
   /** Why a file was refused whose id is taken; another id would do. */
@@ -29,6 +31,7 @@ export function ImportAndTrash() {
     (result) => {
       if (result === null) return;
       setTaken(null);
+      readDefinitions(client);
       void navigate({ to: "/jobs/$id", params: { id: result.definition.summary.id } });
       notify(told(result));
     },
@@ -126,8 +129,10 @@ function OtherId({ problem, busy, onClose, onSubmit }: OtherIdProps) {
 
 function Trash({ deleted, onClose }: { deleted: DeletedDefinition[]; onClose: () => void }) {
   const navigate = useNavigate();
+  const client = useQueryClient();
   const undelete = useCommand(backend.undeleteDefinition.bind(backend), ({ summary }) => {
     onClose();
+    readDefinitions(client);
     void navigate({ to: "/jobs/$id", params: { id: summary.id } });
   });
   if (deleted.length === 0) return <p className="p-4 text-muted">{text.jobs.trashEmpty}</p>;

@@ -7,7 +7,8 @@ import { useActions } from "../../actions/registry";
 import { backend } from "../../backend";
 import type { DefinitionSummary, ScheduleView } from "../../backend/types";
 import { useCommand } from "../../data/hooks";
-import { definitionQuery, definitionsQuery, schedulesQuery } from "../../data/queries";
+import { definitionsQuery } from "../../data/queries";
+import { readDefinitions } from "../../data/sync";
 import { exactTime, when, whenNext } from "../../format";
 import { notifyError } from "../../frame/notices";
 import { linkClass } from "../../parts/button";
@@ -20,11 +21,8 @@ function useEnabled({ id, enabled }: DefinitionSummary) {
   const client = useQueryClient();
   const { start, pending } = useCommand(async (next: boolean) => {
     await backend.setEnabled(id, next).catch(notifyError);
-    await Promise.all(
-      [definitionsQuery.queryKey, definitionQuery(id).queryKey, schedulesQuery.queryKey].map((queryKey) =>
-        client.invalidateQueries({ queryKey }),
-      ),
-    );
+    await client.refetchQueries({ queryKey: definitionsQuery.queryKey });
+    readDefinitions(client);
   });
   return { shown: pending ? !enabled : enabled, set: start };
 }

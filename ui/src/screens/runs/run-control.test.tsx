@@ -66,9 +66,11 @@ it("tells the pace and the remaining time, and says when nobody can know it", as
       fake.tell({ kind: "progress", progress: { run, steps: [], tasks_per_minute, remaining_ms } }),
     );
   await tell(120.4, 20_000);
-  expect(screen.getByText(/120 a minute/).parentElement).toHaveTextContent("120 a minute · about 0:20 left");
+  expect((await screen.findByText(/120 a minute/)).parentElement).toHaveTextContent(
+    "120 a minute · about 0:20 left",
+  );
   await tell(90, null);
-  expect(screen.getByText(/90 a minute/).parentElement).toHaveTextContent("remaining time unknown");
+  expect((await screen.findByText(/90 a minute/)).parentElement).toHaveTextContent("remaining time unknown");
 });
 
 it("says what the definition makes of a step, and where its work is otherwise", async () => {
