@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(settings.load(), Settings::default());
         let values = [("company", "Acme \"Ltd\""), ("max_2", "")];
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let dark = Settings { theme: Theme::Dark, values: BTreeMap::from(values) };
+        let dark =
+            Settings { theme: Theme::Dark, values: BTreeMap::from(values), ..Settings::default() };
         settings.save(&dark).expect("saved");
         assert_eq!(SettingsFile::new(dir.path()).load(), dark);
         let files: Vec<_> = fs::read_dir(dir.path()).expect("read").collect();

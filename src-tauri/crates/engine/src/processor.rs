@@ -9,15 +9,13 @@
 //! ([`Processor::working`]) and nowhere else, so that no place can leak.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
 
 use quaero_contract::{JobId, JobKind, LogLevel};
-use quaero_store::{
-    Change, Claimed, LaneState, Lease, LogRow, Rooms, StepConfig, Store, StoreError,
-};
+use quaero_store::{Change, Claimed, LaneState, Lease, LogRow, Rooms, Store, StoreError};
 use tokio::{
     sync::{
         broadcast::{
@@ -30,6 +28,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod round;
+
 use crate::{
     attempt::{Attempt, Finished, Step},
     clock::Clock,
@@ -37,6 +37,7 @@ use crate::{
     coordinator::advance,
     work::Registry,
 };
+use round::{Candidate, Outcome, Round, Served};
 
 /// How soon a storage fault that may pass is met with another try, in milliseconds.
 const STORAGE_PAUSE_MS: i64 = 1_000;
@@ -131,49 +132,6 @@ struct LaneUse {
     paused_until_ms: i64,
     /// As its last task said; unknown until one has run.
     rule: Option<(u32, u32)>,
-}
-
-/// A run's lane in which something may be claimed.
-struct Candidate {
-    run: JobId,
-    lane: String,
-    state: LaneState,
-    rule: Option<(u32, u32)>,
-}
-
-/// What a claim found there.
-struct Served {
-    run: JobId,
-    lane: String,
-    claimed: Vec<Claimed>,
-    /// When to look again; `None` waits for the lane.
-    next_ms: Option<i64>,
-    full: bool,
-    delayed: bool,
-    crowded: bool,
-}
-
-/// What one transaction is to do, and did.
-struct Round {
-    done: Vec<Lease>,
-    due: Vec<JobId>,
-    candidates: Vec<Candidate>,
-    /// Tasks that may start in all, by run, and by type.
-    free: u32,
-    by_run: HashMap<JobId, u32>,
-    rooms: Rooms,
-    /// Runs that may have tasks that run alone; empty if there are none.
-    suspected: Vec<JobId>,
-    /// Steps whose settings are known.
-    known: HashSet<JobId>,
-    now_ms: i64,
-}
-
-struct Outcome {
-    stale: usize,
-    served: Vec<Served>,
-    configs: Vec<(JobId, StepConfig)>,
-    suspects: bool,
 }
 
 /// What to do next.
@@ -768,141 +726,5 @@ impl Processor {
     }
 }
 
-impl Round {
-    async fn carry_out(
-        self,
-        tx: &mut quaero_store::Tx,
-        registry: &Registry,
-    ) -> Result<Outcome, StoreError> {
-        let Self { done, due, candidates, mut free, mut by_run, mut rooms, .. } = self;
-        let (mut known, now_ms) = (self.known, self.now_ms);
-        let held = match done.is_empty() {
-            true => 0,
-            false => complete_all(tx, &done, registry, now_ms).await?,
-        };
-        for run in due {
-            advance(tx, run, registry, now_ms).await?;
-        }
-        let suspects = !self.suspected.is_empty() && tx.has_suspects(&self.suspected).await?;
-        let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX).max(1)).max(1);
-        let mut used: HashMap<String, LaneState> = HashMap::new();
-        let mut outcome =
-            Outcome { stale: done.len() - held, served: Vec::new(), configs: Vec::new(), suspects };
-        for Candidate { run, lane, state, rule } in candidates {
-            if free == 0 {
-                break;
-            }
-            let of_run = by_run.entry(run).or_insert(u32::MAX);
-            if *of_run == 0 {
-                continue;
-            }
-            let delayed = state.delayed;
-            let state = used.entry(lane.clone()).or_insert(state);
-            state.delayed = delayed;
-            let room = match rule {
-                // The first task tells the lane's rule.
-                None => 1,
-                Some((_, delay)) if delay > 0 => 1,
-                Some((limit, _)) => limit.saturating_sub(state.running),
-            };
-            let ask = room.min(share).min(free).min(*of_run);
-            let claimed = match ask {
-                0 => Vec::new(),
-                _ => tx.claim(run, &lane, *state, &rooms, ask, now_ms).await?,
-            };
-            let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-            free -= count.min(free);
-            *of_run -= count.min(*of_run);
-            if count > 0 {
-                state.running += count;
-                state.last_start_ms = now_ms;
-            }
-            for task in &claimed {
-                if let Some((_, room)) = rooms.iter_mut().find(|(name, _)| *name == task.task_type)
-                {
-                    *room = room.saturating_sub(1);
-                }
-                if known.insert(task.step) {
-                    outcome.configs.push((task.step, tx.step_config(task.step).await?));
-                }
-            }
-            let full = count == ask && ask > 0;
-            let crowded = !full && rooms.iter().any(|(_, room)| *room == 0);
-            let next_ms = match (full, ask) {
-                (true, _) => Some(now_ms),
-                // The lane is full: a task of it that ends is the sign to look again.
-                (false, 0) => None,
-                (false, _) => tx.next_start(run, &lane, *state, now_ms).await?,
-            };
-            // What is due but was not claimed waits for a task of its type.
-            let next_ms = next_ms.filter(|at| full || !crowded || *at > now_ms);
-            let delayed = delayed && (full || ask == 0 || next_ms.is_some_and(|at| at > now_ms));
-            outcome.served.push(Served { run, lane, claimed, next_ms, full, delayed, crowded });
-        }
-        Ok(outcome)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use quaero_store::Access;
-
-    use super::*;
-    use crate::clock::SystemClock;
-
-    async fn processor(folder: &tempfile::TempDir) -> Processor {
-        let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
-        let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
-        processor.adopt(JobId(7), 0, None);
-        processor
-    }
-
-    #[tokio::test]
-    async fn a_clock_that_is_set_back_holds_nothing_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut processor = processor(&folder).await;
-        processor.seen_ms = 9_000_000;
-        let ready = Change::Ready { run: JobId(7), lane: "lane".to_owned(), at_ms: 9_000_500 };
-        processor.notice(&[ready, Change::Wake { run: JobId(7), at_ms: Some(9_000_700) }]);
-        let usage = LaneUse { last_start_ms: 9_000_000, ..LaneUse::default() };
-        processor.lanes.insert("lane".to_owned(), usage);
-        processor.follow_clock(1_000_000).await;
-        assert_eq!(processor.next_look(), Some(1_000_500));
-        assert_eq!(processor.runs[&JobId(7)].wake_ms, Some(1_000_700));
-        assert_eq!(processor.lanes["lane"].last_start_ms, 1_000_000);
-    }
-
-    #[tokio::test]
-    async fn commits_that_were_missed_are_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut processor = processor(&folder).await;
-        let (sender, mut changes) = broadcast::channel(1);
-        for lane in ["missed", "told"] {
-            let ready = Change::Ready { run: JobId(7), lane: lane.to_owned(), at_ms: 0 };
-            sender.send(Arc::from([ready])).unwrap();
-        }
-        processor.catch_up(&mut changes);
-        assert!(processor.runs[&JobId(7)].lanes.contains_key("told"));
-        assert!(processor.lost, "the lane that was missed");
-    }
-
-    #[tokio::test]
-    async fn runs_take_turns_lane_by_lane_and_a_higher_priority_goes_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut processor = processor(&folder).await;
-        processor.width = 8;
-        processor.adopt(JobId(8), 0, None);
-        processor.adopt(JobId(9), 5, None);
-        for (run, lane) in [(7, "a"), (7, "b"), (7, "c"), (8, "x"), (9, "y"), (9, "z")] {
-            let (run, lane) = (JobId(run), lane.to_owned());
-            processor.notice(&[Change::Ready { run, lane, at_ms: 0 }]);
-        }
-        processor.last_served = JobId(7);
-        let order: Vec<String> = processor
-            .candidates(&HashMap::new(), 10)
-            .into_iter()
-            .map(|c| format!("{}{}", c.run, c.lane))
-            .collect();
-        assert_eq!(order, ["9y", "9z", "8x", "7a", "7b", "7c"]);
-    }
-}
+mod tests;

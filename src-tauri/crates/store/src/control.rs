@@ -1,28 +1,17 @@
 //! What happens to runs and steps as a whole: they move on, are stopped, paused, cancelled, tried
 //! again, and taken over from a dead process. Nothing here decides; see the engine's coordinator.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use quaero_contract::{JobError, JobId, JobKind, JobStatus};
 use sqlx::{Row, sqlite::SqliteRow};
 
 use crate::{
     change::Change,
     error::Result,
-    jobs::{Place, TaskRow},
-    runs::{NewRun, RowResult, json, status},
+    runs::{RowResult, status},
     writer::Tx,
 };
 
-/// A task that was under way when this many processes died runs alone from then on: which of the
-/// tasks of those processes is to blame cannot be told otherwise.
-pub const SUSPECT_AFTER: i64 = 2;
-
-/// A task that was under way when this many processes died is not tried again. Three of those
-/// times it was alone.
-pub const POISON_AFTER: i64 = SUSPECT_AFTER + 3;
-
-fn id(row: &SqliteRow, column: &str) -> RowResult<JobId> {
+pub(crate) fn id(row: &SqliteRow, column: &str) -> RowResult<JobId> {
     row.try_get(column).map(JobId)
 }
 
@@ -51,14 +40,13 @@ impl Tx {
             _ => JobKind::Step,
         };
         self.set_status(job, kind, to, now_ms).await?;
-        if let Some(error) = error {
-            sqlx::query("UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1")
-                .bind(job.0)
-                .bind(&error.code)
-                .bind(&error.message)
-                .execute(&mut self.conn)
-                .await?;
-        }
+        // What an earlier attempt ended with is over.
+        sqlx::query("UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1")
+            .bind(job.0)
+            .bind(error.map(|e| &e.code))
+            .bind(error.map(|e| &e.message))
+            .execute(&mut self.conn)
+            .await?;
         let above: Option<i64> = row.try_get("parent_id")?;
         if let (Some(above), true) = (above, to.is_terminal()) {
             self.tally.children_ended(JobId(above), 1);
@@ -264,7 +252,7 @@ impl Tx {
     }
 
     /// Ends every task of a run, or of one step of it, that is not running now.
-    async fn end_waiting_tasks(
+    pub(crate) async fn end_waiting_tasks(
         &mut self,
         run: JobId,
         step: Option<JobId>,
@@ -381,34 +369,6 @@ impl Tx {
         Ok(())
     }
 
-    /// The clock was set back by this much: whatever waits for a time waits no longer than it was
-    /// meant to. Returns the runs that have not ended.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn follow_clock(&mut self, back_ms: i64) -> Result<Vec<JobId>> {
-        for sql in [
-            "UPDATE jobs SET run_after_ms = max(1, run_after_ms - ?) WHERE status = 'pending' AND kind = 'task' AND run_after_ms > 0",
-            "UPDATE steps SET run_after_ms = max(1, run_after_ms - ?) WHERE run_after_ms > 0",
-            "UPDATE steps SET deadline_ms = deadline_ms - ? WHERE deadline_ms IS NOT NULL",
-            "UPDATE runs SET deadline_ms = deadline_ms - ? WHERE deadline_ms IS NOT NULL",
-            "UPDATE runs SET paused_ms = paused_ms - ? WHERE paused_ms IS NOT NULL",
-            "UPDATE engine SET paused_ms = paused_ms - ? WHERE paused_ms IS NOT NULL",
-        ] {
-            sqlx::query(sql).bind(back_ms).execute(&mut self.conn).await?;
-        }
-        self.open_runs().await
-    }
-
-    /// When the last job changed its state, in milliseconds since 1970: the clock said so once.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn last_change_ms(&mut self) -> Result<Option<i64>> {
-        let last = sqlx::query_scalar("SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1");
-        Ok(last.fetch_optional(&mut self.conn).await?)
-    }
-
     /// The first run that is held back by this one, which has ended, and may now go on.
     ///
     /// # Errors
@@ -457,51 +417,9 @@ impl Tx {
         Ok(JobId(run))
     }
 
-    /// The runs that have not ended.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn open_runs(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM jobs WHERE kind = 'parent' AND status IN ('pending', 'waiting') ORDER BY id",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
-        Ok(ids.into_iter().map(JobId).collect())
-    }
-
     /// Tells whether the engine as a whole is paused.
     pub fn tell_paused(&mut self, paused: bool) {
         self.note(Change::Paused { run: None, paused });
-    }
-
-    /// The runs that have not ended and that no other run has started.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn open_roots(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT j.id FROM jobs j JOIN runs r ON r.id = j.id
-             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.caused_by IS NULL ORDER BY j.id",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
-        Ok(ids.into_iter().map(JobId).collect())
-    }
-
-    /// The runs that have not ended and that this process works on.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn own_runs(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT j.id FROM jobs j JOIN runs r ON r.id = j.id
-             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.epoch = ? ORDER BY j.id",
-        )
-        .bind(self.epoch)
-        .fetch_all(&mut self.conn)
-        .await?;
-        Ok(ids.into_iter().map(JobId).collect())
     }
 
     /// Whether the engine as a whole is paused.
@@ -512,169 +430,6 @@ impl Tx {
         Ok(sqlx::query_scalar("SELECT paused_ms IS NOT NULL FROM engine")
             .fetch_one(&mut self.conn)
             .await?)
-    }
-
-    /// Whether one of these runs has a task that must run alone (see [`SUSPECT_AFTER`]): it has not
-    /// come to an end of its own since.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn has_suspects(&mut self, runs: &[JobId]) -> Result<bool> {
-        let runs = serde_json::to_string(runs).expect("ids are plain data");
-        let found = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE suspect = 1
-               AND run_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)))",
-        )
-        .bind(runs)
-        .fetch_one(&mut self.conn)
-        .await?;
-        Ok(found)
-    }
-
-    /// Takes back every task that a dead process was working on. One that has now taken
-    /// [`POISON_AFTER`] processes down is not tried again, and one of a cancelled run or stopped
-    /// step is cancelled. Returns the runs that have to be moved on because of that.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn void_dead_leases(&mut self, now_ms: i64) -> Result<BTreeSet<JobId>> {
-        self.flush().await?;
-        let taken = sqlx::query(
-            "UPDATE jobs SET status = 'pending', lease_epoch = NULL, recovery_count = recovery_count + 1,
-                 suspect = recovery_count + 1 >= ?3, run_after_ms = 0, changed_ms = ?1
-             WHERE status = 'running' AND lease_epoch <> ?2
-             RETURNING id, run_id, step_id, recovery_count",
-        )
-        .bind(now_ms)
-        .bind(self.epoch)
-        .bind(SUSPECT_AFTER)
-        .fetch_all(&mut self.conn)
-        .await?;
-        let mut poison = Vec::new();
-        let mut runs = BTreeSet::new();
-        for row in &taken {
-            let (run, step) = (id(row, "run_id")?, id(row, "step_id")?);
-            self.tally.moved(run, step, Some(JobStatus::Running), JobStatus::Pending, 1);
-            self.touch(run);
-            if row.try_get::<i64, _>("recovery_count")? >= POISON_AFTER {
-                poison.push(id(row, "id")?);
-                runs.insert(run);
-            }
-        }
-        for job in poison {
-            let error = JobError {
-                code: "poison".to_owned(),
-                message: format!(
-                    "Quaero stopped unexpectedly {POISON_AFTER} times while working on this."
-                ),
-            };
-            self.end_task(job, Some(&error), now_ms).await?;
-        }
-        let stopped = sqlx::query(
-            "SELECT r.id, NULL AS step_id, 'The run was cancelled.' AS message
-             FROM runs r JOIN jobs j ON j.id = r.id WHERE r.cancel_requested = 1 AND j.finished_ms IS NULL
-             UNION ALL
-             SELECT s.run_id, s.id, s.stop_message FROM steps s JOIN jobs j ON j.id = s.id
-             WHERE s.stop_code IS NOT NULL AND j.finished_ms IS NULL",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
-        for row in &stopped {
-            let run = id(row, "id")?;
-            let step = row.try_get::<Option<i64>, _>("step_id")?.map(JobId);
-            let error = JobError { code: "cancelled".to_owned(), message: row.try_get("message")? };
-            self.end_waiting_tasks(run, step, &error, now_ms).await?;
-            runs.insert(run);
-        }
-        Ok(runs)
-    }
-
-    /// Starts the next runs that a step has to start, at most `count`. Returns them.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn start_instances(
-        &mut self,
-        step: JobId,
-        count: u32,
-        now_ms: i64,
-    ) -> Result<Vec<JobId>> {
-        let rows = sqlx::query(
-            "SELECT ordinal, run FROM step_instances WHERE step_id = ? AND run_id IS NULL ORDER BY ordinal LIMIT ?",
-        )
-        .bind(step.0)
-        .bind(count)
-        .fetch_all(&mut self.conn)
-        .await?;
-        let attempt: i64 = sqlx::query_scalar("SELECT attempt FROM jobs WHERE id = ?")
-            .bind(step.0)
-            .fetch_one(&mut self.conn)
-            .await?;
-        let above = self.run_of(step).await?;
-        let mut started = Vec::new();
-        for row in &rows {
-            let ordinal: i64 = row.try_get("ordinal")?;
-            let mut run: NewRun = json(row, "run")?;
-            run.request_id = format!("step:{step}:{attempt}:{ordinal}");
-            let (id, new) = self.create_run_below(&run, Some(step), now_ms).await?;
-            sqlx::query(
-                "UPDATE step_instances SET run_id = ?3 WHERE step_id = ?1 AND ordinal = ?2",
-            )
-            .bind(step.0)
-            .bind(ordinal)
-            .bind(id.0)
-            .execute(&mut self.conn)
-            .await?;
-            if new {
-                self.tally.moved(above, step, None, JobStatus::Waiting, 1);
-                self.tally.children_written(step, 1);
-                started.push(id);
-            }
-        }
-        self.touch(above);
-        Ok(started)
-    }
-
-    /// Writes the failed tasks of a step of an earlier run as the first tasks of this one. Returns
-    /// how many there were.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn copy_failed_tasks(
-        &mut self,
-        from: JobId,
-        run: JobId,
-        step: JobId,
-        now_ms: i64,
-    ) -> Result<u64> {
-        let rows = sqlx::query(
-            "SELECT type, name, task_key, payload, lane, lane_limit, lane_delay_ms, priority, depth FROM jobs
-             WHERE step_id = ? AND kind = 'task' AND status IN ('failed', 'cancelled') ORDER BY id",
-        )
-        .bind(from.0)
-        .fetch_all(&mut self.conn)
-        .await?;
-        let mut written = 0;
-        let mut tasks: BTreeMap<u32, Vec<TaskRow>> = BTreeMap::new();
-        for row in &rows {
-            tasks.entry(row.try_get("depth")?).or_default().push(TaskRow {
-                task_type: row.try_get("type")?,
-                name: row.try_get("name")?,
-                key: row.try_get("task_key")?,
-                payload: json(row, "payload")?,
-                lane: row.try_get("lane")?,
-                lane_limit: row.try_get("lane_limit")?,
-                lane_delay_ms: row.try_get("lane_delay_ms")?,
-                priority: 0,
-            });
-        }
-        for (depth, tasks) in tasks {
-            let place = Place { run, step, parent: step, depth };
-            for chunk in tasks.chunks(1_000) {
-                written += self.insert_tasks(place, chunk, None, now_ms).await?.written;
-            }
-        }
-        Ok(written)
     }
 
     /// The state of a run or step.

@@ -9,7 +9,8 @@ use sqlx::Row;
 use crate::{
     change::Change,
     error::Result,
-    runs::{NewRun, NewStep, Reuse, counts},
+    jobs::{Place, TaskRow},
+    runs::{NewRun, NewStep, Reuse, counts, json},
     schedules::Settled,
     writer::Tx,
 };
@@ -365,11 +366,99 @@ impl Tx {
             .bind(step.0)
             .fetch_one(&mut self.conn)
             .await?;
-        Ok(crate::runs::json(&row, "config")?)
+        Ok(json(&row, "config")?)
     }
 
     /// Tells that the coordinator has to look at a run again at this time.
     pub fn wake_at(&mut self, run: JobId, at_ms: Option<i64>) {
         self.note(Change::Wake { run, at_ms });
+    }
+
+    /// Starts the next runs that a step has to start, at most `count`. Returns them.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn start_instances(
+        &mut self,
+        step: JobId,
+        count: u32,
+        now_ms: i64,
+    ) -> Result<Vec<JobId>> {
+        let rows = sqlx::query(
+            "SELECT ordinal, run FROM step_instances WHERE step_id = ? AND run_id IS NULL ORDER BY ordinal LIMIT ?",
+        )
+        .bind(step.0)
+        .bind(count)
+        .fetch_all(&mut self.conn)
+        .await?;
+        let attempt: i64 = sqlx::query_scalar("SELECT attempt FROM jobs WHERE id = ?")
+            .bind(step.0)
+            .fetch_one(&mut self.conn)
+            .await?;
+        let above = self.run_of(step).await?;
+        let mut started = Vec::new();
+        for row in &rows {
+            let ordinal: i64 = row.try_get("ordinal")?;
+            let mut run: NewRun = json(row, "run")?;
+            run.request_id = format!("step:{step}:{attempt}:{ordinal}");
+            let (id, new) = self.create_run_below(&run, Some(step), now_ms).await?;
+            sqlx::query(
+                "UPDATE step_instances SET run_id = ?3 WHERE step_id = ?1 AND ordinal = ?2",
+            )
+            .bind(step.0)
+            .bind(ordinal)
+            .bind(id.0)
+            .execute(&mut self.conn)
+            .await?;
+            if new {
+                self.tally.moved(above, step, None, JobStatus::Waiting, 1);
+                self.tally.children_written(step, 1);
+                started.push(id);
+            }
+        }
+        self.touch(above);
+        Ok(started)
+    }
+
+    /// Writes the failed tasks of a step of an earlier run as the first tasks of this one. Returns
+    /// how many there were.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn copy_failed_tasks(
+        &mut self,
+        from: JobId,
+        run: JobId,
+        step: JobId,
+        now_ms: i64,
+    ) -> Result<u64> {
+        let rows = sqlx::query(
+            "SELECT type, name, task_key, payload, lane, lane_limit, lane_delay_ms, priority, depth FROM jobs
+             WHERE step_id = ? AND kind = 'task' AND status IN ('failed', 'cancelled') ORDER BY id",
+        )
+        .bind(from.0)
+        .fetch_all(&mut self.conn)
+        .await?;
+        let mut written = 0;
+        let mut tasks: BTreeMap<u32, Vec<TaskRow>> = BTreeMap::new();
+        for row in &rows {
+            tasks.entry(row.try_get("depth")?).or_default().push(TaskRow {
+                task_type: row.try_get("type")?,
+                name: row.try_get("name")?,
+                key: row.try_get("task_key")?,
+                payload: json(row, "payload")?,
+                lane: row.try_get("lane")?,
+                lane_limit: row.try_get("lane_limit")?,
+                lane_delay_ms: row.try_get("lane_delay_ms")?,
+                priority: 0,
+            });
+        }
+        for (depth, tasks) in tasks {
+            let place = Place { run, step, parent: step, depth };
+            for chunk in tasks.chunks(1_000) {
+                written += self.insert_tasks(place, chunk, None, now_ms).await?.written;
+            }
+        }
+        Ok(written)
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use quaero_contract::{JobError, JobId, JobKind, JobStatus};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::Row;
 
 use crate::{change::Change, error::Result, runs::status, writer::Tx};
 
@@ -63,31 +63,6 @@ pub struct Lease {
     pub attempt: i64,
 }
 
-/// A task that was handed out.
-#[derive(Clone, Debug)]
-pub struct Claimed {
-    /// The right to finish it.
-    pub lease: Lease,
-    /// The run.
-    pub run: JobId,
-    /// The step.
-    pub step: JobId,
-    /// Which worker does it.
-    pub task_type: String,
-    /// What it works on.
-    pub name: String,
-    /// 0 for a step's first tasks.
-    pub depth: u32,
-    /// What the worker needs to know.
-    pub payload: serde_json::Value,
-    /// Where it queued.
-    pub lane: String,
-    /// How many of the lane may run at the same time.
-    pub lane_limit: u32,
-    /// Milliseconds from one start in the lane to the next.
-    pub lane_delay_ms: u32,
-}
-
 /// A task whose lease still holds.
 #[derive(Clone, Debug)]
 pub struct Leased {
@@ -103,36 +78,6 @@ pub struct Leased {
     pub stop: Option<JobError>,
     /// Whether its run bears only so many failures.
     pub tolerance: bool,
-}
-
-/// How the lane of a claim stands.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LaneState {
-    /// Tasks of the lane that are running.
-    pub running: u32,
-    /// When the last one started, in milliseconds since 1970.
-    pub last_start_ms: i64,
-    /// Whether tasks of it may be waiting for a time.
-    pub delayed: bool,
-}
-
-/// How many more tasks of a type may start.
-pub type Rooms = Vec<(&'static str, u32)>;
-
-fn claimed(row: &SqliteRow) -> std::result::Result<Claimed, sqlx::Error> {
-    let payload: &str = row.try_get("payload")?;
-    Ok(Claimed {
-        lease: Lease { job: JobId(row.try_get("id")?), attempt: row.try_get("attempt")? },
-        run: JobId(row.try_get("run_id")?),
-        step: JobId(row.try_get("step_id")?),
-        task_type: row.try_get("type")?,
-        name: row.try_get("name")?,
-        depth: row.try_get("depth")?,
-        payload: serde_json::from_str(payload).unwrap_or(serde_json::Value::Null),
-        lane: row.try_get("lane")?,
-        lane_limit: row.try_get("lane_limit")?,
-        lane_delay_ms: row.try_get("lane_delay_ms")?,
-    })
 }
 
 impl Tx {
@@ -218,142 +163,6 @@ impl Tx {
         }
         self.touch(place.run);
         Ok(Inserted { written, left_out: left_out.unsigned_abs() })
-    }
-
-    /// Hands out the next tasks of a run in a lane: by priority, then breadth first, then in the
-    /// order in which they were found. One statement, so that no two claims can get the same task.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn claim(
-        &mut self,
-        run: JobId,
-        lane: &str,
-        state: LaneState,
-        rooms: &Rooms,
-        limit: u32,
-        now_ms: i64,
-    ) -> Result<Vec<Claimed>> {
-        if state.delayed {
-            // Whatever waited for a time that has come is ready.
-            sqlx::query(
-                "UPDATE jobs SET run_after_ms = 0 WHERE run_id = ? AND lane = ? AND status = 'pending'
-                   AND kind = 'task' AND run_after_ms > 0 AND run_after_ms <= ?",
-            )
-            .bind(run.0)
-            .bind(lane)
-            .bind(now_ms)
-            .execute(&mut self.conn)
-            .await?;
-        }
-        // Those before a task in this claim count for the limits of its lane and type, too.
-        let sql = if rooms.is_empty() {
-            "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
-                 started_ms = coalesce(started_ms, ?2), changed_ms = ?2
-             WHERE id IN (
-                 SELECT id FROM (
-                     SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
-                         SELECT id, priority, depth, lane_limit FROM jobs
-                         WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
-                           AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6
-                         ORDER BY priority DESC, depth, id LIMIT ?7))
-                 WHERE lane_limit >= ?5 + place)
-             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
-        } else {
-            "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
-                 started_ms = coalesce(started_ms, ?2), changed_ms = ?2
-             WHERE id IN (
-                 SELECT id FROM (
-                     SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
-                         SELECT id, priority, depth, lane_limit, row_number() OVER
-                             (PARTITION BY type ORDER BY priority DESC, depth, id) AS of_type,
-                             (SELECT value ->> 1 FROM json_each(?8) WHERE value ->> 0 = type) AS room
-                         FROM jobs
-                         WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
-                           AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6)
-                     WHERE room IS NULL OR of_type <= room
-                     ORDER BY priority DESC, depth, id LIMIT ?7)
-                 WHERE lane_limit >= ?5 + place)
-             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
-        };
-        let rows = sqlx::query(sql)
-            .bind(self.epoch)
-            .bind(now_ms)
-            .bind(run.0)
-            .bind(lane)
-            .bind(state.running)
-            .bind(now_ms.saturating_sub(state.last_start_ms).max(0))
-            .bind(limit)
-            .bind(
-                (!rooms.is_empty())
-                    .then(|| serde_json::to_string(rooms).expect("rooms are plain data")),
-            )
-            .fetch_all(&mut self.conn)
-            .await?;
-        let mut found = Vec::with_capacity(rows.len());
-        let mut by_step: BTreeMap<JobId, i64> = BTreeMap::new();
-        for row in &rows {
-            let priority: i64 = row.try_get("priority")?;
-            let task = claimed(row)?;
-            *by_step.entry(task.step).or_default() += 1;
-            found.push((priority, task));
-        }
-        for (step, count) in by_step {
-            self.tally.moved(run, step, Some(JobStatus::Pending), JobStatus::Running, count);
-            self.touch(run);
-        }
-        found.sort_by_key(|(priority, task)| (-priority, task.depth, task.lease.job));
-        Ok(found.into_iter().map(|(_, task)| task).collect())
-    }
-
-    /// When the next task of a run in a lane may start, as far as time decides: `None` if there is
-    /// none, or if it waits for a running task of its lane.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn next_start(
-        &mut self,
-        run: JobId,
-        lane: &str,
-        state: LaneState,
-        now_ms: i64,
-    ) -> Result<Option<i64>> {
-        let due: Option<i64> = sqlx::query_scalar(
-            "SELECT lane_delay_ms FROM jobs
-             WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
-               AND run_after_ms = 0 AND lane_limit > ?3
-             ORDER BY priority DESC, depth, id LIMIT 1",
-        )
-        .bind(run.0)
-        .bind(lane)
-        .bind(state.running)
-        .fetch_optional(&mut self.conn)
-        .await?;
-        let delayed: Option<i64> = sqlx::query_scalar(
-            "SELECT min(run_after_ms) FROM jobs
-             WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0",
-        )
-        .bind(run.0)
-        .bind(lane)
-        .fetch_one(&mut self.conn)
-        .await?;
-        let due = due.map(|delay| now_ms.max(state.last_start_ms.saturating_add(delay)));
-        Ok(due.into_iter().chain(delayed).min())
-    }
-
-    /// The lanes in which a run has tasks to start, now or later.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn waiting_lanes(&mut self, run: JobId) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar(
-            "SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms = 0
-             UNION
-             SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0",
-        )
-        .bind(run.0)
-        .fetch_all(&mut self.conn)
-        .await?)
     }
 
     /// The task, if this lease on it still holds.

@@ -8,6 +8,7 @@
 //! - a job ends after its children, and gets none once it has ended.
 
 mod change;
+mod claim;
 mod consistent;
 mod control;
 mod create;
@@ -19,9 +20,11 @@ mod history;
 mod jobs;
 mod logs;
 mod query;
+mod recover;
 mod runs;
 mod schedules;
 mod search;
+mod state;
 mod tally;
 mod time;
 mod views;
@@ -41,15 +44,16 @@ use tokio::{
 };
 
 pub use change::Change;
-pub use control::{POISON_AFTER, SUSPECT_AFTER};
+pub use claim::{Claimed, LaneState, Rooms};
 pub use definitions::{VERSIONS_KEPT, text_hash};
 pub use documents::{DocumentFilter, DocumentState, NewDocument, PreparedDocument, SaveOutcome};
 pub use error::{Result, StoreError};
 pub use folder::Lock;
 pub use history::Keep;
-pub use jobs::{Claimed, Inserted, LaneState, Lease, Leased, Place, Rooms, TaskRow};
+pub use jobs::{Inserted, Lease, Leased, Place, TaskRow};
 pub use logs::{LogRow, Logs};
 pub use query::Query;
+pub use recover::{POISON_AFTER, SUSPECT_AFTER};
 pub use runs::{
     NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow, Tolerance,
 };

@@ -3,6 +3,7 @@
 //! Plain `std` wherever it goes, because every command waits for this crate to be compiled first.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod bench;
 mod display;
 mod front_end;
 mod machine;
@@ -22,6 +23,7 @@ Usage: cargo xtask COMMAND
   run [-- ARGS]   build Quaero and open its window; with ARGS, or without a display, use its command line
   test [PART…]    run every check, or only these parts: fmt types lint bindings unit ui e2e
   build           leave the release program at target/release/quaero
+  bench engine    measure the engine beside other queues; --help says what can be chosen
   bindings        renew ui/src/bindings.ts, the front end's copy of the commands and events
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["run", rest @ ..] => run::run(rest.strip_prefix(&["--"]).unwrap_or(rest)),
         ["test", parts @ ..] => suite::test(parts),
         ["build"] => build(),
+        ["bench", "engine", rest @ ..] => bench::engine(rest),
         ["bindings"] => bindings(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -8,10 +8,11 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{
-    LIMITS, cron,
+    LIMITS,
     duration::parse_duration,
     fault::{did_you_mean, quote},
 };
+use crate::schedule::Schedule;
 
 /// Why a value does not have the format.
 pub(super) struct Misfit {
@@ -298,7 +299,7 @@ fn schedule(text: &str) -> Result<(), Misfit> {
     if text.is_empty() {
         return Ok(());
     }
-    cron::check(text).map_err(|reason| {
+    Schedule::parse(text, None).map(drop).map_err(|reason| {
         misfit("bad_cron", format!("cannot be used. {reason}"))
             .fix("Write for example `0 7 * * *` for every day at 7:00.")
     })

@@ -11,7 +11,6 @@
 
 mod bind;
 pub mod condition;
-mod cron;
 mod duration;
 mod fault;
 mod fill;
@@ -124,7 +123,7 @@ pub struct Definition {
     pub enabled: bool,
     /// Whether it is run when the program starts.
     pub auto_start: bool,
-    /// When it is run: five cron fields.
+    /// When it is run: five cron fields or a word such as `@daily`; see [`crate::schedule`].
     pub schedule: Option<String>,
     /// The IANA name of the zone that the schedule's times belong to; None means that of the
     /// computer.

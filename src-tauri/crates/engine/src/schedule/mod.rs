@@ -18,10 +18,12 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
 use jiff::{
     Timestamp, ToSpan,
     civil::DateTime,
-    tz::{AmbiguousOffset, TimeZone},
+    tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase},
 };
 
 pub use due::{Due, MOST_MADE_UP, due};
@@ -153,10 +155,13 @@ fn whole_minute(time: DateTime) -> DateTime {
     time.date().at(time.hour(), time.minute(), 0, 0)
 }
 
+/// The computer's database knows the newest rules; the one that comes with the program has every
+/// zone.
 fn find_zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    TimeZone::get(name).map_err(|_| {
+    static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+    TimeZone::get(name).or_else(|_| BUNDLED.get(name)).map_err(|_| {
         let near = |known: &str| strsim::jaro_winkler(&known.to_lowercase(), &name.to_lowercase());
-        let nearest = jiff::tz::db()
+        let nearest = BUNDLED
             .available()
             .map(|known| known.to_string())
             .filter(|known| name.len() < 64 && near(known) > 0.9)

@@ -11,7 +11,7 @@ mod schedules;
 mod schema;
 mod search;
 
-use quaero_contract::{JobId, JobStatus};
+use quaero_contract::JobId;
 use quaero_store::{
     Access, Claimed, LaneState, NewDocument, NewRun, NewStep, Place, PreparedDocument, Result,
     Store, TaskRow, Tx,

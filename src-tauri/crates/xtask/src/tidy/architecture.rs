@@ -125,9 +125,9 @@ fn some_libraries_have_one_home() {
 fn only_the_store_contains_sql() {
     let mut found = Vec::new();
     for source in sources(&[".rs"]) {
-        if source.path.starts_with("src-tauri/crates/store/")
-            || source.path.starts_with("src-tauri/crates/xtask/")
-        {
+        // What the benchmark compares stands on SQLite without the store.
+        let may = ["src-tauri/crates/store/", "src-tauri/crates/xtask/", "tests/bench/peers/"];
+        if may.iter().any(|folder| source.path.starts_with(folder)) {
             continue;
         }
         for (line, text) in rust_text::split(&source.text).strings {

@@ -1,0 +1,62 @@
+//! What the processor keeps in memory, without tasks.
+
+use quaero_store::Access;
+
+use super::*;
+use crate::clock::SystemClock;
+
+async fn processor(folder: &tempfile::TempDir) -> Processor {
+    let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
+    let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
+    processor.adopt(JobId(7), 0, None);
+    processor
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut processor = processor(&folder).await;
+    processor.seen_ms = 9_000_000;
+    let ready = Change::Ready { run: JobId(7), lane: "lane".to_owned(), at_ms: 9_000_500 };
+    processor.notice(&[ready, Change::Wake { run: JobId(7), at_ms: Some(9_000_700) }]);
+    let usage = LaneUse { last_start_ms: 9_000_000, ..LaneUse::default() };
+    processor.lanes.insert("lane".to_owned(), usage);
+    processor.follow_clock(1_000_000).await;
+    assert_eq!(processor.next_look(), Some(1_000_500));
+    assert_eq!(processor.runs[&JobId(7)].wake_ms, Some(1_000_700));
+    assert_eq!(processor.lanes["lane"].last_start_ms, 1_000_000);
+}
+
+#[tokio::test]
+async fn commits_that_were_missed_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut processor = processor(&folder).await;
+    let (sender, mut changes) = broadcast::channel(1);
+    for lane in ["missed", "told"] {
+        let ready = Change::Ready { run: JobId(7), lane: lane.to_owned(), at_ms: 0 };
+        sender.send(Arc::from([ready])).unwrap();
+    }
+    processor.catch_up(&mut changes);
+    assert!(processor.runs[&JobId(7)].lanes.contains_key("told"));
+    assert!(processor.lost, "the lane that was missed");
+}
+
+#[tokio::test]
+async fn runs_take_turns_lane_by_lane_and_a_higher_priority_goes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut processor = processor(&folder).await;
+    processor.width = 8;
+    processor.adopt(JobId(8), 0, None);
+    processor.adopt(JobId(9), 5, None);
+    for (run, lane) in [(7, "a"), (7, "b"), (7, "c"), (8, "x"), (9, "y"), (9, "z")] {
+        let (run, lane) = (JobId(run), lane.to_owned());
+        processor.notice(&[Change::Ready { run, lane, at_ms: 0 }]);
+    }
+    processor.last_served = JobId(7);
+    let order: Vec<String> = processor
+        .candidates(&HashMap::new(), 10)
+        .into_iter()
+        .map(|c| format!("{}{}", c.run, c.lane))
+        .collect();
+    assert_eq!(order, ["9y", "9z", "8x", "7a", "7b", "7c"]);
+}
