@@ -16,8 +16,11 @@ export function Subject({ run, className = "" }: { run: RunSummary; className?: 
       // Gives way long before the name beside it does; a little would already cost that its last letters.
       className={`flex min-w-0 shrink-99999 justify-end overflow-hidden text-meta text-muted ${className}`}
     >
-      {head !== "" && <span className="min-w-0 truncate whitespace-pre">{head}</span>}
-      <span className="shrink-0 whitespace-pre">{tail}</span>
+      {head !== "" && <span className="min-w-0 shrink-99999 truncate whitespace-pre">{head}</span>}
+      {/* Right to left, so that the ellipsis stands where the beginning was. */}
+      <span className="min-w-0 truncate [direction:rtl]">
+        <bdi dir="ltr">{tail}</bdi>
+      </span>
     </span>
   );
 }
