@@ -223,8 +223,8 @@ function Summary({ summary }: { summary: RunSummary }) {
   const live = summary.status === "running";
   return (
     <div className="flex flex-wrap items-end gap-x-7 gap-y-2">
-      <div className="max-w-[26rem] min-w-52 flex-1">
-        <div className="num mb-1.5 flex justify-between text-meta">
+      <div className={`max-w-[26rem] flex-1 ${live ? "min-w-64" : "min-w-52"}`}>
+        <div className="num mb-1.5 flex flex-wrap justify-between gap-x-3 text-meta">
           <span>
             {jobs.total === 0 && live ? (
               text.run.preparing
