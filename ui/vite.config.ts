@@ -30,6 +30,8 @@ export default defineConfig(({ command, mode }) => {
       setupFiles: ["src/testing/setup.ts"],
       include: ["src/**/*.test.{ts,tsx}"],
       css: false,
+      // Generous: a machine that also builds the engine is slow.
+      testTimeout: 20_000,
       restoreMocks: true,
     },
   };

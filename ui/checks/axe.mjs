@@ -18,18 +18,29 @@ const FLAGS =
   "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
 
 const FAILING =
-  "listDefinitions,getDefinition,listRuns,getRun,listJobs,readLog,searchDocuments,getDocument,getSettings,appInfo";
+  "listDefinitions,getDefinition,listSchedules,definitionHistory,deletedDefinitions,listRuns,getRun,listJobs,readLog,isPaused,runStatistics,diffRuns,searchDocuments,getDocument,getSettings,appInfo";
 const STATES = { filled: "still", empty: "still&seed=empty", failed: `still&fail=${FAILING}` };
-const PLACES = ["/", "/jobs", "/jobs/energy-news", "/runs", "/documents", "/settings", "/nowhere"];
+const PLACES = [
+  "/",
+  "/jobs",
+  "/jobs/energy-news",
+  "/jobs/morning-papers?view=history",
+  "/runs",
+  "/documents",
+  "/settings",
+  "/nowhere",
+];
 /** Places that only the full state has; the runs are added once their ids are known. */
 const FILLED = [
   "/jobs/crawl-site?run=true",
+  "/jobs/morning-papers",
   "/documents?q=solar&tags=%5B%22energy%22%5D",
   "/documents?q=nothing+like+it",
   '/documents?q="open',
   "/runs?status=failed",
+  "/runs?status=paused",
 ];
-const RUN_TABS = ["tasks", "log", "documents", "warnings", "definition"];
+const RUN_TABS = ["log", "documents", "statistics", "warnings", "definition"];
 
 const outDir = mkdtempSync(join(tmpdir(), "quaero-axe-"));
 const problems = [];
@@ -65,6 +76,8 @@ try {
         await page.getByRole("dialog").waitFor();
         await rules(page, `${label}: link dialog`);
         looks += 1;
+        await page.keyboard.press("Escape");
+        await acts(page, label, runs);
       });
     }
   }
@@ -122,15 +135,53 @@ async function runPlaces() {
   await within({ theme: "light", query: STATES.filled, label: "runs" }, async (page) => {
     await go(page, "/runs");
     const runs = await page.$$eval("tbody a", (links) =>
-      links.map((link) => new URL(link.href).hash.slice(1)),
+      links.map((link) => ({ at: new URL(link.href).hash.slice(1), row: link.closest("tr").textContent })),
     );
-    places.push(...runs, ...RUN_TABS.map((tab) => `${runs[2]}?tab=${tab}`), `${runs[0]}?tab=log`);
+    const warned = runs.find(({ row }) => /warning/.test(row)).at;
+    const [repeat, first] = runs.filter(({ row }) => /completed.*Morning papers/.test(row));
+    places.push(
+      ...runs.map(({ at }) => at),
+      ...RUN_TABS.map((tab) => `${warned}?tab=${tab}`),
+      `${runs[0].at}?tab=log`,
+      `${repeat.at}?tab=definition&with=${first.at.split("/").at(-1)}`,
+    );
     await go(page, "/documents?q=title:panels");
     await page.getByTestId("search-result").first().click();
     await page.getByTestId("reading-pane").waitFor();
     places.push(decodeURIComponent(new URL(page.url()).hash.slice(1)));
   });
   return places;
+}
+
+/** What opens over a place or changes the frame: menus, dialogs, the pause of everything. */
+async function acts(page, label, runs) {
+  const button = (name) => page.getByRole("button", { name }).first().click();
+  const item = (name) => page.getByRole("menuitem", { name }).click();
+  const again = async (name) => {
+    await button("Run again");
+    await item(name);
+  };
+  const ended = runs.find((place) => place.includes("with=")).split("?")[0];
+  const steps = [
+    [ended, "again", () => button("Run again")],
+    [ended, "from step", () => again("From step")],
+    [ended, "other values", () => again("With other values…")],
+    ["/jobs/crawl-site", "copy", () => button("Copy to edit…")],
+    ["/jobs/morning-papers", "menu", () => button("More actions")],
+    ["/jobs/morning-papers?view=history", "restore", () => button(/^Restore version/)],
+    ["/settings", "limits", () => page.getByRole("textbox", { name: /^Keep for/ }).fill("30")],
+    ["/settings", "forget", () => button("Forget old runs now…")],
+    ["/jobs", "import", () => button("Import…")],
+    [ended, "paused", () => button("Pause everything")],
+  ];
+  for (const [place, name, act] of steps) {
+    await go(page, place);
+    await act();
+    await page.waitForTimeout(150);
+    await rules(page, `${label}: ${name}`);
+    looks += 1;
+    for (let n = 0; n < 2; n += 1) await page.keyboard.press("Escape");
+  }
 }
 
 /** Goes to a place and waits until it is there: no skeleton, and two frames without a change. */
@@ -153,10 +204,12 @@ async function go(page, place) {
 async function rules(page, label) {
   const present = await page.evaluate(() => "axe" in window);
   if (!present) await page.evaluate(axe);
-  const { violations } = await page.evaluate(
-    (tags) => window.axe.run(document, { runOnly: tags, resultTypes: ["violations"] }),
-    TAGS,
-  );
+  const { violations } = await page.evaluate((tags) => {
+    // The guards around a menu hand the focus on at once; the menu itself belongs to its button.
+    const context = { exclude: [["[data-base-ui-focus-guard]"]] };
+    const rules = { region: { enabled: document.querySelector("[role=menu]") === null } };
+    return window.axe.run(context, { runOnly: tags, rules, resultTypes: ["violations"] });
+  }, TAGS);
   for (const { id, help, nodes } of violations) {
     for (const node of nodes)
       problems.push(

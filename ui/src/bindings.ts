@@ -61,8 +61,22 @@ export const commands = {
 	readLog: (query: LogQuery) => typedError<LogPage, ApiError>(__TAURI_INVOKE("read_log", { query })),
 	/**  Stops a run and everything below it. */
 	cancelRun: (id: JobId) => typedError<null, ApiError>(__TAURI_INVOKE("cancel_run", { id })),
-	/**  Goes on with a run that was cut off. */
+	/**  Goes on with a run that was cut off or paused. */
 	resumeRun: (id: JobId) => typedError<null, ApiError>(__TAURI_INVOKE("resume_run", { id })),
+	/**  Lets nothing more of a run start until it is resumed. */
+	pauseRun: (id: JobId) => typedError<null, ApiError>(__TAURI_INVOKE("pause_run", { id })),
+	/**  Pauses everything, or goes on. */
+	pauseAll: (pause: boolean) => typedError<null, ApiError>(__TAURI_INVOKE("pause_all", { pause })),
+	/**  Whether everything is paused. */
+	isPaused: () => typedError<boolean, ApiError>(__TAURI_INVOKE("is_paused")),
+	/**  Does an earlier run's work again, all of it or a part. */
+	rerun: (request: RerunRequest) => typedError<JobId, ApiError>(__TAURI_INVOKE("rerun", { request })),
+	/**  Forgets runs that have ended: all but the newest, and those that ended long ago. */
+	pruneRuns: (keepRuns: number | null, keepDays: number | null) => typedError<number, ApiError>(__TAURI_INVOKE("prune_runs", { keepRuns, keepDays })),
+	/**  What stands out in a run. */
+	runStatistics: (id: JobId) => typedError<RunStatistics, ApiError>(__TAURI_INVOKE("run_statistics", { id })),
+	/**  The schedule of every definition that has one, with its next times. */
+	listSchedules: () => typedError<ScheduleView[], ApiError>(__TAURI_INVOKE("list_schedules")),
 	/**  Searches the documents; an empty query lists the newest. */
 	searchDocuments: (request: SearchRequest) => typedError<SearchResults, ApiError>(__TAURI_INVOKE("search_documents", { request })),
 	/**  One document with its content. */
@@ -506,6 +520,13 @@ export type JobProgress = {
 	run: RunSummary,
 	/**  The steps' own progress, in the order of the definition. */
 	steps: StepProgress[],
+	/**  Tasks done per minute of late; none until that can be told. */
+	tasks_per_minute: number | null,
+	/**
+	 *  Milliseconds until the known tasks will be done at that rate; none while more of them are
+	 *  found than done, or while later steps have not yet found theirs.
+	 */
+	remaining_ms: number | null,
 };
 
 /**  The newest progress of each run that moved. */
@@ -678,6 +699,10 @@ export type RunRequest = {
 export type RunStatus = 
 /**  Under way in a live process. */
 "running" | 
+/**  Under way, but nothing of it starts until it is resumed. */
+"paused" | 
+/**  Waits for an earlier run beside which it may not run. */
+"queued" | 
 /**  Cut off: not ended, and no live process works on it. It can be resumed. */
 "interrupted" | 
 /**  Ended; see the warnings for what did not go well. */
@@ -713,6 +738,12 @@ export type RunSummary = {
 	warnings: number,
 	/**  Why the run failed. */
 	error: JobError | null,
+	/**  What has started it. */
+	started_by: StartedBy,
+	/**  The run whose work it does again. */
+	rerun_of: JobId | null,
+	/**  The run that has started it and waits for it. */
+	parent_run: JobId | null,
 };
 
 /**  A run with its steps. */
@@ -723,6 +754,8 @@ export type RunView = {
 	steps: StepView[],
 	/**  The values it ran with. */
 	variables: ([string, string])[],
+	/**  Those of them that were given for this run. */
+	given: ([string, string])[],
 	/**  The definition's text as it was when the run was accepted. */
 	definition_text: string,
 	/**  Warnings, oldest first, at most 100. */
@@ -777,6 +810,10 @@ export type Settings = {
 	 *  the values are kept as they are, and appear in runs, logs and reports.
 	 */
 	values?: { [key in string]: string },
+	/**  How many runs that have ended are kept at least; none keeps all. */
+	keep_runs?: number | null,
+	/**  For how many days after their end runs are kept at least; none keeps all. */
+	keep_days?: number | null,
 };
 
 /**  How bad a problem is. */
@@ -832,6 +869,22 @@ export type StepView = {
 	started: string | null,
 	/**  When it ended. */
 	finished: string | null,
+	/**  What happens when it fails. */
+	on_error: OnError,
+	/**  Whether it runs even if steps before it failed. */
+	always_run: boolean,
+	/**  The condition under which it runs; empty if there is none. */
+	condition: string,
+	/**  How often the step as a whole has been started. */
+	attempt: number,
+	/**  How often it may be. */
+	max_attempts: number,
+	/**  When it is tried again. */
+	next_attempt: string | null,
+	/**  The run whose results of this step stand for its own. */
+	reused_from: JobId | null,
+	/**  Runs it has started, oldest first, at most 100. */
+	runs: JobId[],
 };
 
 /**  How two texts differ, by lines. */
@@ -865,6 +918,62 @@ export type VersionReason =
 "found_on_disk" | 
 /**  An earlier version was put back. */
 "restored";
+
+export type OnError = "continue" | "fail" | "fatal" | "retry";
+
+export type StartedBy = "manual" | "schedule" | "start" | "rerun" | "pre_job" | "post_job" | "template";
+
+export type MissedRuns = "skip" | "once" | "all";
+
+export type Overlap = "skip" | "queue" | "allow";
+
+export type SlotResult = "started" | "skipped" | "missed" | "failed";
+
+export type RerunPart = "whole" | "failed" | { from: string };
+
+export type RerunRequest = {
+	request_id: string,
+	run: JobId,
+	part: RerunPart,
+	set: ([string, string])[],
+	current_definition: boolean,
+};
+
+export type TypeCounts = {
+	type: string,
+	jobs: JobCounts,
+	mean_ms: number,
+};
+
+export type FailureCount = {
+	code: string,
+	count: number,
+	example: JobNode,
+};
+
+export type RunStatistics = {
+	types: TypeCounts[],
+	slowest: JobNode[],
+	failures: FailureCount[],
+};
+
+export type ScheduleView = {
+	definition_id: string,
+	name: string,
+	cron: string,
+	timezone: string | null,
+	description: string,
+	missed_runs: MissedRuns,
+	overlap: Overlap,
+	enabled: boolean,
+	next: string[],
+	last_slot: string | null,
+	last_result: SlotResult | null,
+	last_run: JobId | null,
+	note: string,
+	started: number,
+	skipped: number,
+};
 
 /* Tauri Specta runtime */
 async function typedError<T, E>(result: Promise<T>): Promise<{ status: "ok"; data: T } | { status: "error"; error: E }> {

@@ -10,6 +10,9 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 export const number = (n: number) => numbers.format(n);
 
+/** 1 run, 2 runs. */
+export const count = (n: number, one: string, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
+
 /** A share of one, such as the size of the text. */
 export const share = (part: number) => percents.format(part);
 
@@ -33,6 +36,15 @@ export function when(iso: string, now = Date.now()): string {
   if (age === 1) return `${relative.format(-1, "day")} ${times.format(date)}`;
   if (age > 1 && age < 7) return days.format(date);
   return dates.format(date);
+}
+
+/** A time to come as one says it: today 14:03, tomorrow 07:00, Mon 07:00, 3 Nov 2026. */
+export function whenNext(iso: string, now = Date.now()): string {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return iso;
+  const ahead = Math.round((startOfDay(date.getTime()) - startOfDay(now)) / DAY);
+  if (ahead < 2) return `${relative.format(ahead, "day")} ${times.format(date)}`;
+  return ahead < 7 ? days.format(date) : dates.format(date);
 }
 
 function startOfDay(at: number): number {

@@ -12,7 +12,7 @@ import { Frame } from "./frame/frame";
 import { Failed } from "./parts/states";
 import { Documents } from "./screens/documents/documents";
 import { Home } from "./screens/home";
-import { Jobs } from "./screens/jobs/jobs";
+import { Jobs, VIEWS } from "./screens/jobs/jobs";
 import { NotFound } from "./screens/not-found";
 import { RunPage, TABS } from "./screens/runs/run-page";
 import { Runs, STATUSES } from "./screens/runs/runs";
@@ -41,12 +41,12 @@ const set = <T extends object>(values: T) =>
 export const homeRoute = createRoute({ getParentRoute: () => root, path: "/", component: Home });
 
 const jobSearch = (search: Record<string, unknown>) =>
-  set({ run: search.run === true ? true : undefined, from: word(search.from) });
+  set({ run: search.run === true ? true : undefined, view: oneOf(search.view, VIEWS) });
 
 export const jobsRoute = createRoute({
   getParentRoute: () => root,
   path: "/jobs",
-  component: () => <Jobs id={null} run={false} from={null} />,
+  component: () => <Jobs id={null} run={false} view="text" />,
 });
 
 export const jobRoute = createRoute({
@@ -54,8 +54,8 @@ export const jobRoute = createRoute({
   path: "/jobs/$id",
   validateSearch: jobSearch,
   component: function Job() {
-    const { run, from } = jobRoute.useSearch();
-    return <Jobs id={jobRoute.useParams().id} run={run ?? false} from={from ?? null} />;
+    const { run, view } = jobRoute.useSearch();
+    return <Jobs id={jobRoute.useParams().id} run={run ?? false} view={view ?? "text"} />;
   },
 });
 
@@ -71,10 +71,12 @@ export const runsRoute = createRoute({
 export const runRoute = createRoute({
   getParentRoute: () => root,
   path: "/runs/$id",
-  validateSearch: (search: Record<string, unknown>) => set({ tab: oneOf(search.tab, TABS) }),
+  validateSearch: (search: Record<string, unknown>) =>
+    set({ tab: oneOf(search.tab, TABS), with: word(search.with) }),
   component: function RunAt() {
     const { id } = runRoute.useParams();
-    return <RunPage key={id} id={id} tab={runRoute.useSearch().tab ?? "tasks"} />;
+    const { tab, with: other } = runRoute.useSearch();
+    return <RunPage key={id} id={id} tab={tab ?? "tasks"} other={other ?? null} />;
   },
 });
 

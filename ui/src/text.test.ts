@@ -7,9 +7,9 @@ import { remedies } from "./text";
 
 const crates = join(import.meta.dirname, "../../src-tauri/crates");
 
-/** The four ways in which the Rust sources give the error of a job its code. */
+/** The ways in which the Rust sources give the error of a job its code. */
 const CODES = [
-  /(?:permanent|transient)\(\s*"([a-z_]+)"/g,
+  /(?:permanent|transient|error)\(\s*"([a-z_]+)"/g,
   /code: "([a-z_]+)"/g,
   /Self::\w+(?: ?[({].*?[)}])? => "([a-z_]+)",/g,
   /=> \(\s*"([a-z_]+)",/g,

@@ -105,5 +105,7 @@ it("remembers the theme in the program and for the first paint", async () => {
   await user.click(await screen.findByRole("radio", { name: "Dark" }));
   expect(document.documentElement.dataset.theme).toBe("dark");
   expect(localStorage.getItem("quaero.theme")).toBe("dark");
-  await waitFor(async () => expect(await fake.getSettings()).toEqual({ theme: "dark", values: { company: "Acme" } }));
+  await waitFor(async () =>
+    expect(await fake.getSettings()).toMatchObject({ theme: "dark", values: { company: "Acme" } }),
+  );
 });

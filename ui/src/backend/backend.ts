@@ -5,10 +5,13 @@ import type {
   ApiError,
   AppInfo,
   DefinitionSummary,
-  DefinitionView,
   DefinitionsChanged,
+  DefinitionVersion,
+  DefinitionView,
+  DeletedDefinition,
   DocumentId,
   DocumentView,
+  ImportedDefinition,
   JobId,
   JobPage,
   JobProgress,
@@ -17,13 +20,17 @@ import type {
   LogAppended,
   LogPage,
   LogQuery,
+  RerunRequest,
   ResultSaved,
   RunRequest,
+  RunStatistics,
   RunSummary,
   RunView,
+  ScheduleView,
   SearchRequest,
   SearchResults,
   Settings,
+  TextDiff,
 } from "./types";
 
 export type Happening =
@@ -40,6 +47,24 @@ export interface Backend {
   getDefinition(id: string): Promise<DefinitionView>;
   /** Resolves to the id of the run. The same `request_id` twice starts one run. */
   runDefinition(request: RunRequest): Promise<JobId>;
+  copyDefinition(id: string, newId: string): Promise<DefinitionView>;
+  setEnabled(id: string, enabled: boolean): Promise<DefinitionView>;
+  /** Moves it to the trash. */
+  deleteDefinition(id: string): Promise<DeletedDefinition>;
+  /** What lies in the trash, newest first. */
+  deletedDefinitions(): Promise<DeletedDefinition[]>;
+  undeleteDefinition(entry: string): Promise<DefinitionView>;
+  /** Newest first. */
+  definitionHistory(id: string): Promise<DefinitionVersion[]>;
+  /** `to` is a version, or `null` for the text as it is now. */
+  diffVersions(id: string, from: number, to: number | null): Promise<TextDiff>;
+  restoreVersion(id: string, version: number): Promise<DefinitionView>;
+  /** Asks for a file; `null` when the user changes their mind. */
+  importDefinition(newId: string | null): Promise<ImportedDefinition | null>;
+  /** Asks for a file and resolves to the one written; `null` when the user changes their mind. */
+  exportDefinition(id: string): Promise<string | null>;
+
+  listSchedules(): Promise<ScheduleView[]>;
 
   /** Newest first; `before` is the last id of the page before. */
   listRuns(before: JobId | null, limit: number): Promise<RunSummary[]>;
@@ -47,7 +72,18 @@ export interface Backend {
   listJobs(run: JobId, query: JobQuery): Promise<JobPage>;
   readLog(query: LogQuery): Promise<LogPage>;
   cancelRun(id: JobId): Promise<void>;
+  /** Goes on with a run that was paused or cut off. */
   resumeRun(id: JobId): Promise<void>;
+  pauseRun(id: JobId): Promise<void>;
+  pauseAll(pause: boolean): Promise<void>;
+  isPaused(): Promise<boolean>;
+  /** Resolves to the id of the new run. The same `request_id` twice starts one run. */
+  rerun(request: RerunRequest): Promise<JobId>;
+  /** Forgets ended runs beyond these limits, and resolves to how many. */
+  pruneRuns(keepRuns: number | null, keepDays: number | null): Promise<number>;
+  runStatistics(id: JobId): Promise<RunStatistics>;
+  /** How the definition of run `from` became that of run `to`. */
+  diffRuns(from: JobId, to: JobId): Promise<TextDiff>;
 
   searchDocuments(request: SearchRequest): Promise<SearchResults>;
   getDocument(id: DocumentId): Promise<DocumentView>;

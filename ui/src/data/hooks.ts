@@ -3,8 +3,8 @@
 import { useInfiniteQuery, useMutation, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { asApiError } from "../backend/backend";
-import type { DefinitionSummary, InputKind, RunSummary } from "../backend/types";
-import { definitionsQuery, runsQuery } from "./queries";
+import type { ApiError, DefinitionSummary, InputKind, RunSummary } from "../backend/types";
+import { definitionsQuery, runsQuery, schedulesQuery } from "./queries";
 
 export function useRuns() {
   const query = useInfiniteQuery(runsQuery);
@@ -13,6 +13,10 @@ export function useRuns() {
 
 export function useLiveRuns(): RunSummary[] {
   return useRuns().runs.filter((run) => run.status === "running");
+}
+
+export function useSchedules() {
+  return useQuery(schedulesQuery);
 }
 
 /** The shipped definition whose one required value is a folder, or an address. */
@@ -31,8 +35,16 @@ export function useDefinitions() {
 }
 
 /** An action of the program, with its failure as an `ApiError`. */
-export function useCommand<In, Out>(command: (input: In) => Promise<Out>, done?: (output: Out) => void) {
-  const mutation = useMutation({ mutationFn: command, onSuccess: (output: Out) => done?.(output) });
+export function useCommand<In, Out>(
+  command: (input: In) => Promise<Out>,
+  done?: (output: Out) => void,
+  failed?: (error: ApiError) => void,
+) {
+  const mutation = useMutation({
+    mutationFn: command,
+    onSuccess: (output: Out) => done?.(output),
+    onError: (thrown: unknown) => failed?.(asApiError(thrown)),
+  });
   return {
     start: mutation.mutate,
     pending: mutation.isPending,

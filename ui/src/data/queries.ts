@@ -8,7 +8,7 @@ import {
   queryOptions,
 } from "@tanstack/react-query";
 import { backend } from "../backend";
-import type { RunSummary, SearchRequest, SearchResults, Settings } from "../backend/types";
+import type { JobProgress, RunSummary, SearchRequest, SearchResults, Settings } from "../backend/types";
 
 export const RUNS_PAGE = 50;
 export const HITS_PAGE = 50;
@@ -56,6 +56,36 @@ export const definitionsQuery = queryOptions({
 
 export const definitionQuery = (id: string) =>
   queryOptions({ queryKey: ["definition", id], queryFn: () => backend.getDefinition(id) });
+
+export const historyQuery = (id: string) =>
+  queryOptions({ queryKey: ["history", id], queryFn: () => backend.definitionHistory(id) });
+
+/** Texts that are kept never change; only the present one (`to` is `null`) does. */
+export const versionsDiffQuery = (id: string, from: number, to: number | null) =>
+  queryOptions({ queryKey: ["history", id, from, to], queryFn: () => backend.diffVersions(id, from, to) });
+
+export const deletedQuery = queryOptions({
+  queryKey: ["deleted"],
+  queryFn: () => backend.deletedDefinitions(),
+});
+
+export const schedulesQuery = queryOptions({
+  queryKey: ["schedules"],
+  queryFn: () => backend.listSchedules(),
+});
+
+export const statisticsQuery = (run: string) =>
+  queryOptions({ queryKey: ["statistics", run], queryFn: () => backend.runStatistics(run) });
+
+export const runsDiffQuery = (from: string, to: string) =>
+  queryOptions({ queryKey: ["runs-diff", from, to], queryFn: () => backend.diffRuns(from, to) });
+
+export const pausedQuery = queryOptions({ queryKey: ["paused"], queryFn: () => backend.isPaused() });
+
+/** How fast a run is and how long it will take; told by events only. */
+export type Pace = Pick<JobProgress, "tasks_per_minute" | "remaining_ms">;
+export const paceQuery = (run: string) =>
+  queryOptions<Pace | null>({ queryKey: ["pace", run], queryFn: () => null, enabled: false });
 
 export const infoQuery = queryOptions({ queryKey: ["info"], queryFn: () => backend.appInfo() });
 

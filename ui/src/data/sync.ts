@@ -4,9 +4,21 @@
 import type { QueryClient } from "@tanstack/react-query";
 import type { Backend } from "../backend/backend";
 import type { AppInfo, JobProgress, JobStatusChange, RunStatus, RunSummary, RunView } from "../backend/types";
-import { type HitPages, infoQuery, type RunPages, runQuery, runsQuery } from "./queries";
+import {
+  type HitPages,
+  infoQuery,
+  paceQuery,
+  type RunPages,
+  runQuery,
+  runsQuery,
+  schedulesQuery,
+  statisticsQuery,
+} from "./queries";
 
 const ENDED: readonly string[] = ["completed", "failed", "cancelled"] satisfies RunStatus[];
+
+/** What is read again when definitions change. */
+const DEFINITIONS = ["definitions", "definition", "history", "deleted", "schedules"];
 
 export function isEnded(status: RunStatus): boolean {
   return ENDED.includes(status);
@@ -30,9 +42,7 @@ export function keepInStep(
       case "saved":
         return applySaved(client);
       case "definitions":
-        return void client.invalidateQueries({
-          predicate: ({ queryKey: [kind] }) => kind === "definitions" || kind === "definition",
-        });
+        return readDefinitions(client);
       case "missed":
         return void client.invalidateQueries();
       case "log":
@@ -41,9 +51,19 @@ export function keepInStep(
   });
 }
 
-function applyProgress(client: QueryClient, { run, steps }: JobProgress): void {
+/** Reads again whatever tells of definitions. */
+export function readDefinitions(client: QueryClient): void {
+  void client.invalidateQueries({
+    predicate: ({ queryKey: [kind] }) => DEFINITIONS.includes(kind as string),
+  });
+}
+
+function applyProgress(client: QueryClient, { run, steps, ...pace }: JobProgress): void {
   const before = client.getQueryData<RunView>(runQuery(run.id).queryKey)?.summary ?? known(client, run.id);
   if (before && isEnded(before.status) && !isEnded(run.status)) return;
+  // The first that is heard of a run, perhaps one that its schedule has started.
+  if (!before) void client.invalidateQueries({ queryKey: schedulesQuery.queryKey });
+  client.setQueryData(paceQuery(run.id).queryKey, pace);
 
   client.setQueryData<RunPages>(
     runsQuery.queryKey,
@@ -69,6 +89,8 @@ function applyStatus(client: QueryClient, change: JobStatusChange): void {
     void client.invalidateQueries({ queryKey: key });
     void client.invalidateQueries({ queryKey: runsQuery.queryKey });
     void client.invalidateQueries({ queryKey: infoQuery.queryKey });
+    void client.invalidateQueries({ queryKey: statisticsQuery(change.run_id).queryKey });
+    void client.invalidateQueries({ queryKey: schedulesQuery.queryKey });
     if (ENDED.includes(change.status)) void client.invalidateQueries({ queryKey: ["documents"] });
     return;
   }
@@ -79,6 +101,8 @@ function applyStatus(client: QueryClient, change: JobStatusChange): void {
     );
     return { ...old, steps };
   });
+  // The attempt, the next one and the runs it has started are not in the event.
+  void client.invalidateQueries({ queryKey: key });
 }
 
 /** While a run writes, lists of documents only go stale, or they would jump under the reader's eyes. */

@@ -4,12 +4,19 @@
 import { useSyncExternalStore } from "react";
 import { asApiError } from "../backend/backend";
 import type { ApiError } from "../backend/types";
-import { IconButton } from "../parts/button";
+import { Button, IconButton } from "../parts/button";
 import { Icon } from "../parts/icon";
 import { CopyButton, details } from "../parts/states";
 import { text } from "../text";
 
-type Notice = { title: string; about: string; copy: { label: string; value: string } };
+type Notice = {
+  title: string;
+  about: string;
+  /** Nothing went wrong; it is told, and may offer something. */
+  good?: boolean;
+  copy?: { label: string; value: string };
+  action?: { label: string; run: () => void };
+};
 
 let notice: Notice | null = null;
 let spoken = "";
@@ -59,20 +66,26 @@ export function Notices() {
   if (!shown) return null;
   return (
     <div
-      role="alert"
+      role={shown.good ? "status" : "alert"}
       className="fixed right-4 bottom-4 z-20 grid w-96 max-w-[calc(100vw-2rem)] gap-1.5 rounded-l border border-line bg-bg1 p-3 shadow-pop"
     >
       <div className="flex items-start gap-2">
-        <Icon name="warn" className="mt-0.5 size-4 text-warn" />
-        <p className="flex-1 font-semibold">{shown.title}</p>
+        <Icon
+          name={shown.good ? "check" : "warn"}
+          className={`mt-0.5 size-4 ${shown.good ? "text-ok" : "text-warn"}`}
+        />
+        <p className="min-w-0 flex-1 [overflow-wrap:anywhere] font-semibold">{shown.title}</p>
         <IconButton label={text.failed.dismiss} onClick={() => notify(null)} className="-mt-1 -mr-1">
           <Icon name="close" />
         </IconButton>
       </div>
       <p className="pl-6 text-muted [overflow-wrap:anywhere]">{shown.about}</p>
-      <div className="pl-6">
-        <CopyButton label={shown.copy.label} value={() => shown.copy.value} />
-      </div>
+      {(shown.copy || shown.action) && (
+        <div className="flex gap-2 pl-6">
+          {shown.action && <Button onClick={shown.action.run}>{shown.action.label}</Button>}
+          {shown.copy && <CopyButton label={shown.copy.label} value={() => shown.copy?.value ?? ""} />}
+        </div>
+      )}
     </div>
   );
 }

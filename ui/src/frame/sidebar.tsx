@@ -6,10 +6,12 @@ import type { RunSummary } from "../backend/types";
 import { useDefinitions, useRuns } from "../data/hooks";
 import { infoQuery } from "../data/queries";
 import { number, percent, when } from "../format";
+import { Button } from "../parts/button";
 import { Icon, type IconName } from "../parts/icon";
 import { doneTasks } from "../parts/progress";
-import { StatusShape, shownStatus } from "../parts/status";
+import { isOpen, StatusShape, shownStatus } from "../parts/status";
 import { text } from "../text";
+import { usePauseAll } from "./pause-all";
 
 const item =
   "flex h-7.5 w-full items-center gap-2.5 rounded-m px-2 text-muted transition-colors duration-75 hover:bg-bg2 hover:text-text aria-[current=page]:bg-bg2 aria-[current=page]:font-medium aria-[current=page]:text-text @max-[50rem]/app:justify-center @max-[50rem]/app:px-0";
@@ -22,6 +24,7 @@ export function Sidebar({ onPalette }: { onPalette: () => void }) {
   const info = useQuery(infoQuery).data;
   const { runs } = useRuns();
   const live = runs.filter((run) => run.status === "running");
+  const open = runs.filter(isOpen);
   return (
     <nav
       aria-label={text.navLabel}
@@ -58,7 +61,8 @@ export function Sidebar({ onPalette }: { onPalette: () => void }) {
         <kbd className="ml-auto @max-[50rem]/app:hidden">Ctrl K</kbd>
       </button>
       <div className="mt-auto grid gap-px border-t border-line pt-2">
-        <RunsNow live={live} last={runs[0]} />
+        <PauseAll />
+        <RunsNow live={open} last={runs[0]} />
         <ul>
           <Place to="/settings" icon="settings" name={text.nav.settings} />
         </ul>
@@ -96,14 +100,51 @@ function Place({
   );
 }
 
+/** Stops everything from starting anything new, and lets it go on. It is loud only while it is on. */
+function PauseAll() {
+  const { paused, toggle, pending } = usePauseAll();
+  if (!paused) {
+    return (
+      <button
+        type="button"
+        onClick={toggle}
+        aria-disabled={pending || undefined}
+        title={text.pauseAll.pause}
+        className={`${item} text-label`}
+      >
+        <Icon name="pause" />
+        <span className={wide}>{text.pauseAll.pause}</span>
+      </button>
+    );
+  }
+  return (
+    <div className="tinted mb-1 grid gap-1.5 rounded-m border p-2 text-warn @max-[50rem]/app:border-0 @max-[50rem]/app:bg-transparent @max-[50rem]/app:p-0">
+      <p role="status" className={`flex items-center gap-2 text-meta font-medium text-text ${wide}`}>
+        <Icon name="pause" className="size-4 text-warn" />
+        {text.pauseAll.paused}
+      </p>
+      <Button
+        look="primary"
+        onClick={toggle}
+        busy={pending}
+        title={`${text.pauseAll.paused}. ${text.pauseAll.about}`}
+        className="@max-[50rem]/app:px-0"
+      >
+        <Icon name="runs" className="size-3.5" />
+        <span className={wide}>{text.pauseAll.resume}</span>
+      </Button>
+    </div>
+  );
+}
+
 /** The runs under way, or else the last one. */
 function RunsNow({ live, last }: { live: RunSummary[]; last: RunSummary | undefined }) {
   const line =
     "flex h-7 items-center gap-2.5 rounded-m px-2 text-label text-muted transition-colors duration-75 hover:bg-bg2 hover:text-text @max-[50rem]/app:justify-center @max-[50rem]/app:px-0";
   if (live.length > 2) {
     return (
-      <Link to="/runs" search={{ status: "running" }} className={line}>
-        <StatusShape status="running" />
+      <Link to="/runs" className={line} title={text.live(live.length)}>
+        <StatusShape status={live.some((run) => run.status === "running") ? "running" : "paused"} />
         <span className={wide}>{text.live(live.length)}</span>
       </Link>
     );

@@ -12,6 +12,10 @@ const looks: Record<Look, string> = {
   ghost: "border-transparent text-muted hover:bg-bg2 hover:text-text",
 };
 
+/** A link within a sentence: told apart by more than its colour. */
+export const linkClass =
+  "text-accent underline decoration-[color-mix(in_oklch,var(--accent)_45%,transparent)] underline-offset-2 hover:decoration-accent";
+
 export function buttonClass(look: Look = "plain", extra = ""): string {
   return `inline-flex h-7 shrink-0 items-center justify-center gap-1.5 rounded-m border px-2.5 font-medium whitespace-nowrap transition-colors duration-75 disabled:opacity-55 disabled:pointer-events-none aria-disabled:opacity-55 ${looks[look]} ${extra}`;
 }

@@ -15,6 +15,8 @@ const colours: Record<AnyStatus, string> = {
   cancelled: "text-muted",
   skipped: "text-faint",
   interrupted: "text-warn",
+  paused: "text-info",
+  queued: "text-faint",
 };
 
 const ring = <circle cx="8" cy="8" r="4.75" />;
@@ -38,7 +40,16 @@ const shapes: Record<AnyStatus, React.ReactNode> = {
   failed: <path d="m4 4 8 8M12 4l-8 8" />,
   cancelled: <rect x="4" y="4" width="8" height="8" rx="1.25" />,
   skipped: <path d="M3 10.5c1-4.5 7-5.5 9.5-1.5M12.75 5.5V9.25H9" />,
-  interrupted: <path d="M5.75 3.75v8.5M10.25 3.75v8.5" />,
+  // A ring torn apart.
+  interrupted: <path d="M6.25 3.58a4.75 4.75 0 0 0 0 8.84M9.75 3.58a4.75 4.75 0 0 1 0 8.84" />,
+  paused: <path d="M5.75 3.75v8.5M10.25 3.75v8.5" />,
+  // A clock.
+  queued: (
+    <>
+      {ring}
+      <path d="M8 5.5V8l1.75 1" />
+    </>
+  ),
 };
 
 export function StatusShape({ status, className = "" }: { status: AnyStatus; className?: string }) {
@@ -78,6 +89,10 @@ export function StatusChip({ status }: { status: AnyStatus }) {
     </span>
   );
 }
+
+/** Under way, whether or not something of it moves now. */
+export const isOpen = (run: RunSummary) =>
+  run.status === "running" || run.status === "paused" || run.status === "queued";
 
 /** A run that completed with warnings is shown as such. */
 export function shownStatus(run: RunSummary): AnyStatus {

@@ -1,13 +1,14 @@
 // The first screen: what Quaero is, the two first things to do with it, and what was done last.
 
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate } from "@tanstack/react-router";
+import { Link, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, type ReactNode, useMemo, useRef, useState } from "react";
 import { useActions } from "../actions/registry";
 import { backend } from "../backend";
 import type { DefinitionSummary, InputField } from "../backend/types";
-import { findStarter, useCommand, useDefinitions, useRuns } from "../data/hooks";
+import { findStarter, useCommand, useDefinitions, useRuns, useSchedules } from "../data/hooks";
 import { infoQuery } from "../data/queries";
+import { exactTime, whenNext } from "../format";
 import { Button, LinkButton } from "../parts/button";
 import { Field, Input, SearchInput } from "../parts/field";
 import { Icon, type IconName } from "../parts/icon";
@@ -56,8 +57,50 @@ export function Home() {
             </section>
           )
         )}
+        <Upcoming />
       </div>
     </div>
+  );
+}
+
+/** The next run of each schedule, soonest first. */
+function Upcoming() {
+  const schedules = (useSchedules().data ?? [])
+    .flatMap((schedule) => (schedule.next[0] ? [{ schedule, next: schedule.next[0] }] : []))
+    .sort((a, b) => Date.parse(a.next) - Date.parse(b.next));
+  if (schedules.length === 0) return null;
+  return (
+    <section>
+      <h2 className="mb-1.5 text-ui font-semibold">{text.home.upcoming}</h2>
+      <Card>
+        <ul>
+          {schedules.map(({ schedule, next }) => (
+            <li key={schedule.definition_id} className="border-b border-line last:border-0">
+              <Link
+                to="/jobs/$id"
+                params={{ id: schedule.definition_id }}
+                className="flex h-9 items-center gap-2.5 px-3 outline-offset-[-2px] transition-colors duration-75 hover:bg-bg0"
+              >
+                <Icon name="schedule" className="size-4 text-faint" />
+                <span className="min-w-0 shrink-0 truncate font-medium @max-[38rem]/main:shrink">
+                  {schedule.name}
+                </span>
+                <span className="min-w-0 flex-1 truncate text-meta text-muted">{schedule.description}</span>
+                {schedule.note !== "" && (
+                  <span title={schedule.note} className="inline-flex text-warn">
+                    <Icon name="warn" className="size-3.5" />
+                    <span className="sr-only">{schedule.note}</span>
+                  </span>
+                )}
+                <time dateTime={next} title={exactTime(next)} className="num shrink-0 text-meta text-faint">
+                  {whenNext(next)}
+                </time>
+              </Link>
+            </li>
+          ))}
+        </ul>
+      </Card>
+    </section>
   );
 }
 

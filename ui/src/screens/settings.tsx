@@ -1,8 +1,6 @@
 // The settings of the window, and facts about the program and its data.
 
-import { Switch } from "@base-ui/react/switch";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { currentActions } from "../actions/registry";
 import { setSingleKeys, setTheme, stepZoom, useSingleKeys, useTheme, useZoom } from "../appearance";
 import { backend } from "../backend";
@@ -13,9 +11,13 @@ import { notifyError } from "../frame/notices";
 import { Button, IconButton } from "../parts/button";
 import { Segments } from "../parts/field";
 import { Icon } from "../parts/icon";
-import { Card, Page } from "../parts/page";
+import { Page } from "../parts/page";
+import { Line, Section } from "../parts/settings-lines";
 import { CopyButton, Failed } from "../parts/states";
+import { Toggle } from "../parts/toggle";
 import { text } from "../text";
+import { OldRuns } from "./settings-runs";
+import { Values } from "./settings-values";
 
 const THEMES: Theme[] = ["system", "light", "dark"];
 
@@ -32,6 +34,8 @@ export function SettingsPage() {
           <Section title={text.settings.keyboard}>
             <KeysLine />
           </Section>
+          <OldRuns />
+          <Values />
           {info.error ? (
             <Failed error={info.error} retry={() => void info.refetch()} />
           ) : (
@@ -99,30 +103,6 @@ function KeysLine() {
   );
 }
 
-export function Toggle({
-  label,
-  id,
-  checked,
-  onChange,
-}: {
-  label?: string;
-  id?: string;
-  checked: boolean;
-  onChange: (on: boolean) => void;
-}) {
-  return (
-    <Switch.Root
-      id={id}
-      aria-label={label}
-      checked={checked}
-      onCheckedChange={onChange}
-      className="flex h-6 w-10 shrink-0 items-center rounded-full border border-edge bg-bg2 px-0.75 transition-colors duration-75 data-checked:border-accent data-checked:bg-accent"
-    >
-      <Switch.Thumb className="size-4 rounded-full bg-edge transition-transform duration-75 data-checked:translate-x-4 data-checked:bg-on-accent" />
-    </Switch.Root>
-  );
-}
-
 function Facts({ info }: { info: AppInfo | undefined }) {
   const details = () =>
     info
@@ -155,42 +135,5 @@ function Facts({ info }: { info: AppInfo | undefined }) {
         </Line>
       </Section>
     </>
-  );
-}
-
-function Section({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section>
-      <h2 className="mb-2 text-ui font-semibold">{title}</h2>
-      <Card>{children}</Card>
-    </section>
-  );
-}
-
-function Line({
-  name,
-  about,
-  mono,
-  children,
-}: {
-  name: string;
-  about?: string;
-  mono?: boolean;
-  children?: ReactNode;
-}) {
-  return (
-    <div className="flex min-h-11 flex-wrap items-center gap-x-2 gap-y-1 border-b border-line px-3.5 py-1.5 last:border-0">
-      <div className="min-w-0 flex-1 basis-48">
-        <div>{name}</div>
-        {about && (
-          <div
-            className={`text-muted [overflow-wrap:anywhere] ${mono ? "font-mono text-label leading-4.5" : "text-meta"}`}
-          >
-            {about}
-          </div>
-        )}
-      </div>
-      {children}
-    </div>
   );
 }

@@ -60,6 +60,78 @@ type = "transform"
 depends = "fetched"
 `;
 
+const morning = `# What three sites say in the morning.
+id = "morning-papers"
+name = "Morning papers"
+description = "Reads three front pages before work and keeps what is new."
+schedule = "0 7 * * *"
+timezone = "Australia/Sydney"
+enabled = true
+
+[config]
+start_url = "https://example.org/news/"
+max_pages = 40
+
+[step.crawl]
+type = "crawl"
+description = "Fetch the pages, one after another"
+start_urls = ["{start_url}"]
+max_pages = "{max_pages}"
+on_error = "retry"
+max_attempts = 3
+
+[step.index]
+type = "reindex"
+depends = "crawl"
+condition = "steps.crawl.completed"
+`;
+
+const changes = `id = "handbook-changes"
+name = "Handbook changes"
+description = "Looks every few hours whether the handbook has changed."
+schedule = "0 */6 * * *"
+enabled = false
+
+[step.crawl]
+type = "crawl"
+start_urls = ["https://example.net/handbook/"]
+
+[step.index]
+type = "reindex"
+depends = "crawl"
+`;
+
+/** The file that the chooser of the in-memory backend finds. */
+export const imported: DefinitionView = {
+  summary: {
+    id: "library-news",
+    name: "Library news",
+    description: "New titles of the city library.",
+    origin: "user",
+    file: "",
+    step_types: ["crawl", "reindex"],
+    inputs: [],
+    errors: 0,
+    warnings: 0,
+    enabled: false,
+    schedule: null,
+    hash: "9",
+    modified: "2026-11-20T09:00:00Z",
+  },
+  text: `id = "library-news"
+name = "Library news"
+enabled = false
+
+[step.crawl]
+type = "crawl"
+start_urls = ["http://archive.local/"]
+
+[step.index]
+type = "reindex"
+`,
+  problems: [],
+};
+
 function span(text: string, needle: string) {
   const start = text.indexOf(needle);
   const before = text.slice(0, start);
@@ -158,7 +230,7 @@ export const definitions: DefinitionView[] = [
       name: "Energy news",
       description: "Two sources, once a day.",
       origin: "user",
-      file: "/home/you/Quaero/job-definitions/energy-news.toml",
+      file: "/home/you/.local/share/quaero/job-definitions/energy-news.toml",
       step_types: ["crawl", "transform"],
       inputs: [],
       errors: 1,
@@ -187,5 +259,60 @@ export const definitions: DefinitionView[] = [
         fix: "Did you mean `fetch`?",
       },
     ],
+  },
+  {
+    summary: {
+      id: "morning-papers",
+      name: "Morning papers",
+      description: "Reads three front pages before work and keeps what is new.",
+      origin: "user",
+      file: "/home/you/.local/share/quaero/job-definitions/morning-papers.toml",
+      step_types: ["crawl", "reindex"],
+      inputs: [
+        {
+          key: "start_url",
+          label: "Start url",
+          kind: "url",
+          default: "https://example.org/news/",
+          required: false,
+          help: "The page to start from.",
+        },
+        {
+          key: "max_pages",
+          label: "Max pages",
+          kind: "number",
+          default: "40",
+          required: false,
+          help: "Stop after this many pages.",
+        },
+      ],
+      errors: 0,
+      warnings: 0,
+      enabled: true,
+      schedule: "0 7 * * *",
+      hash: "4",
+      modified: "2026-11-20T09:00:00Z",
+    },
+    text: morning,
+    problems: [],
+  },
+  {
+    summary: {
+      id: "handbook-changes",
+      name: "Handbook changes",
+      description: "Looks every few hours whether the handbook has changed.",
+      origin: "user",
+      file: "/home/you/.local/share/quaero/job-definitions/handbook-changes.toml",
+      step_types: ["crawl", "reindex"],
+      inputs: [],
+      errors: 0,
+      warnings: 0,
+      enabled: false,
+      schedule: "0 */6 * * *",
+      hash: "5",
+      modified: "2026-11-18T09:00:00Z",
+    },
+    text: changes,
+    problems: [],
   },
 ];

@@ -12,6 +12,7 @@ import type {
   JobQuery,
   LogPage,
   LogQuery,
+  RerunRequest,
   RunRequest,
   RunSummary,
   RunView,
@@ -20,8 +21,10 @@ import type {
   Settings,
 } from "../types";
 import { page, toHtml, toMarkdown, toText } from "./corpus";
-import { definitions } from "./definitions";
-import { FakeRun, type Host, type Saved } from "./run";
+import { diff } from "./diff";
+import { error, notFound } from "./errors";
+import { FakeLibrary } from "./library";
+import { BY_HAND, type Cause, FakeRun, type Host, type Saved } from "./run";
 import { type StoredDocument, search } from "./search";
 
 type Stored = StoredDocument & { page: number; fetched: string };
@@ -37,25 +40,35 @@ export type FakeOptions = {
 };
 
 export class FakeBackend implements Backend, Host {
-  readonly definitions: DefinitionView[] = structuredClone(definitions);
+  readonly library = new FakeLibrary(
+    () => this.now(),
+    (ids) => this.tell({ kind: "definitions", changed: { ids, templates: [] } }),
+  );
   readonly opened: string[] = [];
   readonly ready = { count: 0 };
   /** What keeps the data from being used at all. */
   broken: ApiError | null = null;
   folderToChoose: string | null = "/home/you/Documents/energy";
   readonly #options: FakeOptions;
-  readonly #runs: FakeRun[] = [];
+  /** Whether the user picks a file when asked for one. */
+  picksFile = true;
+  #runs: FakeRun[] = [];
   readonly #requests = new Map<string, string>();
   readonly #documents = new Map<string, Stored>();
   readonly #listeners = new Set<(happening: Happening) => void>();
   readonly #failures = new Map<Method, ApiError>();
   readonly #hanging = new Set<Method>();
-  #settings: Settings = { theme: "system", values: { company: "Acme" } };
+  #settings: Settings = { theme: "system", values: { company: "Acme" }, keep_runs: null, keep_days: null };
+  #paused = false;
   #id = 100;
   #seq = 0;
   #shift = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #silent = false;
+
+  get definitions(): DefinitionView[] {
+    return this.library.definitions;
+  }
 
   constructor(options: Partial<FakeOptions> = {}) {
     this.#options = { tickMs: null, size: 24, ...options };
@@ -98,13 +111,11 @@ export class FakeBackend implements Backend, Host {
     ticks: number,
     size = this.#options.size,
     then?: (run: FakeRun) => void,
+    cause: Cause = BY_HAND,
   ): FakeRun {
     this.#shift = -minutes * 60_000;
-    const run = this.#start(
-      definition,
-      [[definition === "crawl-site" ? "start_url" : "folder", value]],
-      size,
-    );
+    const crawl = this.library.get(definition).summary.step_types.includes("crawl");
+    const run = this.#start(definition, [[crawl ? "start_url" : "folder", value]], size, cause);
     for (let n = 0; n < ticks; n += 1) {
       this.#shift += 430;
       run.tick();
@@ -160,20 +171,37 @@ export class FakeBackend implements Backend, Host {
     this.#answer("listDefinitions", (): DefinitionSummary[] => this.definitions.map((one) => one.summary));
 
   getDefinition = (id: string) =>
-    this.#answer(
-      "getDefinition",
-      (): DefinitionView =>
-        this.definitions.find((one) => one.summary.id === id) ??
-        notFound(`There is no job definition ${id}.`),
+    this.#answer("getDefinition", (): DefinitionView => structuredClone(this.library.get(id)));
+
+  copyDefinition = (id: string, newId: string) =>
+    this.#answer("copyDefinition", () => this.library.copy(id, newId));
+  setEnabled = (id: string, enabled: boolean) =>
+    this.#answer("setEnabled", () => this.library.setEnabled(id, enabled));
+  deleteDefinition = (id: string) => this.#answer("deleteDefinition", () => this.library.delete(id));
+  deletedDefinitions = () => this.#answer("deletedDefinitions", () => this.library.deleted());
+  undeleteDefinition = (entry: string) =>
+    this.#answer("undeleteDefinition", () => this.library.undelete(entry));
+  definitionHistory = (id: string) => this.#answer("definitionHistory", () => this.library.history(id));
+  diffVersions = (id: string, from: number, to: number | null) =>
+    this.#answer("diffVersions", () => this.library.diff(id, from, to));
+  restoreVersion = (id: string, version: number) =>
+    this.#answer("restoreVersion", () => this.library.restore(id, version));
+  importDefinition = (newId: string | null) =>
+    this.#answer("importDefinition", () => (this.picksFile ? this.library.import(newId) : null));
+  exportDefinition = (id: string) =>
+    this.#answer("exportDefinition", () =>
+      this.picksFile ? `/home/you/Desktop/${this.library.get(id).summary.id}.toml` : null,
+    );
+  listSchedules = () =>
+    this.#answer("listSchedules", () =>
+      this.library.schedules((id) => this.#runs.findLast((run) => run.definition.id === id)?.id ?? null),
     );
 
   runDefinition = (request: RunRequest) =>
     this.#answer("runDefinition", (): string => {
       const known = this.#requests.get(request.request_id);
       if (known) return known;
-      const definition =
-        this.definitions.find((one) => one.summary.id === request.definition_id)?.summary ??
-        notFound(`There is no job definition ${request.definition_id}.`);
+      const definition = this.library.get(request.definition_id).summary;
       if (definition.errors > 0)
         throw error("invalid", `${definition.name} has problems.`, "Open it under Jobs and fix them.");
       for (const input of definition.inputs) {
@@ -189,6 +217,51 @@ export class FakeBackend implements Backend, Host {
       this.#progress(run);
       return run.id;
     });
+
+  rerun = (request: RerunRequest) =>
+    this.#answer("rerun", (): string => {
+      const known = this.#requests.get(request.request_id);
+      if (known) return known;
+      const earlier = this.#run(request.run);
+      if (!isEnded(earlier)) throw error("conflict", `Run ${earlier.id} has not ended.`);
+      const set = new Map([...earlier.given, ...request.set]);
+      const text = request.current_definition
+        ? this.library.get(earlier.definition.id).text
+        : earlier.definition.text;
+      const run = this.#start(earlier.definition.id, [...set], this.#options.size, {
+        started_by: "rerun",
+        rerun_of: earlier.id,
+        parent_run: null,
+      });
+      run.definition.text = text;
+      const { part } = request;
+      const from = typeof part === "object" ? earlier.steps.findIndex((step) => step.name === part.from) : 0;
+      if (part === "failed")
+        run.reuse(earlier, (step) => step.status === "completed" && step.jobs.failed === 0);
+      else if (part !== "whole") run.reuse(earlier, (step) => earlier.steps.indexOf(step) < from);
+      this.#requests.set(request.request_id, run.id);
+      this.#wind();
+      this.#progress(run);
+      return run.id;
+    });
+
+  pruneRuns = (keepRuns: number | null, keepDays: number | null) =>
+    this.#answer("pruneRuns", (): number => {
+      const oldest = keepDays === null ? Number.POSITIVE_INFINITY : Date.now() - keepDays * 86_400_000;
+      const ended = this.#runs.filter(isEnded).reverse();
+      const gone = ended.filter(
+        (run, at) =>
+          (keepRuns !== null && at >= keepRuns) ||
+          (keepDays !== null && Date.parse(run.finished ?? run.started) < oldest),
+      );
+      this.#runs = this.#runs.filter((run) => !gone.includes(run));
+      return gone.length;
+    });
+
+  runStatistics = (id: string) => this.#answer("runStatistics", () => this.#run(id).statistics());
+
+  diffRuns = (from: string, to: string) =>
+    this.#answer("diffRuns", () => diff(this.#run(from).definition.text, this.#run(to).definition.text));
 
   listRuns = (before: string | null, limit: number) =>
     this.#answer("listRuns", (): RunSummary[] =>
@@ -233,22 +306,35 @@ export class FakeBackend implements Backend, Host {
   cancelRun = (id: string) =>
     this.#answer("cancelRun", () => {
       const run = this.#run(id);
-      if (run.status !== "running" && run.status !== "interrupted")
-        throw error("conflict", "The run has already ended.");
+      if (isEnded(run)) throw error("conflict", "The run has already ended.");
       this.#observe(run, () => run.cancel());
     });
 
   resumeRun = (id: string) =>
     this.#answer("resumeRun", () => {
       const run = this.#run(id);
-      if (run.status !== "interrupted")
-        throw error("conflict", "Only a run that was cut off can be resumed.");
+      if (run.status !== "interrupted" && run.status !== "paused")
+        throw error("conflict", "Only a run that was paused or cut off can be resumed.");
       this.#observe(run, () => {
         run.status = "running";
         run.note("info", "resumed");
       });
       this.#wind();
     });
+
+  pauseRun = (id: string) =>
+    this.#answer("pauseRun", () => {
+      const run = this.#run(id);
+      if (run.status !== "running") throw error("conflict", "Only a run that is under way can be paused.");
+      this.#observe(run, () => run.pause());
+    });
+
+  pauseAll = (pause: boolean) =>
+    this.#answer("pauseAll", () => {
+      this.#paused = pause;
+      this.#wind();
+    });
+  isPaused = () => this.#answer("isPaused", () => this.#paused);
 
   searchDocuments = (request: SearchRequest) =>
     this.#answer("searchDocuments", (): SearchResults => search([...this.#documents.values()], request));
@@ -316,13 +402,19 @@ export class FakeBackend implements Backend, Host {
 
   // Inside.
 
-  #start(id: string, set: [string, string][], size: number): FakeRun {
-    const definition =
-      this.definitions.find((one) => one.summary.id === id) ?? notFound(`There is no job definition ${id}.`);
+  #start(id: string, set: [string, string][], size: number, cause: Cause = BY_HAND): FakeRun {
+    const definition = this.library.get(id);
     const crawl = definition.summary.step_types.includes("crawl");
-    const first = crawl
-      ? { name: "crawl", type: "crawl", description: "Fetch the pages, one after another", depends: [] }
-      : { name: "read", type: "local_dir", description: "Read every document below the folder", depends: [] };
+    const retried = definition.text.includes('on_error = "retry"');
+    const first = {
+      ...(crawl
+        ? { name: "crawl", type: "crawl", description: "Fetch the pages, one after another" }
+        : { name: "read", type: "local_dir", description: "Read every document below the folder" }),
+      depends: [],
+      on_error: retried ? ("retry" as const) : ("continue" as const),
+      max_attempts: retried ? 3 : 1,
+      condition: "",
+    };
     const steps = [
       first,
       {
@@ -330,20 +422,20 @@ export class FakeBackend implements Backend, Host {
         type: "reindex",
         description: "Rebuild and prove the full-text index",
         depends: [first.name],
+        on_error: "fail" as const,
+        max_attempts: 1,
+        condition: definition.text.includes("condition =") ? "steps.crawl.completed" : "",
       },
     ];
-    const run = new FakeRun(
-      this,
-      { id, name: definition.summary.name, text: definition.text, steps },
-      set,
-      size,
-    );
+    const plan = { id, name: definition.summary.name, text: definition.text, steps };
+    const run = new FakeRun(this, plan, set, size, cause);
+    this.library.executed(id, run.id);
     this.#runs.push(run);
     return run;
   }
 
   #tick(run: FakeRun): void {
-    if (run.status === "running") this.#observe(run, () => run.tick());
+    if (run.status === "running" && !this.#paused) this.#observe(run, () => run.tick());
   }
 
   /** Does something to a run and tells what came of it. */
@@ -367,7 +459,9 @@ export class FakeBackend implements Backend, Host {
       });
     });
     this.#progress(run);
-    if (run.status === before || run.status === "interrupted") return;
+    if (run.status === before) return;
+    const { status } = run;
+    if (status === "interrupted" || status === "paused" || status === "queued") return;
     this.tell({
       kind: "status",
       change: {
@@ -375,7 +469,7 @@ export class FakeBackend implements Backend, Host {
         job_id: run.id,
         kind: "parent",
         name: run.definition.name,
-        status: run.status,
+        status,
         error: run.error,
       },
     });
@@ -389,7 +483,15 @@ export class FakeBackend implements Backend, Host {
       jobs: { ...jobs },
       documents: { ...documents },
     }));
-    this.tell({ kind: "progress", progress: { run: run.summary(Date.now()), steps } });
+    // What is known grows while the first step looks for more; only then can nobody tell the rest.
+    const { total, pending, running } = run.summary(0).jobs;
+    const tasks_per_minute = run.status === "running" && total > 12 ? 412.5 : null;
+    const known = tasks_per_minute !== null && run.steps.at(-1)?.status !== "pending";
+    const remaining_ms = known ? Math.round(((pending + running) / 412.5) * 60_000) : null;
+    this.tell({
+      kind: "progress",
+      progress: { run: run.summary(Date.now()), steps, tasks_per_minute, remaining_ms },
+    });
   }
 
   #wind(): void {
@@ -418,10 +520,4 @@ export class FakeBackend implements Backend, Host {
   }
 }
 
-function error(code: ErrorCode, message: string, hint: string | null = null): ApiError {
-  return { code, message, hint, where: null };
-}
-
-function notFound(message: string): never {
-  throw error("not_found", message);
-}
+const isEnded = (run: FakeRun) => ["completed", "failed", "cancelled"].includes(run.status);

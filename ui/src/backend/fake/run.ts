@@ -8,9 +8,12 @@ import type {
   JobStatus,
   LogLevel,
   LogLine,
+  OnError,
+  RunStatistics,
   RunStatus,
   RunSummary,
   RunView,
+  StartedBy,
   StepView,
 } from "../types";
 import { page } from "./corpus";
@@ -31,7 +34,19 @@ export interface Host {
   ): { id: string; saved: Saved };
 }
 
-type StepPlan = { name: string; type: string; description: string; depends: string[] };
+type StepPlan = {
+  name: string;
+  type: string;
+  description: string;
+  depends: string[];
+  on_error: OnError;
+  max_attempts: number;
+  condition: string;
+};
+
+/** Where a run comes from. */
+export type Cause = { started_by: StartedBy; rerun_of: string | null; parent_run: string | null };
+export const BY_HAND: Cause = { started_by: "manual", rerun_of: null, parent_run: null };
 
 export class FakeRun {
   readonly id: string;
@@ -41,6 +56,7 @@ export class FakeRun {
   error: JobError | null = null;
   readonly warnings: string[] = [];
   readonly steps: StepView[] = [];
+  given: [string, string][] = [];
   readonly tasks: JobNode[] = [];
   readonly log: LogLine[] = [];
   readonly #byId = new Map<string, JobNode>();
@@ -54,7 +70,9 @@ export class FakeRun {
     readonly definition: { id: string; name: string; text: string; steps: StepPlan[] },
     readonly variables: [string, string][],
     readonly size: number,
+    readonly cause: Cause = BY_HAND,
   ) {
+    this.given = variables;
     this.id = host.nextId();
     this.started = host.now();
     for (const plan of definition.steps) {
@@ -67,6 +85,11 @@ export class FakeRun {
         error: null,
         started: null,
         finished: null,
+        always_run: false,
+        attempt: 0,
+        next_attempt: null,
+        reused_from: null,
+        runs: [],
       });
     }
     this.note("info", `accepted ${definition.name}`);
@@ -93,6 +116,7 @@ export class FakeRun {
         .reduce(addDocuments, { created: 0, updated: 0, unchanged: 0 }),
       warnings: this.warnings.length,
       error: this.error,
+      ...this.cause,
     };
   }
 
@@ -101,6 +125,7 @@ export class FakeRun {
       summary: this.summary(nowMs),
       steps: this.steps,
       variables: this.variables,
+      given: this.given,
       definition_text: this.definition.text,
       warnings: this.warnings.slice(0, 100),
     });
@@ -126,7 +151,7 @@ export class FakeRun {
       task.attempt += 1;
       this.#active.push(task);
     }
-    if (this.steps.every((step) => ENDED.includes(step.status))) this.#finish();
+    if (this.steps.every((step) => ENDED.includes(step.status))) this.#settle();
   }
 
   cancel(): void {
@@ -148,6 +173,68 @@ export class FakeRun {
     this.status = "interrupted";
   }
 
+  pause(): void {
+    for (const task of this.#active.splice(0)) this.#end(task);
+    this.status = "paused";
+    this.note("info", "paused by the user");
+  }
+
+  /** Waits for an earlier run of the same definition. */
+  queue(): void {
+    this.status = "queued";
+  }
+
+  /** Works until it has ended. */
+  finish(): void {
+    for (let n = 0; n < 1_000 && this.status === "running"; n += 1) this.tick();
+  }
+
+  /** Takes the results of steps of an earlier run for its own. */
+  reuse(earlier: FakeRun, keeps: (step: StepView) => boolean): void {
+    for (const step of this.steps) {
+      const before = earlier.steps.find((one) => one.name === step.name);
+      if (!before || !keeps(before)) continue;
+      step.status = "completed";
+      step.finished = this.host.now();
+      step.reused_from = before.reused_from ?? earlier.id;
+      this.note("info", `step ${step.name} is taken from run ${earlier.id}`, step.id);
+    }
+  }
+
+  /** As after a failure that is tried again: the step waits for its next attempt. */
+  retryLater(step: string, minutes: number): void {
+    const view = this.steps.find((one) => one.name === step);
+    if (!view) return;
+    view.attempt = 1;
+    view.next_attempt = new Date(Date.parse(this.host.now()) + minutes * 60_000).toISOString();
+  }
+
+  statistics(): RunStatistics {
+    const took = (task: JobNode) =>
+      task.started && task.finished ? Date.parse(task.finished) - Date.parse(task.started) : 0;
+    const ended = this.tasks.filter((task) => ENDED.includes(task.status));
+    const types = [...new Set(this.tasks.map((task) => task.type))].map((type) => {
+      const of = this.tasks.filter((task) => task.type === type);
+      const jobs = counts();
+      for (const task of of) {
+        jobs.total += 1;
+        jobs[task.status] += 1;
+      }
+      const times = of.filter((task) => ENDED.includes(task.status)).map(took);
+      const mean_ms = Math.round(times.reduce((sum, ms) => sum + ms, 0) / Math.max(1, times.length));
+      return { type, jobs, mean_ms };
+    });
+    const failures = new Map<string, { code: string; count: number; example: JobNode }>();
+    for (const task of ended) {
+      if (task.error === null) continue;
+      const known = failures.get(task.error.code);
+      if (known) known.count += 1;
+      else failures.set(task.error.code, { code: task.error.code, count: 1, example: { ...task } });
+    }
+    const slowest = [...ended].sort((a, b) => took(b) - took(a)).slice(0, 10);
+    return structuredClone({ types, slowest, failures: [...failures.values()] });
+  }
+
   note(level: LogLevel, message: string, job: string | null = null): void {
     this.log.push({ seq: this.host.nextSeq(), at: this.host.now(), level, job_id: job, message });
   }
@@ -162,6 +249,8 @@ export class FakeRun {
       return;
     }
     step.status = "waiting";
+    step.attempt += 1;
+    step.next_attempt = null;
     step.started = this.host.now();
     this.note("info", `step ${step.name} starts`, step.id);
     this.#spawn(step, null, step.type === "reindex" ? "full-text index" : this.subject, step.type);
@@ -265,7 +354,7 @@ export class FakeRun {
     this.note(failed ? "error" : "info", `step ${step.name} ${step.status}`, step.id);
   }
 
-  #finish(): void {
+  #settle(): void {
     const failed = this.steps.find((step) => step.status === "failed");
     this.error = failed?.error ?? null;
     this.#close(failed ? "failed" : "completed");

@@ -17,7 +17,7 @@ import { useRem } from "../../appearance";
 import { backend } from "../../backend";
 import type { JobStatus, StepView } from "../../backend/types";
 import { useNow, useSettled } from "../../data/hooks";
-import { clock, took } from "../../format";
+import { clock, took, whenNext } from "../../format";
 import { Button } from "../../parts/button";
 import { SearchInput, Select } from "../../parts/field";
 import { Icon } from "../../parts/icon";
@@ -296,7 +296,7 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
           <span
             className={`min-w-0 flex-1 truncate text-meta ${step.status === "failed" ? "text-error" : "text-faint"}`}
           >
-            {step.error?.message}
+            {step.error?.message ?? aside(step)}
           </span>
           {step.jobs.total > 0 && (
             <>
@@ -350,6 +350,14 @@ function Content({ row, live }: { row: TreeRow; live: boolean }) {
         </>
       );
   }
+}
+
+/** What else is worth knowing of a step that has not failed. */
+function aside(step: StepView): string | null {
+  if (step.reused_from !== null) return text.tree.reused(step.reused_from);
+  const retried = step.attempt > 1 && text.tree.attempt(step.attempt, step.max_attempts);
+  const next = step.next_attempt !== null && text.tree.next(whenNext(step.next_attempt));
+  return [retried, next].filter(Boolean).join(" · ") || null;
 }
 
 /** The row begins with the name already. */

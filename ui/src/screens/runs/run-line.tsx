@@ -16,8 +16,11 @@ export function Subject({ run, className = "" }: { run: RunSummary; className?: 
       // Gives way long before the name beside it does; a little would already cost that its last letters.
       className={`flex min-w-0 shrink-99999 justify-end overflow-hidden text-meta text-muted ${className}`}
     >
-      <span className="min-w-0 truncate whitespace-pre">{head}</span>
-      <span className="shrink-0 whitespace-pre">{tail}</span>
+      {head !== "" && <span className="min-w-0 shrink-99999 truncate whitespace-pre">{head}</span>}
+      {/* Right to left, so that the ellipsis stands where the beginning was. */}
+      <span className="min-w-0 truncate [direction:rtl]">
+        <bdi dir="ltr">{tail}</bdi>
+      </span>
     </span>
   );
 }
@@ -81,6 +84,8 @@ export function RunLine({ run }: { run: RunSummary }) {
 function outcome(run: RunSummary): string {
   if (run.error) return run.error.message;
   if (run.status === "interrupted") return text.run.interruptedTitle;
+  if (run.status === "paused") return text.run.pausedTitle;
+  if (run.status === "queued") return text.run.queuedTitle;
   const { created, updated, unchanged } = run.documents;
   return text.documentsCount(created + updated + unchanged);
 }
@@ -90,6 +95,6 @@ export function Elapsed({ run }: { run: RunSummary }) {
   const live = run.status === "running";
   const now = useNow(live);
   if (live) return <>{clock(now - Date.parse(run.started))}</>;
-  // Of a run that was cut off nobody knows how long it worked.
-  return <>{run.status === "interrupted" ? "–" : took(run.duration_ms)}</>;
+  // Of a run that was cut off or stands still nobody knows how long it worked.
+  return <>{run.finished === null ? "–" : took(run.duration_ms)}</>;
 }

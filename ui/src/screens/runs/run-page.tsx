@@ -3,32 +3,41 @@
 import { Tabs } from "@base-ui/react/tabs";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
-import { type ReactNode, useMemo, useState, useSyncExternalStore } from "react";
-import { type Action, useActions } from "../../actions/registry";
-import { backend } from "../../backend";
-import type { RunSummary, RunView } from "../../backend/types";
-import { useCommand, useDefinitions } from "../../data/hooks";
-import { runQuery } from "../../data/queries";
+import { type ReactNode, useState, useSyncExternalStore } from "react";
+import type { JobNode, RunSummary, RunView } from "../../backend/types";
+import { paceQuery, pausedQuery, runQuery } from "../../data/queries";
 import { isEnded } from "../../data/sync";
-import { exactTime, number, percent, when } from "../../format";
-import { Button, LinkButton } from "../../parts/button";
-import { Icon } from "../../parts/icon";
-import { Fact, Facts, Page, PageTitle } from "../../parts/page";
+import { clock, exactTime, number, percent, when } from "../../format";
+import { LinkButton, linkClass } from "../../parts/button";
+import { Icon, type IconName } from "../../parts/icon";
+import { Page, PageTitle } from "../../parts/page";
 import { doneTasks, ProgressBar } from "../../parts/progress";
-import { SourceText } from "../../parts/source-text";
-import { Failed, InlineError, SkeletonRows } from "../../parts/states";
-import { StatusChip, shownStatus } from "../../parts/status";
+import { Failed, SkeletonRows } from "../../parts/states";
+import { isOpen, StatusChip, shownStatus } from "../../parts/status";
 import { remedies, text } from "../../text";
+import { AsRun } from "./as-run";
 import { JobTree, useTreeModel } from "./job-tree";
 import { LogView } from "./log-view";
+import { RunActions } from "./run-actions";
+import { useRerun } from "./run-again";
 import { RunDocuments } from "./run-documents";
 import { Elapsed, Subject } from "./run-line";
+import { Statistics } from "./statistics";
 import { TaskDetail } from "./task-detail";
 
-export const TABS = ["tasks", "log", "documents", "warnings", "definition"] as const;
+export const TABS = ["tasks", "log", "documents", "statistics", "warnings", "definition"] as const;
 export type Tab = (typeof TABS)[number];
 
-export function RunPage({ id, tab }: { id: string; tab: Tab }) {
+type Props = {
+  id: string;
+  tab: Tab;
+  /** The run whose definition is compared with this one's. */
+  other: string | null;
+};
+
+export function RunPage({ id, tab, other }: Props) {
+  /** Whether it is run again with the definition as it is now. */
+  const [current, setCurrent] = useState(false);
   const { data, error, isPending, refetch } = useQuery(runQuery(id));
   const name = data?.summary.name ?? text.nav.runs;
   return (
@@ -51,7 +60,7 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
           )}
         </div>
       }
-      actions={data && <RunActions run={data} />}
+      actions={data && <RunActions run={data} current={current} onCurrent={setCurrent} />}
     >
       {isPending ? (
         <SkeletonRows rows={8} />
@@ -60,82 +69,40 @@ export function RunPage({ id, tab }: { id: string; tab: Tab }) {
           <LinkButton to="/runs">{text.run.notFound}</LinkButton>
         </Failed>
       ) : (
-        <Content run={data} tab={tab} />
+        <Content run={data} tab={tab} other={other} current={current} />
       )}
     </Page>
   );
 }
 
-/** In a narrow window a button is its icon; the name stays for those who listen. */
-const narrow = "@max-[34rem]/main:sr-only";
+type ContentProps = { run: RunView; tab: Tab; other: string | null; current: boolean };
 
-function RunActions({ run }: { run: RunView }) {
-  const navigate = useNavigate();
-  const { id, status, definition_id } = run.summary;
-  const cancel = useCommand(backend.cancelRun.bind(backend));
-  const resume = useCommand(backend.resumeRun.bind(backend));
-  const definition = useDefinitions().data?.find((one) => one.id === definition_id && one.errors === 0);
-  const open = !isEnded(status);
-  // The run itself ends a little after the cancel has been accepted.
-  const cancelling = cancel.pending || cancel.done;
-  const canCancel = open && !cancelling;
-  const canResume = status === "interrupted" && !resume.pending;
-  const canRepeat = !open && definition !== undefined;
-  const { start: startCancel } = cancel;
-  const { start: startResume } = resume;
-  const actions = useMemo((): Action[] => {
-    const repeat = () =>
-      void navigate({ to: "/jobs/$id", params: { id: definition_id }, search: { run: true, from: id } });
-    return [
-      ...(canCancel
-        ? [{ id: "cancel-run", title: text.run.cancel, group: "here" as const, run: () => startCancel(id) }]
-        : []),
-      ...(canResume
-        ? [{ id: "resume-run", title: text.run.resume, group: "here" as const, run: () => startResume(id) }]
-        : []),
-      ...(canRepeat
-        ? [{ id: "repeat-run", title: text.run.again, group: "here" as const, run: repeat }]
-        : []),
-    ];
-  }, [id, definition_id, canCancel, canResume, canRepeat, navigate, startCancel, startResume]);
-  useActions(actions);
-
-  return (
-    <>
-      {(cancel.error ?? resume.error) && <InlineError error={(cancel.error ?? resume.error) as never} />}
-      {canRepeat && (
-        <LinkButton to="/jobs/$id" params={{ id: definition_id }} search={{ run: true, from: id }}>
-          <Icon name="again" className="size-3.5" />
-          <span className={narrow}>{text.run.again}</span>
-        </LinkButton>
-      )}
-      {open && (
-        <Button onClick={() => cancel.start(id)} busy={cancelling}>
-          <Icon name="stop" className="size-3.5" />
-          <span className={narrow}>{cancelling ? text.run.cancelling : text.run.cancel}</span>
-        </Button>
-      )}
-      {status === "interrupted" && (
-        <Button look="primary" onClick={() => resume.start(id)} busy={resume.pending}>
-          <Icon name="runs" className="size-3.5" />
-          <span className={narrow}>{resume.pending ? text.run.resuming : text.run.resume}</span>
-        </Button>
-      )}
-    </>
-  );
-}
-
-function Content({ run, tab }: { run: RunView; tab: Tab }) {
+function Content({ run, tab, other, current }: ContentProps) {
   const navigate = useNavigate();
   const { summary } = run;
   const tree = useTreeModel(summary.id, run.steps);
   useSyncExternalStore(tree.subscribe, tree.version);
   const [selected, setSelected] = useState<string | null>(null);
+  /** A task that was opened from elsewhere; the tree may not have read it. */
+  const [opened, setOpened] = useState<JobNode | null>(null);
+  const rerun = useRerun(run, current);
+  const everythingPaused = useQuery(pausedQuery).data ?? false;
   const documents = summary.documents.created + summary.documents.updated;
   const shown = tab === "warnings" && summary.warnings === 0 ? "tasks" : tab;
-  const choose = (next: Tab) =>
-    void navigate({ to: "/runs/$id", params: { id: summary.id }, search: { tab: next }, replace: true });
-  const job = selected === null ? undefined : tree.find(selected);
+  const choose = (next: Tab, than: string | null = null) =>
+    void navigate({
+      to: "/runs/$id",
+      params: { id: summary.id },
+      search: than === null ? { tab: next } : { tab: next, with: than },
+      replace: true,
+    });
+  const openTask = (task: JobNode) => {
+    setOpened(task);
+    setSelected(task.id);
+    choose("tasks");
+  };
+  const job =
+    selected === null ? undefined : (tree.find(selected) ?? (opened?.id === selected ? opened : undefined));
   const step = run.steps.find((one) => one.id === selected);
   const close = () => setSelected(null);
   return (
@@ -157,10 +124,30 @@ function Content({ run, tab }: { run: RunView; tab: Tab }) {
         {summary.status === "interrupted" && (
           <Callout title={text.run.interruptedTitle} about={text.run.interruptedAbout} colour="text-warn" />
         )}
+        {summary.status === "paused" && (
+          <Callout
+            icon="pause"
+            title={text.run.pausedTitle}
+            about={text.run.pausedAbout}
+            colour="text-info"
+          />
+        )}
+        {summary.status === "queued" && (
+          <Callout
+            icon="schedule"
+            title={text.run.queuedTitle}
+            about={text.run.queuedAbout}
+            colour="text-info"
+          />
+        )}
+        {summary.status === "running" && everythingPaused && (
+          <Callout icon="pause" title={text.pauseAll.paused} about={text.pauseAll.about} colour="text-warn" />
+        )}
         <Tabs.List className="-mx-1.5 mt-2.5 flex flex-wrap gap-x-1.5">
           <TabName value="tasks" count={summary.jobs.total} />
           <TabName value="log" />
           <TabName value="documents" count={documents} />
+          <TabName value="statistics" />
           {summary.warnings > 0 && <TabName value="warnings" count={summary.warnings} />}
           <TabName value="definition" />
         </Tabs.List>
@@ -178,7 +165,15 @@ function Content({ run, tab }: { run: RunView; tab: Tab }) {
           {job ? (
             <TaskDetail run={summary.id} job={job} onClose={close} />
           ) : (
-            step && <TaskDetail run={summary.id} step={step} onClose={close} />
+            step && (
+              <TaskDetail
+                run={summary.id}
+                step={step}
+                onClose={close}
+                onAgain={isEnded(summary.status) ? () => rerun.again({ from: step.name }) : null}
+                refused={rerun.error}
+              />
+            )
           )}
         </div>
       </Panel>
@@ -188,11 +183,14 @@ function Content({ run, tab }: { run: RunView; tab: Tab }) {
       <Panel value="documents">
         <RunDocuments run={summary} />
       </Panel>
+      <Panel value="statistics">
+        <Statistics run={summary.id} live={isOpen(summary)} onOpen={openTask} />
+      </Panel>
       <Panel value="warnings">
         <Warnings run={run} />
       </Panel>
       <Panel value="definition">
-        <AsRun run={run} />
+        <AsRun run={run} other={other} onOther={(next) => choose("definition", next)} />
       </Panel>
     </Tabs.Root>
   );
@@ -225,8 +223,8 @@ function Summary({ summary }: { summary: RunSummary }) {
   const live = summary.status === "running";
   return (
     <div className="flex flex-wrap items-end gap-x-7 gap-y-2">
-      <div className="max-w-[26rem] min-w-52 flex-1">
-        <div className="num mb-1.5 flex justify-between text-meta">
+      <div className={`max-w-[26rem] flex-1 ${live ? "min-w-64" : "min-w-52"}`}>
+        <div className="num mb-1.5 flex flex-wrap justify-between gap-x-3 text-meta">
           <span>
             {jobs.total === 0 && live ? (
               text.run.preparing
@@ -237,13 +235,19 @@ function Summary({ summary }: { summary: RunSummary }) {
               </>
             )}
           </span>
-          {live && jobs.total > 0 && <span className="text-muted">{percent(done, jobs.total)}</span>}
+          {live && jobs.total > 0 && (
+            <span className="text-muted">
+              {percent(done, jobs.total)} · <PaceWords run={summary.id} />
+            </span>
+          )}
         </div>
         <ProgressBar jobs={jobs} label={text.run.progress} />
       </div>
-      <Figure name={live ? text.run.elapsed : text.run.took}>
-        <Elapsed run={summary} />
-      </Figure>
+      {(live || summary.finished !== null) && (
+        <Figure name={live ? text.run.elapsed : text.run.took}>
+          <Elapsed run={summary} />
+        </Figure>
+      )}
       <Figure name={text.run.documents}>{text.run.docCounts(documents, live)}</Figure>
       {jobs.failed > 0 && (
         <Figure name={text.run.failedTasks} colour="text-error">
@@ -258,9 +262,48 @@ function Summary({ summary }: { summary: RunSummary }) {
       <Figure name={text.run.started}>
         <time dateTime={summary.started} title={exactTime(summary.started)}>
           {when(summary.started)}
-        </time>
+        </time>{" "}
+        <Cause run={summary} />
       </Figure>
     </div>
+  );
+}
+
+/** How fast it is and how long it will take, as far as anybody can tell. */
+function PaceWords({ run }: { run: string }) {
+  const pace = useQuery(paceQuery(run)).data;
+  const rate = pace?.tasks_per_minute ?? null;
+  const left = pace?.remaining_ms ?? null;
+  return (
+    <>
+      {rate !== null && <span className="@max-[38rem]/main:hidden">{text.run.rate(rate)} · </span>}
+      {left === null ? text.run.unknownLeft : text.run.left(clock(left))}
+    </>
+  );
+}
+
+/** What has started the run, and the run that it repeats or belongs to. */
+function Cause({ run: { started_by, rerun_of, parent_run } }: { run: RunSummary }) {
+  return (
+    <>
+      {text.run.startedBy[started_by]}
+      {parent_run !== null && (
+        <>
+          {" "}
+          <Link to="/runs/$id" params={{ id: parent_run }} className={linkClass}>
+            {text.run.runLink(parent_run)}
+          </Link>
+        </>
+      )}
+      {rerun_of !== null && (
+        <>
+          , {text.run.repeats}{" "}
+          <Link to="/runs/$id" params={{ id: rerun_of }} className={linkClass}>
+            {text.run.runLink(rerun_of)}
+          </Link>
+        </>
+      )}
+    </>
   );
 }
 
@@ -278,7 +321,9 @@ function Callout({
   about,
   remedy,
   colour,
+  icon = "warn",
 }: {
+  icon?: IconName;
   title: string;
   about: string;
   remedy?: string | undefined;
@@ -286,7 +331,7 @@ function Callout({
 }) {
   return (
     <div className={`tinted mt-3 flex items-start gap-2 rounded-m border px-3 py-2 ${colour}`}>
-      <Icon name="warn" className="mt-0.5 size-4" />
+      <Icon name={icon} className="mt-0.5 size-4" />
       <div className="min-w-0 text-text [overflow-wrap:anywhere]">
         <b className="font-semibold">{title}.</b> {about}{" "}
         {remedy && <span className="text-muted">{remedy}</span>}
@@ -311,31 +356,6 @@ function Warnings({ run }: { run: RunView }) {
         ))}
       </ul>
       {missing > 0 && <p className="px-4 py-2 text-muted">{text.run.moreWarnings(missing)}</p>}
-    </div>
-  );
-}
-
-function AsRun({ run }: { run: RunView }) {
-  return (
-    <div className="min-h-0 flex-1 overflow-y-auto p-4">
-      <div className="mx-auto grid max-w-[56rem] gap-4">
-        {run.variables.length > 0 && (
-          <section>
-            <h2 className="mb-2 text-ui font-semibold">{text.run.values}</h2>
-            <Facts>
-              {run.variables.map(([key, value]) => (
-                <Fact key={key} name={key} mono>
-                  {value}
-                </Fact>
-              ))}
-            </Facts>
-          </section>
-        )}
-        <p className="text-muted">{text.run.definitionAsRun}</p>
-        <div className="grid overflow-hidden rounded-l border border-line">
-          <SourceText source={run.definition_text} label={text.run.tabs.definition} />
-        </div>
-      </div>
     </div>
   );
 }

@@ -15,6 +15,8 @@ import { Elapsed, Subject } from "./run-line";
 
 export const STATUSES = [
   "running",
+  "paused",
+  "queued",
   "interrupted",
   "completed",
   "failed",
@@ -35,10 +37,10 @@ export function Runs({ status }: { status: Shown }) {
       actions={
         query.runs.length > 0 && (
           <>
-            <div className="@max-[46rem]/main:hidden">
+            <div className="@max-[58rem]/main:hidden">
               <Segments label={text.runs.filter} value={status} options={OPTIONS} onChange={choose} />
             </div>
-            <div className="hidden @max-[46rem]/main:block">
+            <div className="hidden @max-[58rem]/main:block">
               <Select
                 label={text.runs.filter}
                 value={status}

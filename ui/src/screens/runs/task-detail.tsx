@@ -1,22 +1,30 @@
 // The chosen step or task of a run: its state, why it failed, its log.
 
+import { Link } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import type { JobError, JobNode, StepView } from "../../backend/types";
+import type { ApiError, JobError, JobNode, StepView } from "../../backend/types";
 import { exactTime, number, took } from "../../format";
-import { IconButton, LinkButton } from "../../parts/button";
+import { Button, IconButton, LinkButton, linkClass } from "../../parts/button";
 import { Icon } from "../../parts/icon";
 import { Fact, Facts } from "../../parts/page";
+import { InlineError } from "../../parts/states";
 import { StatusChip } from "../../parts/status";
 import { remedies, text } from "../../text";
 import { JobLog } from "./log-view";
 
 type Props = { run: string; onClose: () => void } & (
-  | { job: JobNode; step?: never }
-  | { step: StepView; job?: never }
+  | { job: JobNode; step?: never; onAgain?: never; refused?: never }
+  | {
+      step: StepView;
+      job?: never;
+      /** Runs again from this step; `null` while the run has not ended. */
+      onAgain: (() => void) | null;
+      refused: ApiError | null;
+    }
 );
 
 /** What is known of one step or task, and its own log. */
-export function TaskDetail({ run, job, step, onClose }: Props) {
+export function TaskDetail({ run, job, step, onClose, onAgain, refused }: Props) {
   const shown = job ?? step;
   return (
     <section
@@ -38,7 +46,14 @@ export function TaskDetail({ run, job, step, onClose }: Props) {
               {text.task.open}
             </LinkButton>
           )}
+          {onAgain && (
+            <Button onClick={onAgain}>
+              <Icon name="again" className="size-3.5" />
+              {text.again.here}
+            </Button>
+          )}
         </div>
+        {refused && <InlineError error={refused} />}
         {step?.description && <p className="text-muted">{step.description}</p>}
         {shown.error && <Why error={shown.error} skipped={shown.status === "skipped"} />}
         <Facts>
@@ -54,6 +69,7 @@ export function TaskDetail({ run, job, step, onClose }: Props) {
               {text.run.docCounts(step.documents, step.finished === null)}
             </Fact>
           )}
+          {step && <StepFacts step={step} />}
           {shown.started && <Fact name={text.task.started}>{exactTime(shown.started)}</Fact>}
           {shown.started && shown.finished && (
             <Fact name={text.task.took}>{took(Date.parse(shown.finished) - Date.parse(shown.started))}</Fact>
@@ -63,6 +79,49 @@ export function TaskDetail({ run, job, step, onClose }: Props) {
       <h3 className="border-t border-line px-4 pt-2 pb-1.5 text-meta font-medium">{text.task.log}</h3>
       <JobLog key={shown.id} run={run} job={shown.id} />
     </section>
+  );
+}
+
+/** What the definition says of the step, and where its work is otherwise. */
+function StepFacts({ step }: { step: StepView }) {
+  return (
+    <>
+      {step.reused_from !== null && (
+        <Fact name={text.task.reused}>
+          <RunLink id={step.reused_from}>{text.task.reusedFrom(step.reused_from)}</RunLink>
+        </Fact>
+      )}
+      {step.runs.length > 0 && (
+        <Fact name={text.task.runs}>
+          <span className="flex flex-wrap gap-x-2">
+            {step.runs.map((id) => (
+              <RunLink key={id} id={id}>
+                {text.run.runLink(id)}
+              </RunLink>
+            ))}
+          </span>
+        </Fact>
+      )}
+      {step.max_attempts > 1 && step.attempt > 0 && (
+        <Fact name={text.task.attempt}>{text.task.attempts(step.attempt, step.max_attempts)}</Fact>
+      )}
+      {step.next_attempt !== null && <Fact name={text.task.nextAttempt}>{exactTime(step.next_attempt)}</Fact>}
+      {step.condition !== "" && (
+        <Fact name={text.task.condition} mono>
+          {step.condition}
+        </Fact>
+      )}
+      {step.always_run && <Fact name={text.task.alwaysRun}>{text.task.alwaysRunAbout}</Fact>}
+      <Fact name={text.task.onError}>{text.task.onErrorWords[step.on_error]}</Fact>
+    </>
+  );
+}
+
+function RunLink({ id, children }: { id: string; children: ReactNode }) {
+  return (
+    <Link to="/runs/$id" params={{ id }} className={linkClass}>
+      {children}
+    </Link>
   );
 }
 

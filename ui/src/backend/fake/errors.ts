@@ -1,0 +1,9 @@
+import type { ApiError, ErrorCode } from "../types";
+
+export function error(code: ErrorCode, message: string, hint: string | null = null): ApiError {
+  return { code, message, hint, where: null };
+}
+
+export function notFound(message: string): never {
+  throw error("not_found", message);
+}
