@@ -93,6 +93,7 @@ pub fn idle(arguments: &Arguments) {
 }
 
 /// When each job of the `latency` program is due, was accepted and was started.
+#[derive(Debug)]
 pub struct Latency {
     due: Vec<Duration>,
     origin: OnceLock<Instant>,

@@ -19,6 +19,7 @@ use protocol::{Arguments, Latency};
 use rusqlite::Connection;
 
 /// What the handler shares with the program.
+#[derive(Debug)]
 struct Shared {
     latency: Option<Latency>,
     left: AtomicUsize,
