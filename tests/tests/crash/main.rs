@@ -1,10 +1,12 @@
 //! What is accepted is not lost, and what is done is done once, whenever the process ends and
 //! however: every commit boundary of a recorded run, and a real process killed at random moments
-//! and told to end by every signal.
+//! told to end by every signal, and storage that
+//! fails at any point.
 
 #![cfg(unix)]
 
 mod cut;
+mod faults;
 mod kills;
 mod signals;
 

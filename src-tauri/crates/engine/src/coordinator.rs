@@ -95,18 +95,13 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
             Some(Decision::StartRuns(n, Some(starts(run, step)).filter(|c| *c > 0)?))
         })
         .collect();
-    if !run.paused {
-        decisions.extend(
-            waiting()
-                .filter(|(_, step)| {
-                    step.stop.is_none() && step.deadline_ms.is_some_and(|at| at <= now_ms)
-                })
-                .map(|(n, step)| {
-                    let message = format!("Step `{}` took longer than its timeout.", step.name);
-                    Decision::StopStep(n, error("timeout", message))
-                }),
-        );
-    }
+    let late = |step: &StepRow| !run.paused && step.deadline_ms.is_some_and(|at| at <= now_ms);
+    decisions.extend(waiting().filter(|(_, step)| step.stop.is_none() && late(step)).map(
+        |(n, step)| {
+            let message = format!("Step `{}` took longer than its timeout.", step.name);
+            Decision::StopStep(n, error("timeout", message))
+        },
+    ));
     let stopped_by = run.steps.iter().find(|step| stops_the_run(step));
     let fatal = stopped_by.filter(|step| step.on_error == OnError::Fatal);
     let cause = run.stop.as_ref().map(|stop| stop.message.clone()).or_else(|| {
@@ -115,7 +110,7 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
     if let (Some(message), true) = (&cause, run.stop.is_some() || fatal.is_some()) {
         decisions.extend(
             waiting()
-                .filter(|(_, step)| step.stop.is_none() && !step.always_run)
+                .filter(|(_, step)| step.stop.is_none() && !step.always_run && !late(step))
                 .map(|(n, _)| Decision::StopStep(n, error("cancelled", message.clone()))),
         );
     }
@@ -466,5 +461,7 @@ pub(crate) fn rows(tasks: Vec<NewTask>) -> Vec<TaskRow> {
         .collect()
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

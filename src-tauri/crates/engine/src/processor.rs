@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use quaero_contract::{JobId, JobKind, LogLevel};
-use quaero_store::{Change, Claimed, LaneState, Lease, LogRow, Rooms, Store, StoreError};
+use quaero_contract::{JobId, JobKind};
+use quaero_store::{Change, Claimed, Lease, Store};
 use tokio::{
     sync::{
         broadcast::{
@@ -28,6 +28,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod look;
+mod plan;
 mod round;
 
 use crate::{
@@ -37,7 +39,7 @@ use crate::{
     coordinator::advance,
     work::Registry,
 };
-use round::{Candidate, Outcome, Round, Served};
+use round::{Outcome, Served};
 
 /// How soon a storage fault that may pass is met with another try, in milliseconds.
 const STORAGE_PAUSE_MS: i64 = 1_000;
@@ -380,229 +382,6 @@ impl Processor {
                 }
                 self.one_by_one(done, due, now_ms).await
             }
-        }
-    }
-
-    fn plan(&mut self, now_ms: i64) -> Round {
-        let width = if self.suspects { 1 } else { self.width };
-        let free = width.saturating_sub(self.working.len());
-        let due: Vec<JobId> = self
-            .runs
-            .iter_mut()
-            .filter(|(_, run)| run.wake_ms.is_some_and(|at| at <= now_ms))
-            .map(|(id, run)| {
-                run.wake_ms = None;
-                *id
-            })
-            .collect();
-        let mut running: HashMap<JobId, u32> = HashMap::new();
-        let mut by_type: HashMap<&str, u32> = HashMap::new();
-        for task in self.working.values() {
-            *running.entry(task.run).or_default() += 1;
-            *by_type.entry(&task.task_type).or_default() += 1;
-        }
-        let by_run: HashMap<JobId, u32> = self
-            .runs
-            .iter()
-            .filter_map(|(id, run)| {
-                let used = running.get(id).copied().unwrap_or(0);
-                Some((*id, run.max_running?.saturating_sub(used)))
-            })
-            .collect();
-        let rooms: Rooms = self
-            .registry
-            .limits()
-            .map(|(name, limit)| {
-                (name, limit.saturating_sub(by_type.get(name).copied().unwrap_or(0)))
-            })
-            .collect();
-        let candidates =
-            if free == 0 || self.paused { Vec::new() } else { self.candidates(&by_run, now_ms) };
-        let known = candidates
-            .iter()
-            .filter_map(|candidate| self.runs.get(&candidate.run))
-            .flat_map(|run| run.steps.keys().copied())
-            .collect();
-        Round {
-            done: std::mem::take(&mut self.done),
-            due,
-            candidates,
-            free: u32::try_from(free).unwrap_or(u32::MAX),
-            by_run,
-            rooms,
-            suspected: if self.suspects { self.runs.keys().copied().collect() } else { Vec::new() },
-            known,
-            now_ms,
-        }
-    }
-
-    /// The lanes to look into now: runs of a higher priority first, then the run after the one that
-    /// was served last, one lane of each run in turn.
-    fn candidates(&self, by_run: &HashMap<JobId, u32>, now_ms: i64) -> Vec<Candidate> {
-        let later = self
-            .runs
-            .range((std::ops::Bound::Excluded(self.last_served), std::ops::Bound::Unbounded));
-        let mut order: Vec<(&JobId, &Run)> = later
-            .chain(self.runs.range(..=self.last_served))
-            .filter(|(id, run)| {
-                !run.paused && !run.cancelled.is_cancelled() && by_run.get(id) != Some(&0)
-            })
-            .collect();
-        order.sort_by_key(|(_, run)| -run.priority);
-        let mut queues: Vec<_> = order
-            .into_iter()
-            .map(|(id, run)| {
-                let priority = run.priority;
-                let lanes = run.lanes.iter().filter(|(_, look)| look.at_ms <= now_ms);
-                let lanes = lanes.filter_map(|(lane, look)| {
-                    let usage = self.lanes.get(lane);
-                    if usage.is_some_and(|u| u.paused_until_ms > now_ms) {
-                        return None;
-                    }
-                    let state = LaneState {
-                        running: usage.map_or(0, |u| u.running),
-                        last_start_ms: usage.map_or(0, |u| u.last_start_ms),
-                        delayed: look.delayed,
-                    };
-                    let rule = usage.and_then(|u| u.rule);
-                    Some(Candidate { run: *id, lane: lane.clone(), state, rule })
-                });
-                (priority, lanes)
-            })
-            .collect();
-        let mut found = Vec::new();
-        // More lanes than places cannot be served at once.
-        while !queues.is_empty() && found.len() < 4 * self.width {
-            let before = found.len();
-            queues.retain_mut(|(priority, lanes)| match lanes.next() {
-                Some(candidate) => {
-                    found.push((*priority, candidate));
-                    true
-                }
-                None => false,
-            });
-            if found.len() == before {
-                break;
-            }
-        }
-        found.sort_by_key(|(priority, _)| -priority);
-        found.into_iter().map(|(_, candidate)| candidate).collect()
-    }
-
-    fn next_look(&self) -> Option<i64> {
-        let width = if self.suspects { 1 } else { self.width };
-        let looks = self
-            .runs
-            .values()
-            .filter(|run| !self.paused && !run.paused && !run.cancelled.is_cancelled())
-            .filter(|_| self.working.len() < width)
-            .flat_map(|run| &run.lanes)
-            .filter(|(_, look)| look.at_ms < NEVER)
-            .map(|(lane, look)| {
-                look.at_ms.max(self.lanes.get(lane).map_or(0, |u| u.paused_until_ms))
-            })
-            // What could start now would have been a candidate: it waits for a place in its run.
-            .filter(|at| *at > self.seen_ms);
-        looks.chain(self.runs.values().filter_map(|run| run.wake_ms)).min()
-    }
-
-    /// Asks the store about every run of which it knows more. On a storage fault that may pass,
-    /// those that are left stay to be looked into.
-    async fn look_into_unseen(&mut self) -> Result<(), StoreError> {
-        if self.lost {
-            let runs = self.store.write(|tx| Box::pin(tx.own_runs())).await?;
-            self.runs.retain(|run, _| runs.contains(run));
-            for run in runs {
-                self.adopt(run, 0, None);
-                self.unseen.insert(run);
-            }
-            self.paused = self.store.write(|tx| Box::pin(tx.engine_paused())).await?;
-            self.lost = false;
-        }
-        while let Some(run) = self.unseen.pop_first() {
-            match self.look_into(run).await {
-                Ok(()) => {}
-                Err(error) if error.may_pass() => {
-                    self.unseen.insert(run);
-                    return Err(error);
-                }
-                Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks the store in which lanes a run has tasks, and whether it was cancelled or has ended.
-    async fn look_into(&mut self, run: JobId) -> Result<(), StoreError> {
-        let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        let looked = self.store.write(move |tx| {
-            Box::pin(async move {
-                // Its time may have come while nobody looked.
-                advance(tx, run, &registry, now_ms).await?;
-                let suspects = tx.has_suspects(&[run]).await?;
-                let limits = tx.run_limits(run).await?;
-                Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?, limits, suspects))
-            })
-        });
-        let (state, lanes, limits, suspects) = looked.await?;
-        let Some(state) = state.filter(|state| !state.status.is_terminal()) else {
-            self.runs.remove(&run);
-            return Ok(());
-        };
-        self.suspects |= suspects;
-        let Some(entry) = self.runs.get_mut(&run) else { return Ok(()) };
-        if state.cancel_requested {
-            entry.cancelled.cancel();
-        }
-        for (step, (_, stopped)) in &entry.steps {
-            if state.steps.iter().any(|row| row.id == *step && row.stop.is_some()) {
-                stopped.cancel();
-            }
-        }
-        entry.paused = limits.paused;
-        (entry.priority, entry.max_running) = (limits.priority, limits.max_running);
-        for lane in lanes {
-            entry.lanes.insert(lane, Look { at_ms: 0, delayed: true, crowded: false });
-        }
-        Ok(())
-    }
-
-    /// When the clock is set back, what waits for a time must not wait that much longer.
-    async fn follow_clock(&mut self, now_ms: i64) {
-        let back = (self.seen_ms - now_ms).max(0);
-        self.seen_ms = now_ms;
-        if back == 0 {
-            return;
-        }
-        self.resting_until_ms -= back;
-        for lane in self.lanes.values_mut() {
-            lane.last_start_ms -= back;
-            lane.paused_until_ms -= back;
-        }
-        for run in self.runs.values_mut() {
-            for look in run.lanes.values_mut().filter(|look| look.at_ms < NEVER) {
-                look.at_ms -= back;
-            }
-            run.wake_ms = run.wake_ms.map(|at| at - back);
-        }
-        if back < SET_BACK_MS {
-            return;
-        }
-        let followed = self.store.write(move |tx| Box::pin(tx.follow_clock(back))).await;
-        match followed {
-            Ok(_) => {
-                for run in self.runs.keys() {
-                    let message = format!(
-                        "The computer's clock was set back by {} s. What waits for a time was moved with it.",
-                        back / 1_000
-                    );
-                    let (run, level) = (*run, LogLevel::Warn);
-                    let row = LogRow { run, job: Some(run), at_ms: now_ms, level, message };
-                    self.store.logs().write(row);
-                }
-                self.unseen.extend(self.runs.keys());
-            }
-            Err(error) => tracing::error!(%error, "what is stored could not follow the clock"),
         }
     }
 

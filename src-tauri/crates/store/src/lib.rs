@@ -15,6 +15,8 @@ mod create;
 mod definitions;
 mod documents;
 mod error;
+#[cfg(feature = "failpoints")]
+mod faults;
 mod folder;
 mod history;
 mod jobs;

@@ -14,6 +14,7 @@ use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -23,7 +24,7 @@ use quaero_contract::JobId;
 use sqlx::SqliteConnection;
 use tokio::{
     sync::{Notify, broadcast, mpsc, oneshot},
-    time::{Instant, sleep_until},
+    time::{Sleep, sleep},
 };
 
 use crate::{
@@ -161,7 +162,6 @@ async fn serve(
 ) -> SqliteConnection {
     let mut told = Told::default();
     loop {
-        let due = told.next(&tx.touched);
         let first = tokio::select! {
             biased;
             command = next(&mut normal, &mut urgent) => match command {
@@ -169,7 +169,11 @@ async fn serve(
                 None => return tx.conn,
             },
             () = stop.notified() => return tx.conn,
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => None,
+            () = told.over(&tx.touched) => {
+                // A moment that is over must not be awaited again.
+                told = Told::default();
+                None
+            }
         };
         let mut answers = Vec::new();
         let outcome =
@@ -192,27 +196,38 @@ async fn serve(
     }
 }
 
-/// When the progress of each run was told last.
+/// The runs whose progress was told a moment ago: not again before the moment is over.
 #[derive(Default)]
-struct Told(BTreeMap<JobId, Instant>);
+struct Told {
+    runs: BTreeSet<JobId>,
+    moment: Option<Pin<Box<Sleep>>>,
+}
 
 impl Told {
-    /// When the progress of the next touched run may be told.
-    fn next(&self, touched: &BTreeMap<JobId, bool>) -> Option<Instant> {
-        touched.keys().filter_map(|run| self.0.get(run)).map(|at| *at + PROGRESS_INTERVAL).min()
+    /// Ends with the moment, if one of the runs that were touched waits for that; else never.
+    async fn over(&mut self, touched: &BTreeMap<JobId, bool>) {
+        match &mut self.moment {
+            Some(moment) if touched.keys().any(|run| self.runs.contains(run)) => moment.await,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Takes the runs out of `touched` that are to be told now.
     fn take_due(&mut self, touched: &mut BTreeMap<JobId, bool>) -> BTreeSet<JobId> {
-        let now = Instant::now();
-        self.0.retain(|_, at| now < *at + PROGRESS_INTERVAL);
+        if self.moment.as_mut().is_none_or(|moment| moment.now_or_never().is_some()) {
+            self.moment = None;
+            self.runs.clear();
+        }
         let due: BTreeSet<JobId> = touched
             .iter()
-            .filter(|(run, at_once)| **at_once || !self.0.contains_key(run))
+            .filter(|(run, at_once)| **at_once || !self.runs.contains(run))
             .map(|(run, _)| *run)
             .collect();
         touched.retain(|run, _| !due.contains(run));
-        self.0.extend(due.iter().map(|run| (*run, now)));
+        if !due.is_empty() {
+            self.moment.get_or_insert_with(|| Box::pin(sleep(PROGRESS_INTERVAL)));
+            self.runs.extend(&due);
+        }
         due
     }
 }
@@ -336,7 +351,7 @@ mod tests {
     async fn the_writer_ends_when_nobody_can_write_any_more() {
         let (writer, task) = start().await;
         drop(writer);
-        let limit = std::time::Duration::from_secs(5);
+        let limit = Duration::from_secs(5);
         tokio::time::timeout(limit, task).await.expect("within the limit").unwrap();
     }
 }

@@ -22,6 +22,8 @@ Usage: cargo xtask COMMAND
 
   run [-- ARGS]   build Quaero and open its window; with ARGS, or without a display, use its command line
   test [PART…]    run every check, or only these parts: fmt types lint bindings unit ui e2e
+  test crash [--long]
+                  prove that nothing is lost when the program is killed or storage fails
   build           leave the release program at target/release/quaero
   bench engine    measure the engine beside other queues; --help says what can be chosen
   bindings        renew ui/src/bindings.ts, the front end's copy of the commands and events
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["run", rest @ ..] => run::run(rest.strip_prefix(&["--"]).unwrap_or(rest)),
+        ["test", "crash", "--long"] => suite::test(&["crash-long"]),
         ["test", parts @ ..] => suite::test(parts),
         ["build"] => build(),
         ["bench", "engine", rest @ ..] => bench::engine(rest),

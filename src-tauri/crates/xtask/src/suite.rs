@@ -28,6 +28,10 @@ enum Part {
     Unit,
     Ui,
     E2e,
+    /// The part of `Unit` that is about crashes and faults, alone.
+    Crash,
+    /// Much more of the same.
+    CrashLong,
 }
 
 impl Part {
@@ -44,6 +48,8 @@ impl Part {
             Self::Unit => "unit",
             Self::Ui => "ui",
             Self::E2e => "e2e",
+            Self::Crash => "crash",
+            Self::CrashLong => "crash-long",
         }
     }
 
@@ -64,6 +70,8 @@ impl Part {
                     + check(npm().args(["run", "--silent", "test:axe"]))
             }),
             Self::E2e => e2e(),
+            Self::Crash => crash(false),
+            Self::CrashLong => crash(true),
         }
     }
 }
@@ -73,17 +81,19 @@ impl Part {
 /// # Errors
 /// If a part has no such name, or the machine lacks something.
 pub(crate) fn test(names: &[&str]) -> Result<ExitCode, String> {
-    let unknown = names.iter().find(|name| Part::ALL.iter().all(|part| part.name() != **name));
+    let known = || Part::ALL.into_iter().chain([Part::Crash, Part::CrashLong]);
+    let unknown = names.iter().find(|name| known().all(|part| part.name() != **name));
     if let Some(name) = unknown {
-        return Err(format!(
-            "There is no part {name}. The parts are: {}.",
-            Part::ALL.map(Part::name).join(" ")
-        ));
+        let parts: Vec<&str> = known().map(Part::name).collect();
+        return Err(format!("There is no part {name}. The parts are: {}.", parts.join(" ")));
     }
     machine::ensure(Purpose::Test)?;
-    let results: Vec<(Part, Counts, Duration)> = Part::ALL
-        .into_iter()
-        .filter(|part| names.is_empty() || names.contains(&part.name()))
+    let results: Vec<(Part, Counts, Duration)> = known()
+        .filter(|part| match names {
+            // The short form of the crash tests is among the unit tests.
+            [] => Part::ALL.contains(part),
+            names => names.contains(&part.name()),
+        })
         .map(|part| {
             println!("\n== {}", part.name());
             let start = Instant::now();
@@ -139,6 +149,20 @@ fn unit() -> Counts {
         );
         counts + Counts::of_one(&home.is_untouched())
     })
+}
+
+/// What proves that nothing is lost: crashes, faults, the model and the simulation.
+fn crash(long: bool) -> Counts {
+    let run = |arguments: &str| {
+        let mut command = cargo();
+        command.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        command.args(arguments.split(' '));
+        if long {
+            command.env("QUAERO_LONG", "1").env("QUAERO_SEEDS", "100000");
+        }
+        count(&mut command)
+    };
+    run("--test crash --test model") + run("--lib simulation") + run("--test main every_commit")
 }
 
 /// The tests that drive the real window, on a display and a message bus of their own.

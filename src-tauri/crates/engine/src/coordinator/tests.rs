@@ -161,6 +161,7 @@ fn a_step_is_tried_again_until_its_attempts_are_used_up() {
 fn what_takes_too_long_is_stopped_and_has_failed() {
     check(&["a:waiting:late"], &["stop a timeout"]);
     check(&["a:waiting:late:stopped"], &[]);
+    check(&["a:failed:fatal", "b:waiting:late"], &["stop b timeout"]);
     check(&["a:waiting:stopped:drained:good"], &["end a failed"]);
     check(&["a:waiting:stopped:drained:retry"], &["retry a"]);
     check_run(&RunState { paused: true, ..run(&["a:waiting:late"]) }, &[]);

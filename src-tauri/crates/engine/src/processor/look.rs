@@ -1,0 +1,109 @@
+//! What the processor asks the store about runs, and what it does when the clock is set back.
+
+use quaero_contract::{JobId, LogLevel};
+use quaero_store::{LogRow, StoreError};
+
+use super::{Look, NEVER, Processor, SET_BACK_MS};
+use crate::coordinator::advance;
+
+impl Processor {
+    /// Asks the store about every run of which it knows more. On a storage fault that may pass,
+    /// those that are left stay to be looked into.
+    pub(super) async fn look_into_unseen(&mut self) -> Result<(), StoreError> {
+        if self.lost {
+            let runs = self.store.write(|tx| Box::pin(tx.own_runs())).await?;
+            self.runs.retain(|run, _| runs.contains(run));
+            for run in runs {
+                self.adopt(run, 0, None);
+                self.unseen.insert(run);
+            }
+            self.paused = self.store.write(|tx| Box::pin(tx.engine_paused())).await?;
+            self.lost = false;
+        }
+        while let Some(run) = self.unseen.pop_first() {
+            match self.look_into(run).await {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => {
+                    self.unseen.insert(run);
+                    return Err(error);
+                }
+                Err(error) => tracing::error!(%run, %error, "a run could not be looked into"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the store in which lanes a run has tasks, and whether it was cancelled or has ended.
+    async fn look_into(&mut self, run: JobId) -> Result<(), StoreError> {
+        let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
+        let looked = self.store.write(move |tx| {
+            Box::pin(async move {
+                // Its time may have come while nobody looked.
+                advance(tx, run, &registry, now_ms).await?;
+                let suspects = tx.has_suspects(&[run]).await?;
+                let limits = tx.run_limits(run).await?;
+                Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?, limits, suspects))
+            })
+        });
+        let (state, lanes, limits, suspects) = looked.await?;
+        let Some(state) = state.filter(|state| !state.status.is_terminal()) else {
+            self.runs.remove(&run);
+            return Ok(());
+        };
+        self.suspects |= suspects;
+        let Some(entry) = self.runs.get_mut(&run) else { return Ok(()) };
+        if state.cancel_requested {
+            entry.cancelled.cancel();
+        }
+        for (step, (_, stopped)) in &entry.steps {
+            if state.steps.iter().any(|row| row.id == *step && row.stop.is_some()) {
+                stopped.cancel();
+            }
+        }
+        entry.paused = limits.paused;
+        (entry.priority, entry.max_running) = (limits.priority, limits.max_running);
+        for lane in lanes {
+            entry.lanes.insert(lane, Look { at_ms: 0, delayed: true, crowded: false });
+        }
+        Ok(())
+    }
+
+    /// When the clock is set back, what waits for a time must not wait that much longer.
+    pub(super) async fn follow_clock(&mut self, now_ms: i64) {
+        let back = (self.seen_ms - now_ms).max(0);
+        self.seen_ms = now_ms;
+        if back == 0 {
+            return;
+        }
+        self.resting_until_ms -= back;
+        for lane in self.lanes.values_mut() {
+            lane.last_start_ms -= back;
+            lane.paused_until_ms -= back;
+        }
+        for run in self.runs.values_mut() {
+            for look in run.lanes.values_mut().filter(|look| look.at_ms < NEVER) {
+                look.at_ms -= back;
+            }
+            run.wake_ms = run.wake_ms.map(|at| at - back);
+        }
+        if back < SET_BACK_MS {
+            return;
+        }
+        let followed = self.store.write(move |tx| Box::pin(tx.follow_clock(back))).await;
+        match followed {
+            Ok(_) => {
+                for run in self.runs.keys() {
+                    let message = format!(
+                        "The computer's clock was set back by {} s. What waits for a time was moved with it.",
+                        back / 1_000
+                    );
+                    let (run, level) = (*run, LogLevel::Warn);
+                    let row = LogRow { run, job: Some(run), at_ms: now_ms, level, message };
+                    self.store.logs().write(row);
+                }
+                self.unseen.extend(self.runs.keys());
+            }
+            Err(error) => tracing::error!(%error, "what is stored could not follow the clock"),
+        }
+    }
+}

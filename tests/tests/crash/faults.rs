@@ -1,0 +1,212 @@
+//! Storage that fails: at the n-th moment of a run for many n, once and for a while, and a disk that
+//! is full. When the fault is over the engine goes on by itself, and nothing is lost or doubled.
+//!
+//! `QUAERO_LONG=1` tries every n.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use quaero_contract::{JobId, OnError, RunSummary};
+use quaero_engine::{Engine, EngineOptions};
+use quaero_store::{Access, NewRun, Store};
+use quaero_tests::workers::{Conduct, Fast, Script, registry};
+use tempfile::TempDir;
+
+/// Steps of SQLite's virtual machine from one chance to fail to the next.
+const STEPS: i32 = 25;
+/// No run of a test takes this long; one that does is stuck.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// When the storage fails, counted in chances.
+#[derive(Default)]
+struct Faults {
+    chances: AtomicU64,
+    from: AtomicU64,
+    to: AtomicU64,
+}
+
+struct Place {
+    _folder: TempDir,
+    store: Store,
+    engine: Engine,
+    faults: Arc<Faults>,
+}
+
+impl Place {
+    /// Storage that fails `times` times in a row, from the chance with number `from` on.
+    async fn new(from: u64, times: u64) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), Access::Write, 1).await.expect("opened");
+        let clock = Arc::new(Fast(1_000));
+        let engine = Engine::start(
+            store.clone(),
+            registry(Conduct::default()),
+            clock,
+            EngineOptions::default(),
+        );
+        let engine = engine.await.expect("started");
+        let faults = Arc::new(Faults {
+            chances: AtomicU64::new(0),
+            from: AtomicU64::new(from),
+            to: AtomicU64::new(from + times),
+        });
+        let asked = faults.clone();
+        let fails = move || {
+            let n = asked.chances.fetch_add(1, SeqCst);
+            (asked.from.load(SeqCst)..asked.to.load(SeqCst)).contains(&n)
+        };
+        store
+            .write(move |tx| Box::pin(tx.interrupt_when(STEPS, fails)))
+            .await
+            .expect("the faults are set up");
+        Self { _folder: folder, store, engine, faults }
+    }
+
+    /// Asks until it is accepted: the same request is the same run.
+    async fn submit(&self, run: NewRun) -> JobId {
+        loop {
+            match self.engine.submit(run.clone()).await {
+                Ok(id) => return id,
+                Err(error) => assert!(self.is_failing(), "refused without a fault: {error}"),
+            }
+        }
+    }
+
+    /// Whether a fault may have been met by now.
+    fn is_failing(&self) -> bool {
+        self.faults.chances.load(SeqCst) > self.faults.from.load(SeqCst)
+    }
+
+    async fn end_of(&self, run: JobId) -> RunSummary {
+        let mut events = self.engine.events();
+        let ended = async {
+            loop {
+                let progress = self.store.run_progress(run).await.expect("read").expect("there");
+                if progress.status.is_terminal() {
+                    return progress.summary(None, 0);
+                }
+                // Any event is a reason to look again; so is having missed some.
+                let _ = events.recv().await;
+            }
+        };
+        tokio::time::timeout(LIMIT, ended).await.expect("the run is stuck")
+    }
+
+    async fn close(self) {
+        assert_eq!(self.store.inconsistencies().await.expect("read"), Vec::<String>::new());
+        self.engine.stop(Duration::ZERO).await;
+    }
+}
+
+/// A spawning tree in which some tasks fail and some at first, a step that is tried again, and a run
+/// below a step.
+fn story() -> NewRun {
+    let script = Script { fail_every: 7, flaky_every: 5, text_bytes: 200, ..Script::tree(3, 2) };
+    let mut run = script.run("story");
+    let name = run.steps[0].name.clone();
+    let hopeless = Script { fail_every: 1, ..Script::tree(0, 0) };
+    let mut again = hopeless.step("again");
+    (again.on_error, again.max_attempts, again.depends) = (OnError::Retry, 2, vec![name.clone()]);
+    again.retry_delay_ms = 1;
+    let mut below = Script::tree(2, 1).step("below");
+    below.step_type = "job_template".to_owned();
+    below.depends = vec![name];
+    below.instances = vec![Script::tree(2, 1).run("below")];
+    run.steps.extend([again, below]);
+    run
+}
+
+async fn tell(from: u64, times: u64) -> (RunSummary, u64) {
+    let place = Place::new(from, times).await;
+    let run = place.submit(story()).await;
+    let summary = place.end_of(run).await;
+    let chances = place.faults.chances.load(SeqCst);
+    place.close().await;
+    (summary, chances)
+}
+
+fn outcome(run: &RunSummary) -> impl PartialEq + std::fmt::Debug + use<> {
+    let error = run.error.as_ref().map(|error| error.code.clone());
+    (run.status, run.jobs, run.documents, error)
+}
+
+fn is_long() -> bool {
+    std::env::var_os("QUAERO_LONG").is_some()
+}
+
+async fn check(times: u64) {
+    let (calm, chances) = tell(u64::MAX - 1_000, times).await;
+    let parts = if is_long() { chances } else { 40 };
+    assert!(chances > 200, "{chances} chances are too few to prove anything");
+    for part in 0..parts {
+        let from = chances * part / parts;
+        let (run, _) = tell(from, times).await;
+        assert_eq!(outcome(&run), outcome(&calm), "{times} faults from chance {from} on");
+    }
+}
+
+#[tokio::test]
+async fn a_storage_call_that_fails_once_changes_nothing_in_the_end() {
+    check(1).await;
+}
+
+#[tokio::test]
+async fn storage_that_fails_for_a_while_is_waited_for() {
+    check(40).await;
+}
+
+#[tokio::test]
+async fn a_cancel_holds_although_storage_fails() {
+    for from in [10, 60, 150, 400] {
+        let place = Place::new(u64::MAX - 1_000, 1).await;
+        let script = Script { hangs: true, ..Script::tree(4, 1) };
+        let run = place.submit(script.run("hangs")).await;
+        let now = place.faults.chances.load(SeqCst);
+        place.faults.from.store(now + from, SeqCst);
+        place.faults.to.store(now + from + 3, SeqCst);
+        loop {
+            match place.engine.cancel(run).await {
+                Ok(()) => break,
+                // It was recorded, and the answer was lost.
+                Err(quaero_engine::EngineError::AlreadyEnded(..)) => break,
+                Err(error) => assert!(place.is_failing(), "refused without a fault: {error}"),
+            }
+        }
+        let summary = place.end_of(run).await;
+        assert!(summary.status.as_str() == "cancelled" || !script.hangs, "{summary:?}");
+        assert_eq!(summary.jobs.pending + summary.jobs.running + summary.jobs.waiting, 0);
+        place.close().await;
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_work_waits_and_goes_on_when_there_is_room() {
+    let place = Place::new(u64::MAX - 1_000, 1).await;
+    let script = Script { text_bytes: 20_000, ..Script::tree(6, 2) };
+    let run = place.submit(script.run("large")).await;
+    place.store.write(|tx| Box::pin(tx.leave_room(20))).await.expect("set");
+    // Something has to be refused before there is room again.
+    let full = async {
+        loop {
+            let write = place
+                .store
+                .write(|tx| Box::pin(async move { tx.keep_text(&"x".repeat(2_000_000)).await }));
+            if matches!(write.await, Err(quaero_store::StoreError::Full)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LIMIT, full).await.expect("the disk is full");
+    let open = place.store.run_progress(run).await.expect("read").expect("there");
+    assert!(!open.status.is_terminal(), "20 pages are not enough: {:?}", open.jobs);
+    place.store.write(|tx| Box::pin(tx.leave_room(u32::MAX))).await.expect("set");
+    let (summary, expected) = (place.end_of(run).await, script.expected());
+    assert_eq!((summary.jobs.total, summary.jobs.completed), (expected.total, expected.completed));
+    assert_eq!(summary.documents.created, expected.completed);
+    place.close().await;
+}
