@@ -75,8 +75,12 @@ export const commands = {
 	pruneRuns: (keepRuns: number | null, keepDays: number | null) => typedError<number, ApiError>(__TAURI_INVOKE("prune_runs", { keepRuns, keepDays })),
 	/**  What stands out in a run. */
 	runStatistics: (id: JobId) => typedError<RunStatistics, ApiError>(__TAURI_INVOKE("run_statistics", { id })),
+	/**  Changes of state after the one with this number, oldest first. */
+	eventsAfter: (run: JobId | null, after: number, limit: number) => typedError<EventPage, ApiError>(__TAURI_INVOKE("events_after", { run, after, limit })),
 	/**  The schedule of every definition that has one, with its next times. */
 	listSchedules: () => typedError<ScheduleView[], ApiError>(__TAURI_INVOKE("list_schedules")),
+	/**  What five cron fields mean, in words and as the next times. */
+	previewSchedule: (cron: string, timezone: string | null) => typedError<SchedulePreview, ApiError>(__TAURI_INVOKE("preview_schedule", { cron, timezone })),
 	/**  Searches the documents; an empty query lists the newest. */
 	searchDocuments: (request: SearchRequest) => typedError<SearchResults, ApiError>(__TAURI_INVOKE("search_documents", { request })),
 	/**  One document with its content. */
@@ -374,6 +378,14 @@ export type ErrorPlace = {
 	column: number,
 };
 
+/**  A page of events, oldest first. */
+export type EventPage = {
+	/**  The events. */
+	events: JobEvent[],
+	/**  Whether there are more after the last one. */
+	more: boolean,
+};
+
 /**  Some events were lost because there were too many: everything shown has to be read again. */
 export type EventsMissed = null;
 
@@ -393,6 +405,16 @@ export type Facets = {
 	source_types: Facet[],
 	/**  By site (host name); files have none. */
 	sites: Facet[],
+};
+
+/**  A kind of failure, and how often it happened. */
+export type FailureCount = {
+	/**  See [`JobError::code`]. */
+	code: string,
+	/**  Failed tasks. */
+	count: number,
+	/**  One of them. */
+	example: JobNode,
 };
 
 /**  What was imported, and what it would use of the user's when it runs. */
@@ -460,6 +482,26 @@ export type JobError = {
 	code: string,
 	/**  What happened, in a sentence. */
 	message: string,
+};
+
+/**  One change of a job's state. The sequence number grows over all runs. */
+export type JobEvent = {
+	/**  Its place in the order of all events. */
+	seq: number,
+	/**  The job. */
+	job_id: JobId,
+	/**  Its place in the tree. */
+	kind: JobKind,
+	/**  What it works on. */
+	name: string,
+	/**  The state it left. */
+	from: JobStatus,
+	/**  The state it reached. */
+	to: JobStatus,
+	/**  Which attempt. */
+	attempt: number,
+	/**  When. */
+	at: string,
 };
 
 /**  One row of work. A run is known by the id of its parent job. */
@@ -643,12 +685,44 @@ export type LogQuery = {
 	limit: number,
 };
 
+/**
+ *  What happens to times that passed while nothing could be started: the computer was off or asleep,
+ *  or Quaero was closed.
+ */
+export type MissedRuns = 
+/**  Nothing. A run starts on time, or at most a minute late. */
+"skip" | 
+/**  One run makes up for all of them. */
+"once" | 
+/**  Each is made up for by a run of its own, the newest 100 at most, one after the other. */
+"all";
+
+/**  What happens when a step fails. */
+export type OnError = 
+/**  The run goes on; steps that depend on this one are skipped unless they always run. */
+"continue" | 
+/**  No new step starts, and the run fails. */
+"fail" | 
+/**  As `Fail`, and everything that runs or waits is cancelled. */
+"fatal" | 
+/**  The step is run again, with growing pauses; then as `Fail`. */
+"retry";
+
 /**  Who owns a definition. */
 export type Origin = 
 /**  Comes with Quaero. */
 "shipped" | 
 /**  A file in the user's definitions folder. */
 "user";
+
+/**  What happens when the time comes while a run of the definition is still open. */
+export type Overlap = 
+/**  This time is left out. */
+"skip" | 
+/**  The new run waits for the earlier one. */
+"queue" | 
+/**  Both run side by side. */
+"allow";
 
 /**  Something wrong in a definition. */
 export type Problem = {
@@ -672,6 +746,35 @@ export type Problem = {
 	fix: string | null,
 };
 
+/**  Which part of an earlier run is done again. */
+export type RerunPart = 
+/**  Everything. */
+"whole" | 
+/**
+ *  The steps that did not succeed, and of the others the tasks that failed; what depends on
+ *  them is done again.
+ */
+"failed" | 
+/**  This step and what depends on it. */
+{ from: string };
+
+/**
+ *  The wish to do an earlier run's work again. Steps of the part that is not done again keep their
+ *  results if their configuration, inputs and step type are still the same.
+ */
+export type RerunRequest = {
+	/**  As in [`crate::RunRequest`]. */
+	request_id: string,
+	/**  The earlier run; it has ended. */
+	run: JobId,
+	/**  What is done again. */
+	part: RerunPart,
+	/**  Values that replace those of the earlier run. */
+	set: ([string, string])[],
+	/**  Use the definition as it is now, not as it was then. */
+	current_definition: boolean,
+};
+
 /**  Documents have been written. Many may be told of at once; the ids are the newest, at most 50. */
 export type ResultSaved = {
 	/**  The run. */
@@ -693,6 +796,16 @@ export type RunRequest = {
 	definition_id: string,
 	/**  Values for keys of `[config]`. */
 	set: ([string, string])[],
+};
+
+/**  What stands out in a run. */
+export type RunStatistics = {
+	/**  By type of task. */
+	types: TypeCounts[],
+	/**  The tasks that took longest from first start to end, at most 10. */
+	slowest: JobNode[],
+	/**  Failures by code, the most frequent first, at most 10. */
+	failures: FailureCount[],
 };
 
 /**  The state of a run as the user sees it. */
@@ -775,6 +888,48 @@ export type SaveDefinition = {
 	expected_hash: string,
 };
 
+/**  What a schedule means, for somebody who is writing it. */
+export type SchedulePreview = {
+	/**  In plain words. */
+	description: string,
+	/**  The next times, soonest first, at most 5. */
+	next: string[],
+};
+
+/**  The schedule of a definition. */
+export type ScheduleView = {
+	/**  The definition. */
+	definition_id: string,
+	/**  Its name. */
+	name: string,
+	/**  Five cron fields or a word such as `@daily`, as the definition has it. */
+	cron: string,
+	/**  The IANA time zone; none is the computer's. */
+	timezone: string | null,
+	/**  The same in plain words: "At 07:00 on weekdays, Sydney time". */
+	description: string,
+	/**  What happens to times that pass unnoticed. */
+	missed_runs: MissedRuns,
+	/**  What happens while a run is open. */
+	overlap: Overlap,
+	/**  Whether it starts runs. */
+	enabled: boolean,
+	/**  The next times, soonest first, at most 5; none if it is not enabled. */
+	next: string[],
+	/**  The newest time that has been dealt with. */
+	last_slot: string | null,
+	/**  What became of it. */
+	last_result: SlotResult | null,
+	/**  The run it started. */
+	last_run: JobId | null,
+	/**  What the user should know about it, in a sentence; empty if nothing. */
+	note: string,
+	/**  Runs started so far. */
+	started: number,
+	/**  Times left out so far because a run was still open. */
+	skipped: number,
+};
+
 /**  A search. The query language is described in the README. */
 export type SearchRequest = {
 	/**  The query; empty lists the newest documents. */
@@ -810,9 +965,9 @@ export type Settings = {
 	 *  the values are kept as they are, and appear in runs, logs and reports.
 	 */
 	values?: { [key in string]: string },
-	/**  How many runs that have ended are kept at least; none keeps all. */
+	/**  At most so many of the newest runs are kept; all of them without a number. */
 	keep_runs?: number | null,
-	/**  For how many days after their end runs are kept at least; none keeps all. */
+	/**  Only runs that ended in the last so many days are kept; all of them without a number. */
 	keep_days?: number | null,
 };
 
@@ -823,6 +978,17 @@ export type Severity =
 /**  It can, but probably not as meant. */
 "warning";
 
+/**  What became of a scheduled time. */
+export type SlotResult = 
+/**  A run was accepted. */
+"started" | 
+/**  The run before it was still open. */
+"skipped" | 
+/**  It passed while nothing could be started, and is not made up for. */
+"missed" | 
+/**  The run was refused. */
+"failed";
+
 /**  A piece of a snippet. */
 export type SnippetPart = {
 	/**  Plain text. */
@@ -830,6 +996,23 @@ export type SnippetPart = {
 	/**  Whether it matches the query. */
 	hit: boolean,
 };
+
+/**  What has started a run. */
+export type StartedBy = 
+/**  The user. */
+"manual" | 
+/**  Its schedule. */
+"schedule" | 
+/**  The start of the program. */
+"start" | 
+/**  The user, to do an earlier run's work again. */
+"rerun" | 
+/**  A run that needs it first. */
+"pre_job" | 
+/**  A run that it follows. */
+"post_job" | 
+/**  A step that runs a template. */
+"template";
 
 /**  The progress of one step. */
 export type StepProgress = {
@@ -908,6 +1091,16 @@ export type Theme =
 /**  Always dark. */
 "dark";
 
+/**  How the tasks of one type stand. */
+export type TypeCounts = {
+	/**  The type of the tasks. */
+	type: string,
+	/**  Tasks by state. */
+	jobs: JobCounts,
+	/**  The mean time from first start to end of those that have ended, in milliseconds. */
+	mean_ms: number,
+};
+
 /**  Why a text was kept. */
 export type VersionReason = 
 /**  It was saved in Quaero. */
@@ -918,62 +1111,6 @@ export type VersionReason =
 "found_on_disk" | 
 /**  An earlier version was put back. */
 "restored";
-
-export type OnError = "continue" | "fail" | "fatal" | "retry";
-
-export type StartedBy = "manual" | "schedule" | "start" | "rerun" | "pre_job" | "post_job" | "template";
-
-export type MissedRuns = "skip" | "once" | "all";
-
-export type Overlap = "skip" | "queue" | "allow";
-
-export type SlotResult = "started" | "skipped" | "missed" | "failed";
-
-export type RerunPart = "whole" | "failed" | { from: string };
-
-export type RerunRequest = {
-	request_id: string,
-	run: JobId,
-	part: RerunPart,
-	set: ([string, string])[],
-	current_definition: boolean,
-};
-
-export type TypeCounts = {
-	type: string,
-	jobs: JobCounts,
-	mean_ms: number,
-};
-
-export type FailureCount = {
-	code: string,
-	count: number,
-	example: JobNode,
-};
-
-export type RunStatistics = {
-	types: TypeCounts[],
-	slowest: JobNode[],
-	failures: FailureCount[],
-};
-
-export type ScheduleView = {
-	definition_id: string,
-	name: string,
-	cron: string,
-	timezone: string | null,
-	description: string,
-	missed_runs: MissedRuns,
-	overlap: Overlap,
-	enabled: boolean,
-	next: string[],
-	last_slot: string | null,
-	last_result: SlotResult | null,
-	last_run: JobId | null,
-	note: string,
-	started: number,
-	skipped: number,
-};
 
 /* Tauri Specta runtime */
 async function typedError<T, E>(result: Promise<T>): Promise<{ status: "ok"; data: T } | { status: "error"; error: E }> {

@@ -19,6 +19,8 @@ pub(crate) fn store(error: StoreError) -> ApiError {
             .with_hint("Check that the folder exists and can be written, or name another one."),
         StoreError::Full => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Make room on it. Runs can then be resumed."),
+        StoreError::Unsettled => ApiError::new(ErrorCode::Storage, message)
+            .with_hint("Check the disk that holds the data folder. It is tried again."),
         StoreError::ReadOnly => ApiError::new(ErrorCode::Conflict, message),
         StoreError::Closed => ApiError::new(ErrorCode::Conflict, "Quaero is closing."),
         StoreError::Panicked(_) | StoreError::Database(_) => ApiError::new(ErrorCode::Internal, message),

@@ -16,6 +16,8 @@ use crate::{
 const RETRY_DELAY_MS: u64 = 4_000;
 /// The longest pause before a task is tried again, in milliseconds.
 const MAX_RETRY_DELAY_MS: u64 = 300_000;
+/// The pause after a failure that the task is not to blame for, in milliseconds.
+const LATER_MS: i64 = 5_000;
 /// As many children are written at once.
 const CHUNK: usize = 1_000;
 
@@ -107,7 +109,12 @@ pub(crate) async fn complete(
                 JobError { code: failure.code.to_string(), message: failure.message.clone() };
             let attempt = u32::try_from(lease.attempt).unwrap_or(u32::MAX);
             let pause = match failure.retry {
-                Retry::Never => None,
+                Retry::Later if task.stop.is_none() => {
+                    let after = now_ms.saturating_add(LATER_MS);
+                    tx.requeue(&task, None, after, now_ms).await?;
+                    return Ok(Recorded::Requeued(error.message, LATER_MS.unsigned_abs()));
+                }
+                Retry::Never | Retry::Later => None,
                 Retry::Backoff => {
                     Some(backoff_ms(lease.job, attempt, RETRY_DELAY_MS, MAX_RETRY_DELAY_MS))
                 }

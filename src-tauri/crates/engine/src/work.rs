@@ -173,6 +173,8 @@ pub enum Retry {
     Never,
     /// With growing pauses, up to the task's number of attempts.
     Backoff,
+    /// After a pause, as often as it takes: the computer is at fault and not the task.
+    Later,
     /// Not before this many milliseconds; nothing else of the lane starts before then either.
     PauseLane {
         /// How long.
@@ -206,7 +208,8 @@ impl TaskError {
 
 impl From<quaero_store::StoreError> for TaskError {
     fn from(error: quaero_store::StoreError) -> Self {
-        Self::transient("storage", error.to_string())
+        let retry = if error.may_pass() { Retry::Later } else { Retry::Backoff };
+        Self { code: "storage".into(), message: error.to_string(), retry }
     }
 }
 

@@ -48,6 +48,9 @@ pub enum StoreError {
     /// The store has been closed.
     #[error("The store is closed.")]
     Closed,
+    /// An earlier change has failed and cannot be undone at present.
+    #[error("A change that failed cannot be undone at present.")]
+    Unsettled,
     /// A writing closure panicked. Its changes were undone.
     #[error("A change to the store failed unexpectedly: {0}.")]
     Panicked(String),
@@ -58,6 +61,8 @@ pub enum StoreError {
 
 /// SQLite's result codes that need a decision; see <https://sqlite.org/rescode.html>.
 pub(crate) mod code {
+    /// Misuse of SQL, such as undoing a transaction when none is open.
+    pub(crate) const ERROR: i32 = 1;
     pub(crate) const BUSY: i32 = 5;
     pub(crate) const LOCKED: i32 = 6;
     pub(crate) const NOMEM: i32 = 7;
@@ -107,7 +112,7 @@ impl StoreError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Full | Self::Io { .. } => true,
+            Self::Full | Self::Io { .. } | Self::Unsettled => true,
             Self::Database(error) => match primary_code(error) {
                 Some(code) => matches!(
                     code,

@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     change::Change,
-    error::{Result, StoreError},
+    error::{Result, StoreError, code, primary_code},
     runs,
     tally::Tally,
 };
@@ -48,12 +48,14 @@ pub struct Tx {
     /// Runs whose progress has changed, and whether that is to be told at once.
     touched: BTreeMap<JobId, bool>,
     pub(crate) tally: Tally,
+    /// Whether no transaction was left open by an error.
+    clean: bool,
 }
 
 impl Tx {
     fn new(conn: SqliteConnection, epoch: i64) -> Self {
         let (changes, touched, tally) = Default::default();
-        Self { conn, epoch, changes, touched, tally }
+        Self { conn, epoch, changes, touched, tally, clean: true }
     }
 
     /// Notes something that others are told of after the commit.
@@ -180,8 +182,7 @@ async fn serve(
             group(&mut tx, first, &mut normal, &mut urgent, &mut told, &mut answers).await;
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
-            // After most errors SQLite has rolled back by itself, and this one fails harmlessly.
-            let _ = execute(&mut tx.conn, "ROLLBACK").await;
+            tx.clean = clean(&mut tx.conn).await.is_ok();
             tx.changes.clear();
             tx.tally.clear();
         }
@@ -254,7 +255,15 @@ async fn group(
     told: &mut Told,
     answers: &mut Vec<Answer>,
 ) -> Result<()> {
+    if !tx.clean {
+        tx.clean = clean(&mut tx.conn).await.is_ok();
+    }
     let mut state = execute(&mut tx.conn, "BEGIN IMMEDIATE").await;
+    if let (Err(error), false) = (&state, tx.clean) {
+        // What keeps the last transaction from being undone may pass, so this may pass as well.
+        tracing::debug!(%error, "the last transaction is still open");
+        state = Err(StoreError::Unsettled);
+    }
     let mut alone = true;
     let mut next = first;
     while let Some(command) = next {
@@ -297,6 +306,15 @@ async fn group(
         tx.changes.extend(progress.map(Change::Progress));
     }
     execute(&mut tx.conn, "COMMIT").await
+}
+
+/// Leaves no transaction open. After most errors SQLite has undone it by itself.
+async fn clean(conn: &mut SqliteConnection) -> Result<()> {
+    match sqlx::query("ROLLBACK").execute(conn).await {
+        Ok(_) => Ok(()),
+        Err(error) if primary_code(&error) == Some(code::ERROR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Undoes the last command: alone, with its whole transaction.
