@@ -45,11 +45,15 @@ pub(super) async fn serve(
         match event {
             Ok(event) if json => output.json_line(&event),
             Ok(AppEvent::Status(change)) if change.kind == JobKind::Parent => {
+                let what = if change.status.is_terminal() {
+                    format!("is {}", change.status)
+                } else {
+                    "has started".to_owned()
+                };
                 output.line(format_args!(
-                    "Run {} ({}) is {}.",
+                    "Run {} ({}) {what}.",
                     change.run_id,
-                    one_line(&change.name),
-                    change.status
+                    one_line(&change.name)
                 ));
             }
             // Missed events are no loss: each one after them is whole.

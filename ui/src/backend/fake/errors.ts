@@ -1,3 +1,5 @@
+// The refusals of the fake backend, in the shape of the real ones.
+
 import type { ApiError, ErrorCode } from "../types";
 
 export function error(code: ErrorCode, message: string, hint: string | null = null): ApiError {
