@@ -58,7 +58,7 @@ enum Answer {
     Count(u32),
     Started { run: JobId },
     Event(AppEvent),
-    Ended(RunView),
+    Ended(Box<RunView>),
     Failed(ApiError),
 }
 

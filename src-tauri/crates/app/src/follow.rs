@@ -14,7 +14,7 @@ pub enum Followed {
     /// Something happened in the run.
     Event(AppEvent),
     /// The run has ended; nothing follows.
-    Ended(RunView),
+    Ended(Box<RunView>),
 }
 
 /// A run being followed. Dropping it stops the following, not the run.
@@ -96,7 +96,7 @@ impl App {
             }
         }
         outcome?;
-        Ok(Followed::Ended(self.get_run(run).await?))
+        Ok(Followed::Ended(Box::new(self.get_run(run).await?)))
     }
 }
 

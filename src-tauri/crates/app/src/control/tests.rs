@@ -26,7 +26,7 @@ async fn to_the_end(mut follow: Follow) -> (usize, Result<RunView, ApiError>) {
                 assert_eq!(event.run_id(), Some(follow.run()));
                 events += 1;
             }
-            Ok(Followed::Ended(view)) => return (events, Ok(view)),
+            Ok(Followed::Ended(view)) => return (events, Ok(*view)),
             Err(error) => return (events, Err(error)),
         }
     }

@@ -215,7 +215,7 @@ async fn a_deleted_definition_can_come_back_in_two_ways() {
     let deleted = app.delete_definition("a").await.expect("deleted");
     assert_eq!(deleted.file, "a.toml");
     assert_eq!(app.get_definition("a").await.expect_err("gone").code, ErrorCode::NotFound);
-    assert_eq!(app.deleted_definitions().await.expect("listed"), [deleted.clone()]);
+    assert_eq!(app.deleted_definitions().await.expect("listed"), std::slice::from_ref(&deleted));
 
     let back = app.undelete_definition(&deleted.entry).await.expect("back");
     assert_eq!((back.summary.id.as_str(), back.text.as_str()), ("a", text("a", "One").as_str()));

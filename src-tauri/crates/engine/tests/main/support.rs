@@ -197,7 +197,7 @@ impl JobWorker for Worker {
         // Of the children of a task, those of these numbers fail.
         let own = job.name.rsplit('/').next().unwrap_or_default();
         let failing = job.config["failing"].as_array();
-        if failing.is_some_and(|list| list.iter().any(|n| n.to_string() == own)) {
+        if failing.is_some_and(|list| list.iter().any(|n| own.parse() == Ok(n.as_u64().unwrap()))) {
             return Err(TaskError::permanent("asked", "asked to fail"));
         }
         if job.config["fail"] == true {
