@@ -110,7 +110,7 @@ impl Tx {
                      SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
                          SELECT id, priority, depth, lane_limit, row_number() OVER
                              (PARTITION BY type ORDER BY priority DESC, depth, id) AS of_type,
-                             (SELECT value ->> 1 FROM json_each(?8) WHERE value ->> 0 = type) AS room
+                             (SELECT value ->> 1 FROM json_each(?8) WHERE value ->> 0 = jobs.type) AS room
                          FROM jobs
                          WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
                            AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6)

@@ -310,6 +310,18 @@ async fn tasks_of_a_run_keep_its_own_limit() {
 }
 
 #[tokio::test]
+async fn tasks_of_a_type_keep_its_limit_over_all_runs() {
+    let bench = Bench::new().await;
+    let config = json!({"width": 30, "depth": 1, "takes_ms": 1, "scarce": true});
+    let first = bench.submit(vec![Step::new("a", config.clone())]).await;
+    let second = bench.submit(vec![Step::new("b", config)]).await;
+    assert_eq!(soon(bench.wait(first)).await.jobs.completed, 31);
+    assert_eq!(soon(bench.wait(second)).await.jobs.completed, 31);
+    assert!(bench.most_together() <= 2, "{} ran together", bench.most_together());
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_back_a_year_holds_nothing_up() {
     const YEAR_MS: i64 = 365 * 24 * 3_600 * 1_000;
     let clock = Manual::at(2 * YEAR_MS);

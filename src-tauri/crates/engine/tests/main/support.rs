@@ -156,7 +156,7 @@ impl StepManager for Manager {
 fn task(name: &str, config: &Value) -> NewTask {
     let limit = config["lane_limit"].as_u64().map_or(u32::MAX, |n| u32::try_from(n).unwrap());
     NewTask {
-        task_type: "test",
+        task_type: if config["scarce"] == true { "scarce" } else { "test" },
         name: name.to_owned(),
         key: Some(name.to_owned()),
         payload: json!({}),
@@ -232,6 +232,24 @@ impl JobWorker for Worker {
     }
 }
 
+/// The same work, but only two at a time.
+struct Scarce(Worker);
+
+#[async_trait]
+impl JobWorker for Scarce {
+    fn task_type(&self) -> &'static str {
+        "scarce"
+    }
+
+    fn limit(&self) -> Option<u32> {
+        Some(2)
+    }
+
+    async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
+        self.0.run(job).await
+    }
+}
+
 struct Leaves<'a>(&'a Witness);
 
 impl Drop for Leaves<'_> {
@@ -274,8 +292,10 @@ impl Bench {
     async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>) -> Self {
         let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
         let witness = Arc::new(Witness::default());
-        let registry =
-            Registry::default().with_manager(Manager).with_worker(Worker(witness.clone()));
+        let registry = Registry::default()
+            .with_manager(Manager)
+            .with_worker(Worker(witness.clone()))
+            .with_worker(Scarce(Worker(witness.clone())));
         let options = EngineOptions { adopt, width: 8 };
         let engine = Engine::start(store.clone(), registry, clock, options).await.unwrap();
         Self { folder, store, engine, witness }
