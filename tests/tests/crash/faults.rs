@@ -94,7 +94,10 @@ impl Place {
                 let _ = events.recv().await;
             }
         };
-        tokio::time::timeout(LIMIT, ended).await.expect("the run is stuck")
+        match tokio::time::timeout(LIMIT, ended).await {
+            Ok(summary) => summary,
+            Err(_) => panic!("the run is stuck: {:#?}", self.store.run_progress(run).await),
+        }
     }
 
     async fn close(self) {

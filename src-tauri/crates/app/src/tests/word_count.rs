@@ -26,15 +26,8 @@ impl StepManager for WordCount {
     }
 
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
-        let (name, lane) = (step.name.clone(), Lane::local());
-        Ok(vec![NewTask {
-            task_type: "word_count",
-            name,
-            key: None,
-            payload: Value::Null,
-            lane,
-            ..NewTask::default()
-        }])
+        let name = step.name.clone();
+        Ok(vec![NewTask { task_type: "word_count", name, ..NewTask::default() }])
     }
 }
 

@@ -119,7 +119,9 @@ impl Round {
             };
             // What is due but was not claimed waits for a task of its type.
             let next_ms = next_ms.filter(|at| full || !crowded || *at > now_ms);
-            let delayed = delayed && (full || ask == 0 || next_ms.is_some_and(|at| at > now_ms));
+            // What was not claimed although there is something may be waiting for a time, even for
+            // one that has passed by now.
+            let delayed = if full || ask == 0 { delayed } else { next_ms.is_some() };
             outcome.served.push(Served { run, lane, claimed, next_ms, full, delayed, crowded });
         }
         Ok(outcome)
