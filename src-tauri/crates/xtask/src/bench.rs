@@ -183,7 +183,7 @@ impl Plan<'_> {
         let sizes = self.asked.sizes;
         for program in &self.asked.programs {
             for (number, mode) in self.asked.modes.iter().enumerate() {
-                // These wait most of the time: once is enough.
+                // These wait most of the time: once is enough, in a mode that the queue has.
                 let is_slow = ["wake", "idle"].contains(&program.as_str());
                 if is_slow && (round > 0 || number > 0) {
                     continue;
@@ -197,10 +197,13 @@ impl Plan<'_> {
                             self.each("latency", mode, &rate.to_string(), &[arrivals], report);
                         }
                     }
-                    "wake" => self.wake(mode, report),
+                    "wake" => self.wake(report),
                     "idle" => {
                         let seconds = format!("seconds={}", sizes.idle_seconds);
-                        self.each("idle", mode, "", &[seconds], report);
+                        for queue in self.able("idle") {
+                            let (mode, result) = self.in_some_mode(queue, "idle", &seconds);
+                            keep(&Key::new(queue.peer.name, "idle", mode, ""), result, report);
+                        }
                     }
                     "tree" => {
                         let children = format!("children={}", sizes.children);
@@ -224,20 +227,41 @@ impl Plan<'_> {
         }
     }
 
+    /// The queues that have a program.
+    fn able(&self, program: &str) -> impl Iterator<Item = &Installed> {
+        self.queues.iter().filter(move |queue| queue.peer.programs.contains(&program))
+    }
+
     /// One program by every queue that has it.
     fn each(&self, program: &str, mode: &str, variant: &str, words: &[String], to: &mut Report) {
-        for queue in self.queues.iter().filter(|queue| queue.peer.programs.contains(&program)) {
+        for queue in self.able(program) {
             let words = [words, &[format!("sync={mode}")]].concat();
             let key = Key::new(queue.peer.name, program, mode, variant);
             keep(&key, queue.run(program, &words), to);
         }
     }
 
+    /// One program in the first mode that was asked for and that the queue has.
+    fn in_some_mode(
+        &self,
+        queue: &Installed,
+        program: &str,
+        word: &str,
+    ) -> (&str, Result<peer::Outcome, Failure>) {
+        let mut last = ("", Err(Failure::Unsupported("no mode was asked for".to_owned())));
+        for mode in &self.asked.modes {
+            last = (mode, queue.run(program, &[word.to_owned(), format!("sync={mode}")]));
+            if !matches!(last.1, Err(Failure::Unsupported(_))) {
+                break;
+            }
+        }
+        last
+    }
+
     /// One job after a long pause, again and again. All queues wait at the same time, a little apart.
-    fn wake(&self, mode: &str, report: &mut Report) {
+    fn wake(&self, report: &mut Report) {
         let sizes = self.asked.sizes;
-        let able: Vec<&Installed> =
-            self.queues.iter().filter(|queue| queue.peer.programs.contains(&"wake")).collect();
+        let able: Vec<&Installed> = self.able("wake").collect();
         let results: Vec<_> = thread::scope(|scope| {
             let threads: Vec<_> = able
                 .iter()
@@ -249,14 +273,13 @@ impl Plan<'_> {
                         .map(|n| f64::from(u32::try_from(n).unwrap_or(u32::MAX)))
                         .map(|n| n * sizes.wake_gap_seconds + apart)
                         .collect();
-                    let words =
-                        [write_arrivals(&format!("wake-{number}"), &due), format!("sync={mode}")];
-                    scope.spawn(move || queue.run("wake", &words))
+                    let arrivals = write_arrivals(&format!("wake-{number}"), &due);
+                    scope.spawn(move || self.in_some_mode(queue, "wake", &arrivals))
                 })
                 .collect();
             threads.into_iter().map(|thread| thread.join().expect("it does not panic")).collect()
         });
-        for (queue, result) in able.iter().zip(results) {
+        for (queue, (mode, result)) in able.iter().zip(results) {
             keep(&Key::new(queue.peer.name, "wake", mode, ""), result, report);
         }
     }
@@ -264,7 +287,7 @@ impl Plan<'_> {
     /// Many jobs that do nothing: queued first, then done.
     fn burn(&self, mode: &str, report: &mut Report) {
         for number in 0..1 + WORKERS.len() {
-            for queue in self.queues.iter().filter(|queue| queue.peer.programs.contains(&"burn")) {
+            for queue in self.able("burn") {
                 let Some((batch, workers)) = queue.peer.burns().get(number).copied() else {
                     continue;
                 };

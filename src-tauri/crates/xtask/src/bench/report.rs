@@ -77,8 +77,9 @@ impl Report {
 
     /// A queue or a figure that is missing, and why.
     pub(super) fn left_out(&mut self, what: &str, why: &str) {
-        println!("-- left out: {what}: {why}");
-        self.left_out.insert((what.to_owned(), why.to_owned()));
+        if self.left_out.insert((what.to_owned(), why.to_owned())) {
+            println!("-- left out: {what}: {why}");
+        }
     }
 
     /// How many jobs a queue's burn-downs have.
