@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use quaero_engine::work::*;
 use quaero_store::{DocumentFilter, NewDocument};
-use serde_json::Value;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
