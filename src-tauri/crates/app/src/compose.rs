@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use quaero_contract::{ApiError, OnError, StartedBy};
 use quaero_engine::{
-    definition::{BoundDefinition, BoundStep, Checked, LibraryFile, World, check_in},
+    definition::{BoundDefinition, BoundStep, Checked, World, check_in},
     work::Registry,
 };
 use quaero_store::{NewRun, NewStep, Tolerance};
@@ -24,7 +24,8 @@ pub(crate) fn compose(
     settings: &BTreeMap<String, String>,
     library: &Library,
 ) -> Result<NewRun, ApiError> {
-    let world = World { registry, settings, library: Some(library) };
+    let snapshot = library.snapshot().map_err(|e| error::no_list(library.folder(), &e))?;
+    let world = World { registry, settings, library: Some(&snapshot) };
     let Checked { definition, problems, .. } = check_in(file, text.as_bytes(), &world);
     let definition = definition.ok_or_else(|| error::problems(file, &problems))?;
     let bound = definition.bind_in(set, &world).map_err(|p| error::problems(file, &p))?;
@@ -137,27 +138,5 @@ fn step(step: BoundStep, registry: &Registry) -> NewStep {
         instances: step.instances.into_iter().map(instance).collect(),
         parallel: step.parallel,
         ..NewStep::default()
-    }
-}
-
-impl quaero_engine::definition::Library for Library {
-    fn definition(&self, id: &str) -> Option<LibraryFile> {
-        let view = self.get(id, crate::registry()).ok()??;
-        Some(LibraryFile { name: view.summary.file, text: view.text })
-    }
-
-    fn template(&self, id: &str) -> Option<LibraryFile> {
-        let (name, text) = self.template_set().ok()?.get(id)?;
-        Some(LibraryFile { name, text })
-    }
-
-    fn definition_ids(&self) -> Vec<String> {
-        let all = self.all(crate::registry()).unwrap_or_default();
-        all.into_iter().map(|view| view.summary.id).collect()
-    }
-
-    fn template_ids(&self) -> Vec<String> {
-        let all = self.templates(crate::registry()).unwrap_or_default();
-        all.into_iter().map(|view| view.summary.id).collect()
     }
 }

@@ -28,7 +28,7 @@ use std::{
 
 use quaero_contract::{
     ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, ErrorCode, JobId,
-    JobProgress, JobStatusChange, LogAppended, Origin, Problem, ResultSaved, Settings,
+    JobProgress, JobStatusChange, LogAppended, Problem, ResultSaved, Settings,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
@@ -320,7 +320,7 @@ impl App {
     /// Reads a definition's text. No side effects; needs no open data folder.
     #[must_use]
     pub fn inspect(file: &str, text: &[u8]) -> DefinitionView {
-        library::view(Origin::User, file.to_owned(), text, registry())
+        library::inspect(file.to_owned(), text, registry())
     }
 
     /// The user's settings.

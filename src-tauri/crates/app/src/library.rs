@@ -14,10 +14,12 @@ use std::{
 
 use quaero_contract::{DefinitionSummary, DefinitionView, Origin, Problem, Severity};
 use quaero_engine::{
-    definition::{Checked, LIMITS, World, check, check_template},
+    definition::{self, Checked, LIMITS, LibraryFile, World, check, check_in, check_template},
     work::Registry,
 };
 use quaero_store::{rfc3339, text_hash};
+
+use crate::settings::SettingsFile;
 
 /// The folder in the data folder where the user's definitions are.
 pub const FOLDER: &str = "definitions";
@@ -54,7 +56,8 @@ struct Shelf {
     shipped: &'static [(&'static str, &'static str)],
     /// Where the shipped ones are in Quaero's own source.
     home: &'static str,
-    check: Check,
+    /// Checks one of them.
+    check: fn(&str, &[u8], &World<'_>) -> Checked,
 }
 
 /// The user's files as they were at one moment.
@@ -82,17 +85,28 @@ pub(crate) struct NewText {
     pub(crate) text: String,
 }
 
-/// The job templates at one moment.
+/// Every definition and job template as it is at one moment, for what leads to others.
 #[derive(Clone, Debug, Default)]
-pub struct TemplateSet {
-    by_id: BTreeMap<String, (String, String)>,
+pub struct Snapshot {
+    definitions: BTreeMap<String, LibraryFile>,
+    templates: BTreeMap<String, LibraryFile>,
 }
 
-impl TemplateSet {
-    /// The template with this id: the name of its file, and its text.
-    #[must_use]
-    pub fn get(&self, id: &str) -> Option<(String, String)> {
-        self.by_id.get(id).cloned()
+impl definition::Library for Snapshot {
+    fn definition(&self, id: &str) -> Option<LibraryFile> {
+        self.definitions.get(id).cloned()
+    }
+
+    fn template(&self, id: &str) -> Option<LibraryFile> {
+        self.templates.get(id).cloned()
+    }
+
+    fn definition_ids(&self) -> Vec<String> {
+        self.definitions.keys().cloned().collect()
+    }
+
+    fn template_ids(&self) -> Vec<String> {
+        self.templates.keys().cloned().collect()
     }
 }
 
@@ -104,14 +118,14 @@ impl Library {
             definitions: Shelf {
                 folder: data_dir.join(FOLDER),
                 shipped: SHIPPED,
-                check,
                 home: "job-definitions",
+                check: check_in,
             },
             templates: Shelf {
                 folder: data_dir.join(TEMPLATES),
                 shipped: SHIPPED_TEMPLATES,
-                check: |file, bytes, registry| check_template(file, bytes, &World::new(registry)),
                 home: "job-templates",
+                check: check_template,
             },
             data_dir: data_dir.to_owned(),
         }
@@ -130,18 +144,18 @@ impl Library {
     }
 
     /// Every definition: the user's first, each part in the order of the names. A file that is
-    /// broken or cannot be read is in the list with its problems.
+    /// broken, leads nowhere or cannot be read is in the list with its problems.
     ///
     /// # Errors
-    /// If the folder is there but cannot be listed.
+    /// If a folder is there but cannot be listed.
     pub fn all(&self, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
-        self.definitions.all(registry)
+        self.views(&self.definitions, registry)
     }
 
     /// The definition with this id.
     ///
     /// # Errors
-    /// If the folder is there but cannot be listed.
+    /// If a folder is there but cannot be listed.
     pub fn get(&self, id: &str, registry: &Registry) -> io::Result<Option<DefinitionView>> {
         Ok(self.all(registry)?.into_iter().find(|view| view.summary.id == id))
     }
@@ -149,46 +163,23 @@ impl Library {
     /// Every job template, as [`Library::all`].
     ///
     /// # Errors
-    /// If the folder is there but cannot be listed.
+    /// If a folder is there but cannot be listed.
     pub fn templates(&self, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
-        self.templates.all(registry)
+        self.views(&self.templates, registry)
     }
 
-    /// The job templates as they are now, for looking up many. A file that cannot be read as TOML or
-    /// JSON, or has no `id`, is not among them.
+    /// The text of every definition and job template that has an id, right or wrong.
     ///
     /// # Errors
-    /// If the folder is there but cannot be listed.
-    pub fn template_set(&self) -> io::Result<TemplateSet> {
-        let mut by_id = BTreeMap::new();
-        let mut add = |file: String, text: String| {
-            let id = edit::values(&file, &text)
-                .and_then(|values| Some(values.get("id")?.as_str()?.to_owned()));
-            if let Some(id) = id {
-                by_id.entry(id).or_insert((file, text));
-            }
-        };
-        for path in self.templates.files()? {
-            if let Some(text) = read(&path).ok().and_then(|bytes| text_of(&bytes)) {
-                add(path.to_string_lossy().into_owned(), text);
-            }
-        }
-        for (file, text) in self.templates.shipped {
-            add(self.templates.home_of(file), (*text).to_owned());
-        }
-        Ok(TemplateSet { by_id })
+    /// If a folder is there but cannot be listed.
+    pub fn snapshot(&self) -> io::Result<Snapshot> {
+        Ok(Snapshot { definitions: self.definitions.by_id()?, templates: self.templates.by_id()? })
     }
 
-    /// One job template: the name of its file, and its text.
-    #[must_use]
-    pub fn template(&self, id: &str) -> Option<(String, String)> {
-        match self.template_set() {
-            Ok(set) => set.get(id),
-            Err(error) => {
-                tracing::warn!(folder = %self.templates.folder.display(), %error, "The job templates cannot be listed.");
-                None
-            }
-        }
+    fn views(&self, shelf: &Shelf, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
+        let snapshot = self.snapshot()?;
+        let settings = SettingsFile::new(&self.data_dir).load().values;
+        shelf.all(&World { registry, settings: &settings, library: Some(&snapshot) })
     }
 
     /// The definitions' files now, and the texts that differ from `known`.
@@ -254,15 +245,16 @@ impl Shelf {
         format!("{}/{file}", self.home)
     }
 
-    fn all(&self, registry: &Registry) -> io::Result<Vec<DefinitionView>> {
+    fn all(&self, world: &World<'_>) -> io::Result<Vec<DefinitionView>> {
         let mut views = Vec::new();
         let mut ids = HashSet::new();
         for path in self.files()? {
-            views.push(user_file(&path, registry, self.check, &mut ids));
+            views.push(self.user_file(&path, world, &mut ids));
         }
         for (file, text) in self.shipped {
-            let (file, text) = (self.home_of(file), text.as_bytes());
-            let shipped = view_of(Origin::Shipped, file, text, registry, self.check);
+            let checked = (self.check)(file, text.as_bytes(), world);
+            let file = self.home_of(file);
+            let shipped = view(Origin::Shipped, file, text.as_bytes(), checked, world.registry);
             // The user's own file of that id stands for it, even if it is broken: that is what
             // the user wants to work on.
             if !ids.contains(&shipped.summary.id) {
@@ -277,6 +269,30 @@ impl Shelf {
             )
         });
         Ok(views)
+    }
+
+    /// The texts by their id; of two with the same one, that which is listed under it.
+    fn by_id(&self) -> io::Result<BTreeMap<String, LibraryFile>> {
+        let mut by_id = BTreeMap::new();
+        for path in self.files()? {
+            let Some(text) = read(&path).ok().and_then(|bytes| text_of(&bytes)) else { continue };
+            let name = path.to_string_lossy().into_owned();
+            // A broken text may still say its id; reading it takes longer.
+            let id = match edit::values(&name, &text) {
+                Some(values) => edit::id_of(&values).map(str::to_owned),
+                None => Some(check(&name, text.as_bytes(), &Registry::default()).header.id),
+            };
+            if let Some(id) = id {
+                by_id.entry(id).or_insert(LibraryFile { name, text });
+            }
+        }
+        for (file, text) in self.shipped {
+            let values = edit::values(file, text).unwrap_or_default();
+            let id = edit::id_of(&values).expect("a test reads what is shipped").to_owned();
+            let file = LibraryFile { name: self.home_of(file), text: (*text).to_owned() };
+            by_id.entry(id).or_insert(file);
+        }
+        Ok(by_id)
     }
 
     /// The user's files in the order of their names.
@@ -306,6 +322,36 @@ impl Shelf {
         Ok(files)
     }
 
+    fn user_file(
+        &self,
+        path: &Path,
+        world: &World<'_>,
+        ids: &mut HashSet<String>,
+    ) -> DefinitionView {
+        let file = path.to_string_lossy().into_owned();
+        let (bytes, unreadable) = match read(path) {
+            Ok(bytes) => (bytes, None),
+            Err(error) => (Vec::new(), Some(unreadable(path, &error))),
+        };
+        let checked = (self.check)(&name_of(path), &bytes, world);
+        let mut view = view(Origin::User, file, &bytes, checked, world.registry);
+        view.summary.modified = modified_ms(path).map(rfc3339);
+        if let Some(problem) = unreadable {
+            view.problems = vec![problem];
+            view.summary.hash = String::new();
+            return counted(view);
+        }
+        if !ids.insert(view.summary.id.clone()) {
+            let message =
+                format!("Another file in this folder has the id `{}` too.", view.summary.id);
+            view.problems
+                .insert(0, problem("duplicate_id", message, "Give one of the two another id."));
+            // Its id leads to the other file, so this one goes by its name.
+            view.summary.id = name_of(path);
+        }
+        counted(view)
+    }
+
     fn look(&self, known: &Files, registry: &Registry) -> io::Result<(Files, Vec<NewText>)> {
         let mut files = Files::new();
         let mut texts = Vec::new();
@@ -317,9 +363,7 @@ impl Shelf {
             let hash = bytes.as_deref().map(hash_of).unwrap_or_default();
             let own_id = match (&bytes, old) {
                 (Some(_), Some(old)) if old.hash == hash => old.own_id.clone(),
-                (Some(bytes), _) => {
-                    (self.check)(&path.to_string_lossy(), bytes, registry).header.id
-                }
+                (Some(bytes), _) => (self.check)(&name, bytes, &World::new(registry)).header.id,
                 (None, _) => name.clone(),
             };
             let id = if ids.insert(own_id.clone()) { own_id.clone() } else { name.clone() };
@@ -336,34 +380,6 @@ impl Shelf {
         }
         Ok((files, texts))
     }
-}
-
-fn user_file(
-    path: &Path,
-    registry: &Registry,
-    check: Check,
-    ids: &mut HashSet<String>,
-) -> DefinitionView {
-    let file = path.to_string_lossy().into_owned();
-    let bytes = match read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let mut view = view_of(Origin::User, file, b"", registry, check);
-            view.problems = vec![unreadable(path, &error)];
-            view.summary.hash = String::new();
-            return counted(view);
-        }
-    };
-    let mut view = view_of(Origin::User, file, &bytes, registry, check);
-    view.summary.modified = modified_ms(path).map(rfc3339);
-    if !ids.insert(view.summary.id.clone()) {
-        let message = format!("Another file in this folder has the id `{}` too.", view.summary.id);
-        view.problems
-            .insert(0, problem("duplicate_id", message, "Give one of the two another id."));
-        // Its id leads to the other file, so this one goes by its name.
-        view.summary.id = name_of(path);
-    }
-    counted(view)
 }
 
 /// The problem of a file that cannot be read.
@@ -395,28 +411,22 @@ fn hash_of(bytes: &[u8]) -> String {
     text_hash(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
 }
 
-/// A definition's text with everything that can be said of it.
-pub(crate) fn view(
-    origin: Origin,
-    file: String,
-    bytes: &[u8],
-    registry: &Registry,
-) -> DefinitionView {
-    view_of(origin, file, bytes, registry, check)
+/// A definition's text with everything that can be said of it alone.
+pub(crate) fn inspect(file: String, bytes: &[u8], registry: &Registry) -> DefinitionView {
+    let checked = check(&name_of(Path::new(&file)), bytes, registry);
+    view(Origin::User, file, bytes, checked, registry)
 }
 
-/// How a file is checked: as a definition or as a template.
-type Check = fn(&str, &[u8], &Registry) -> Checked;
-
-fn view_of(
+/// A definition's text with everything that can be said of it.
+fn view(
     origin: Origin,
     file: String,
     bytes: &[u8],
+    checked: Checked,
     registry: &Registry,
-    check: Check,
 ) -> DefinitionView {
     let name = name_of(Path::new(&file));
-    let Checked { definition, problems, header } = check(&name, bytes, registry);
+    let Checked { definition, problems, header } = checked;
     let text = String::from_utf8_lossy(bytes).into_owned();
     let values = match &definition {
         Some(_) => None,

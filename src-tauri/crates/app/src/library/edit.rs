@@ -13,6 +13,11 @@ pub(crate) fn values(file: &str, text: &str) -> Option<Map<String, Value>> {
     if is_json(file, text) { serde_json::from_str(text).ok() } else { toml::from_str(text).ok() }
 }
 
+/// The id among the values of a text.
+pub(crate) fn id_of(values: &Map<String, Value>) -> Option<&str> {
+    values.get("id")?.as_str().filter(|id| !id.is_empty())
+}
+
 /// The text without a byte order mark: what a run is pinned to and what is hashed.
 pub(crate) fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)

@@ -159,21 +159,48 @@ fn every_shipped_template_is_included_and_valid() {
 }
 
 #[test]
-fn a_template_is_found_by_the_id_in_its_text() {
-    let (_dir, library) = library(&[("d.toml", &definition("d", "no template"))]);
-    assert_eq!(library.template("d"), None);
-    assert_eq!(library.templates(registry()).expect("listed").len(), SHIPPED_TEMPLATES.len());
-    let folder = library.templates_folder();
-    fs::create_dir(folder).expect("created");
-    let mine = definition("mine", "Mine");
-    fs::write(folder.join("1.toml"), &mine).expect("written");
-    fs::write(folder.join("2.toml"), definition("mine", "Later")).expect("written");
-    fs::write(folder.join("3.toml"), "id = ").expect("written");
-    fs::write(folder.join("4.json"), "{\"id\": \"j\"}").expect("written");
-    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    assert_eq!(library.template("mine"), Some((file("1.toml"), mine)));
-    assert_eq!(library.template("j"), Some((file("4.json"), "{\"id\": \"j\"}".to_owned())));
-    assert_eq!(library.template("3.toml"), None);
+fn what_leads_to_others_finds_them_by_the_id_in_their_text() {
+    use quaero_engine::definition::Library as _;
+    let broken = "id = \"index-folder\"\nname = ";
+    let (_dir, library) = library(&[
+        ("1.toml", &definition("same", "One")),
+        ("2.toml", &definition("same", "Two")),
+        ("3.toml", broken),
+    ]);
+    fs::create_dir(library.templates_folder()).expect("created");
+    let template = definition("mine", "Mine {set:name}");
+    fs::write(library.templates_folder().join("t.toml"), &template).expect("written");
+    let found = library.snapshot().expect("read");
+    let text = |file: Option<LibraryFile>| file.map(|file| file.text);
+    assert_eq!(text(found.definition("same")), Some(definition("same", "One")));
+    assert_eq!(
+        text(found.definition("index-folder")).as_deref(),
+        Some(broken),
+        "not the shipped one"
+    );
+    assert!(found.definition("crawl-site").is_some());
+    assert_eq!(text(found.template("mine")), Some(template));
+    assert_eq!((found.definition("mine"), found.template("same")), (None, None));
+    assert!(found.definition_ids().contains(&"same".to_owned()));
+    assert!(found.template_ids().contains(&"mine".to_owned()));
     let listed = library.templates(registry()).expect("listed");
-    assert_eq!(listed.len(), SHIPPED_TEMPLATES.len() + 4, "broken ones are shown");
+    let mine = listed.iter().find(|view| view.summary.id == "mine").expect("listed");
+    assert_eq!(mine.problems, [], "`{{set:…}}` belongs into a template");
+}
+
+#[test]
+fn a_listed_definition_is_checked_with_all_it_leads_to() {
+    let text = definition("first", "First").replace("[step", "pre_jobs = [\"second\"]\n[step");
+    let text = text + "description = \"{company}\"\n";
+    let (dir, library) = library(&[("first.toml", &text)]);
+    let errors = || {
+        let view = library.get("first", registry()).expect("listed").expect("found");
+        view.problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    assert!(errors().iter().any(|message| message.contains("second")), "{:?}", errors());
+    fs::write(library.folder().join("second.toml"), definition("second", "S")).expect("written");
+    let values = BTreeMap::from([("company".to_owned(), "Acme".to_owned())]);
+    let settings = quaero_contract::Settings { values, ..Default::default() };
+    SettingsFile::new(dir.path()).save(&settings).expect("saved");
+    assert_eq!(errors(), [""; 0]);
 }

@@ -116,7 +116,7 @@ impl Library {
         within_limits(&request.text)?;
         let _lock = self.lock()?;
         let file = name_of(Path::new(&request.file));
-        let given = super::view(Origin::User, file.clone(), request.text.as_bytes(), registry);
+        let given = super::inspect(file.clone(), request.text.as_bytes(), registry);
         let mut text = request.text.clone();
         if let Some(new_id) = &request.new_id {
             text = with_id(&file, &text, new_id).map_err(|e| e.of(&given))?;
@@ -124,7 +124,7 @@ impl Library {
         text = edit::set(&file, &text, "enabled", &json!(false))
             .ok_or_else(|| Uneditable.of(&given))?;
         let values = edit::values(&file, &text).unwrap_or_default();
-        let wish = match id_of(&values) {
+        let wish = match edit::id_of(&values) {
             Some(id) => {
                 self.must_be_free(id, registry)?;
                 in_format_of(&file, id)
@@ -291,7 +291,7 @@ impl Library {
         within_limits(text)?;
         let named = file.unwrap_or_default();
         let values = edit::values(named, text).unwrap_or_default();
-        if let Some(id) = id_of(&values) {
+        if let Some(id) = edit::id_of(&values) {
             let taken = self.listed(registry)?.into_iter().map(|view| view.summary);
             if let Some(other) =
                 taken.into_iter().find(|other| other.origin == Origin::User && other.id == id)
@@ -317,7 +317,7 @@ impl Library {
             _ if edit::is_json(named, text) => (named, "json"),
             _ => (named, "toml"),
         };
-        let stem = if stem.is_empty() { id_of(&values).unwrap_or_default() } else { stem };
+        let stem = if stem.is_empty() { edit::id_of(&values).unwrap_or_default() } else { stem };
         let stem = safe_name(stem);
         for n in 1..=MAX_FILES + 1 {
             let name =
@@ -472,10 +472,6 @@ fn within_limits(text: &str) -> Result<(), ApiError> {
     );
     Err(ApiError::new(ErrorCode::Invalid, message)
         .with_hint("Move long lists and texts out of the definition."))
-}
-
-fn id_of(values: &Map<String, Value>) -> Option<&str> {
-    values.get("id")?.as_str().filter(|id| !id.is_empty())
 }
 
 fn file_name(view: &DefinitionView) -> String {
