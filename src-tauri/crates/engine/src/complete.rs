@@ -18,8 +18,6 @@ const RETRY_DELAY_MS: u64 = 4_000;
 const MAX_RETRY_DELAY_MS: u64 = 300_000;
 /// The pause after a failure that the task is not to blame for, in milliseconds.
 const LATER_MS: i64 = 5_000;
-/// As many children are written at once.
-const CHUNK: usize = 1_000;
 
 /// How an attempt ended.
 #[derive(Clone, Debug)]
@@ -172,10 +170,8 @@ async fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()
     if task.stop.is_some() {
         return Ok(());
     }
-    let mut left_out = 0;
-    for chunk in done.children.chunks(CHUNK) {
-        left_out += tx.insert_tasks(task.below, chunk, done.max_step_tasks, now_ms).await?.left_out;
-    }
+    let left_out =
+        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms).await?.left_out;
     if let (Some(most), 1..) = (done.max_step_tasks, left_out) {
         let message = format!(
             "The limit of {most} was reached and more was found. Raise the limit to get the rest."
@@ -193,13 +189,10 @@ pub(crate) async fn spawn(
     now_ms: i64,
 ) -> Result<Option<u64>> {
     match tx.leased(lease).await? {
-        Some(task) if task.stop.is_none() => {
-            let mut written = 0;
-            for chunk in children.chunks(CHUNK) {
-                written += tx.insert_tasks(task.below, chunk, None, now_ms).await?.written;
-            }
-            Ok(Some(written))
-        }
+        Some(task) if task.stop.is_none() => tx
+            .insert_tasks(task.below, children, None, now_ms)
+            .await
+            .map(|inserted| Some(inserted.written)),
         Some(_) | None => Ok(None),
     }
 }

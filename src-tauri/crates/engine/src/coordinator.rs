@@ -436,9 +436,7 @@ async fn start(
         Ok(tasks) => {
             tx.open_step(step.id, now_ms).await?;
             let place = Place { run, step: step.id, parent: step.id, depth: 0 };
-            for chunk in rows(tasks).chunks(1_000) {
-                tx.insert_tasks(place, chunk, None, now_ms).await?;
-            }
+            tx.insert_tasks(place, &rows(tasks), None, now_ms).await?;
             Ok(())
         }
     }

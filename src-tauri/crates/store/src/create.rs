@@ -455,9 +455,7 @@ impl Tx {
         }
         for (depth, tasks) in tasks {
             let place = Place { run, step, parent: step, depth };
-            for chunk in tasks.chunks(1_000) {
-                written += self.insert_tasks(place, chunk, None, now_ms).await?.written;
-            }
+            written += self.insert_tasks(place, &tasks, None, now_ms).await?.written;
         }
         Ok(written)
     }

@@ -10,6 +10,9 @@ use sqlx::Row;
 
 use crate::{change::Change, error::Result, runs::status, writer::Tx};
 
+/// Tasks that one statement writes.
+const CHUNK: usize = 1_000;
+
 /// A task to write to the queue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskRow {
@@ -93,9 +96,23 @@ impl Tx {
         max_step_tasks: Option<u32>,
         now_ms: i64,
     ) -> Result<Inserted> {
-        if tasks.is_empty() {
-            return Ok(Inserted::default());
+        let mut all = Inserted::default();
+        // A statement for each chunk bounds what is held in memory twice.
+        for chunk in tasks.chunks(CHUNK) {
+            let part = self.insert_chunk(place, chunk, max_step_tasks, now_ms).await?;
+            all.written += part.written;
+            all.left_out += part.left_out;
         }
+        Ok(all)
+    }
+
+    async fn insert_chunk(
+        &mut self,
+        place: Place,
+        tasks: &[TaskRow],
+        max_step_tasks: Option<u32>,
+        now_ms: i64,
+    ) -> Result<Inserted> {
         if max_step_tasks.is_some() {
             // Its counter says how many the step has.
             self.flush().await?;

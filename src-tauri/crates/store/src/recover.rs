@@ -92,11 +92,11 @@ impl Tx {
     }
 
     /// The clock was set back by this much: whatever waits for a time waits no longer than it was
-    /// meant to. Returns the runs that have not ended.
+    /// meant to.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn follow_clock(&mut self, back_ms: i64) -> Result<Vec<JobId>> {
+    pub async fn follow_clock(&mut self, back_ms: i64) -> Result<()> {
         for sql in [
             "UPDATE jobs SET run_after_ms = max(1, run_after_ms - ?) WHERE status = 'pending' AND kind = 'task' AND run_after_ms > 0",
             "UPDATE steps SET run_after_ms = max(1, run_after_ms - ?) WHERE run_after_ms > 0",
@@ -107,7 +107,7 @@ impl Tx {
         ] {
             sqlx::query(sql).bind(back_ms).execute(&mut self.conn).await?;
         }
-        self.open_runs().await
+        Ok(())
     }
 
     /// When the last job changed its state, in milliseconds since 1970: the clock said so once.
