@@ -83,6 +83,8 @@ pub(crate) struct Processor {
     stopping: CancellationToken,
     /// What the clock said last.
     seen_ms: i64,
+    /// By how much the clock was set back, as long as what is stored has not followed it.
+    set_back_ms: i64,
     /// After a storage fault: nothing is written before this time.
     resting_until_ms: i64,
     /// Whether there may be tasks among those to start that have to run alone.
@@ -151,6 +153,7 @@ impl Processor {
     ) -> Self {
         Self {
             seen_ms: clock.now_ms(),
+            set_back_ms: 0,
             store,
             registry,
             clock,
@@ -346,11 +349,15 @@ impl Processor {
     /// start, all in one transaction.
     async fn round(&mut self) -> Next {
         let now_ms = self.clock.now_ms();
-        self.follow_clock(now_ms).await;
+        self.follow_clock(now_ms);
         if self.resting_until_ms > now_ms {
             return Next::Wait(Some(self.resting_until_ms));
         }
-        if let Err(error) = self.look_into_unseen().await {
+        let looked = match self.store_follows_clock(now_ms).await {
+            Ok(()) => self.look_into_unseen().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = looked {
             tracing::error!(%error, "runs could not be looked into");
             return self.rest(now_ms);
         }

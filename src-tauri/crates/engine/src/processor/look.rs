@@ -55,11 +55,15 @@ impl Processor {
         if state.cancel_requested {
             entry.cancelled.cancel();
         }
-        for (step, (_, stopped)) in &entry.steps {
-            if state.steps.iter().any(|row| row.id == *step && row.stop.is_some()) {
+        let is_stopped = |step| state.steps.iter().any(|row| row.id == step && row.stop.is_some());
+        entry.steps.retain(|step, (_, stopped)| match is_stopped(*step) {
+            true => {
                 stopped.cancel();
+                true
             }
-        }
+            // It was stopped once, and this is another attempt.
+            false => !stopped.is_cancelled() || state.cancel_requested,
+        });
         entry.paused = limits.paused;
         (entry.priority, entry.max_running) = (limits.priority, limits.max_running);
         for lane in lanes {
@@ -69,7 +73,7 @@ impl Processor {
     }
 
     /// When the clock is set back, what waits for a time must not wait that much longer.
-    pub(super) async fn follow_clock(&mut self, now_ms: i64) {
+    pub(super) fn follow_clock(&mut self, now_ms: i64) {
         let back = (self.seen_ms - now_ms).max(0);
         self.seen_ms = now_ms;
         if back == 0 {
@@ -86,24 +90,28 @@ impl Processor {
             }
             run.wake_ms = run.wake_ms.map(|at| at - back);
         }
-        if back < SET_BACK_MS {
-            return;
+        if back >= SET_BACK_MS {
+            self.set_back_ms += back;
         }
-        let followed = self.store.write(move |tx| Box::pin(tx.follow_clock(back))).await;
-        match followed {
-            Ok(_) => {
-                for run in self.runs.keys() {
-                    let message = format!(
-                        "The computer's clock was set back by {} s. What waits for a time was moved with it.",
-                        back / 1_000
-                    );
-                    let (run, level) = (*run, LogLevel::Warn);
-                    let row = LogRow { run, job: Some(run), at_ms: now_ms, level, message };
-                    self.store.logs().write(row);
-                }
-                self.unseen.extend(self.runs.keys());
-            }
-            Err(error) => tracing::error!(%error, "what is stored could not follow the clock"),
+    }
+
+    /// Has what is stored follow the clock, and tells of it.
+    pub(super) async fn store_follows_clock(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        let back = self.set_back_ms;
+        if back == 0 {
+            return Ok(());
         }
+        self.store.write(move |tx| Box::pin(tx.follow_clock(back))).await?;
+        self.set_back_ms = 0;
+        for run in self.runs.keys() {
+            let message = format!(
+                "The computer's clock was set back by {} s. What waits for a time was moved with it.",
+                back / 1_000
+            );
+            let (run, level) = (*run, LogLevel::Warn);
+            self.store.logs().write(LogRow { run, job: Some(run), at_ms: now_ms, level, message });
+        }
+        self.unseen.extend(self.runs.keys());
+        Ok(())
     }
 }

@@ -21,7 +21,8 @@ async fn a_clock_that_is_set_back_holds_nothing_up() {
     processor.notice(&[ready, Change::Wake { run: JobId(7), at_ms: Some(9_000_700) }]);
     let usage = LaneUse { last_start_ms: 9_000_000, ..LaneUse::default() };
     processor.lanes.insert("lane".to_owned(), usage);
-    processor.follow_clock(1_000_000).await;
+    processor.follow_clock(1_000_000);
+    assert_eq!(processor.set_back_ms, 8_000_000, "what is stored has yet to follow");
     assert_eq!(processor.next_look(), Some(1_000_500));
     assert_eq!(processor.runs[&JobId(7)].wake_ms, Some(1_000_700));
     assert_eq!(processor.lanes["lane"].last_start_ms, 1_000_000);
