@@ -7,7 +7,7 @@ use std::{
     path::{Path, absolute},
 };
 
-use quaero_app::{App, EngineAt, Follow, RunText, library};
+use quaero_app::{App, EngineAt, Follow, Remote, RunText, library};
 use quaero_contract::{
     ApiError, DefinitionView, ErrorCode, InputKind, JobId, RerunPart, RerunRequest,
 };
@@ -73,14 +73,8 @@ pub(super) async fn cancel(
     output: &mut Output,
 ) -> Result<Exit, ApiError> {
     super::reader(data_dir.to_owned()).await?.get_run(id).await?;
-    match EngineAt::open(data_dir).await? {
-        EngineAt::Here(app) => {
-            let cancelled = app.cancel_run(id).await;
-            app.close().await;
-            cancelled?;
-        }
-        EngineAt::There(remote) => remote.cancel(id).await?,
-    }
+    ask(data_dir, async |app| app.cancel_run(id).await, async |remote| remote.cancel(id).await)
+        .await?;
     output.line(format_args!("Run {id} was cancelled."));
     Ok(Exit::Done)
 }
@@ -92,14 +86,8 @@ pub(super) async fn pause(
     output: &mut Output,
 ) -> Result<Exit, ApiError> {
     super::reader(data_dir.to_owned()).await?.get_run(id).await?;
-    match EngineAt::open(data_dir).await? {
-        EngineAt::Here(app) => {
-            let paused = app.pause_run(id).await;
-            app.close().await;
-            paused?;
-        }
-        EngineAt::There(remote) => remote.pause(id).await?,
-    }
+    ask(data_dir, async |app| app.pause_run(id).await, async |remote| remote.pause(id).await)
+        .await?;
     output.line(format_args!("Run {id} is paused. Go on with it: quaero runs resume {id}"));
     Ok(Exit::Done)
 }
@@ -111,14 +99,12 @@ pub(super) async fn pause_all(
     output: &mut Output,
 ) -> Result<Exit, ApiError> {
     super::reader(data_dir.to_owned()).await?;
-    match EngineAt::open(data_dir).await? {
-        EngineAt::Here(app) => {
-            let paused = app.pause_all(pause).await;
-            app.close().await;
-            paused?;
-        }
-        EngineAt::There(remote) => remote.pause_all(pause).await?,
-    }
+    ask(
+        data_dir,
+        async |app| app.pause_all(pause).await,
+        async |remote| remote.pause_all(pause).await,
+    )
+    .await?;
     output.line(if pause {
         "Everything is paused. Go on: quaero runs resume --all"
     } else {
@@ -135,14 +121,12 @@ pub(super) async fn prune(
     output: &mut Output,
 ) -> Result<Exit, ApiError> {
     super::reader(data_dir.to_owned()).await?;
-    let forgotten = match EngineAt::open(data_dir).await? {
-        EngineAt::Here(app) => {
-            let forgotten = app.prune_runs(keep_runs, keep_days).await;
-            app.close().await;
-            forgotten?
-        }
-        EngineAt::There(remote) => remote.prune(keep_runs, keep_days).await?,
-    };
+    let forgotten = ask(
+        data_dir,
+        async |app| app.prune_runs(keep_runs, keep_days).await,
+        async |remote| remote.prune(keep_runs, keep_days).await,
+    )
+    .await?;
     output.line(format_args!("{} forgotten.", count(forgotten, "run")));
     Ok(Exit::Done)
 }
@@ -165,6 +149,22 @@ pub(super) async fn rerun(
         EngineAt::There(remote) => remote.rerun(request).await,
     };
     at.watch(follow, json, output).await
+}
+
+/// Asks one thing of the engine, wherever it is.
+async fn ask<T>(
+    data_dir: &Path,
+    here: impl AsyncFnOnce(&App) -> Result<T, ApiError>,
+    there: impl AsyncFnOnce(&Remote) -> Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    match EngineAt::open(data_dir).await? {
+        EngineAt::Here(app) => {
+            let answer = here(&app).await;
+            app.close().await;
+            answer
+        }
+        EngineAt::There(remote) => there(&remote).await,
+    }
 }
 
 /// The engine for one command, with the signals that can end it.

@@ -342,33 +342,20 @@ async fn serve(
     // cut one of them off.
     let counted = Arc::new(Counted::new(Arc::clone(handed)));
     let events = app.events();
-    let started = match request {
-        Request::Ping => return write_line(&mut sender, &Answer::Done).await,
-        Request::Cancel { run } => {
-            let answer = app.cancel_run(run).await.map_or_else(Answer::Failed, |()| Answer::Done);
-            return write_line(&mut sender, &answer).await;
-        }
-        Request::Pause { run } => {
-            let answer = app.pause_run(run).await.map_or_else(Answer::Failed, |()| Answer::Done);
-            return write_line(&mut sender, &answer).await;
-        }
-        Request::PauseAll { pause } => {
-            let answer = app.pause_all(pause).await.map_or_else(Answer::Failed, |()| Answer::Done);
-            return write_line(&mut sender, &answer).await;
-        }
+    let asked = match request {
+        Request::Ping => Ok(Answer::Done),
+        Request::Cancel { run } => app.cancel_run(run).await.map(|()| Answer::Done),
+        Request::Pause { run } => app.pause_run(run).await.map(|()| Answer::Done),
+        Request::PauseAll { pause } => app.pause_all(pause).await.map(|()| Answer::Done),
         Request::Prune { keep_runs, keep_days } => {
-            let forgotten = app.prune_runs(keep_runs, keep_days).await;
-            return write_line(&mut sender, &forgotten.map_or_else(Answer::Failed, Answer::Count))
-                .await;
+            app.prune_runs(keep_runs, keep_days).await.map(Answer::Count)
         }
-        Request::Resume { run } => app.resume_run(run).await.map(|()| run),
-        Request::Rerun(request) => app.rerun(request).await,
-        Request::Run(text) => app.run_text(text).await,
+        Request::Resume { run } => app.resume_run(run).await.map(|()| Answer::Started { run }),
+        Request::Rerun(request) => app.rerun(request).await.map(|run| Answer::Started { run }),
+        Request::Run(text) => app.run_text(text).await.map(|run| Answer::Started { run }),
     };
-    let run = match started {
-        Ok(run) => run,
-        Err(error) => return write_line(&mut sender, &Answer::Failed(error)).await,
-    };
+    let answer = asked.unwrap_or_else(Answer::Failed);
+    let Answer::Started { run } = answer else { return write_line(&mut sender, &answer).await };
     // The run counts until it ends, even if its follower leaves before.
     let (until_its_end, host) = (Arc::clone(&counted), app.clone());
     tokio::spawn(async move {
@@ -376,7 +363,7 @@ async fn serve(
         let _ = host.wait_run(run).await;
         drop(until_its_end);
     });
-    write_line(&mut sender, &Answer::Started { run }).await?;
+    write_line(&mut sender, &answer).await?;
     let mut follow = app.follow(run, events);
     while let Some(message) = follow.next().await {
         let answer = match message {
