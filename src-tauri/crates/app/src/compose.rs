@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use quaero_contract::{ApiError, OnError, StartedBy};
 use quaero_engine::{
-    definition::{BoundDefinition, BoundStep, Checked, World, check_in},
+    definition::{BoundDefinition, BoundStep, Checked, World, check_in, check_template},
     work::Registry,
 };
 use quaero_store::{NewRun, NewStep, Tolerance};
@@ -26,11 +26,13 @@ pub(crate) fn compose(
 ) -> Result<NewRun, ApiError> {
     let snapshot = library.snapshot().map_err(|e| error::no_list(library.folder(), &e))?;
     let world = World { registry, settings, library: Some(&snapshot) };
-    let Checked { definition, problems, .. } = check_in(file, text.as_bytes(), &world);
+    // What one set of a template was run with can be run again.
+    let check =
+        if set.keys().any(|key| key.starts_with("set:")) { check_template } else { check_in };
+    let Checked { definition, problems, .. } = check(file, text.as_bytes(), &world);
     let definition = definition.ok_or_else(|| error::problems(file, &problems))?;
     let bound = definition.bind_in(set, &world).map_err(|p| error::problems(file, &p))?;
-    let given = set.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-    Ok(NewRun { given, ..run(bound, registry) })
+    Ok(run(bound, registry))
 }
 
 fn run(bound: BoundDefinition, registry: &Registry) -> NewRun {
@@ -71,6 +73,7 @@ fn run(bound: BoundDefinition, registry: &Registry) -> NewRun {
         name: bound.name,
         definition_text: bound.text,
         variables: bound.variables,
+        given: bound.given,
         tags: bound.tags,
         auth_id: bound.authentication,
         steps,

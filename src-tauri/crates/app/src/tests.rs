@@ -1,5 +1,6 @@
 //! The use cases on a real data folder, with the real engine and the shipped step types.
 
+mod runs;
 mod word_count;
 
 use std::{fs, path::Path};

@@ -322,8 +322,12 @@ impl Drop for Engine {
 }
 
 /// Gives every step a key that two steps share only if they do the same work: by their type, its
-/// version, their configuration and tags, and the keys of the steps they wait for.
+/// version, their configuration and tags, and the keys of the steps they wait for. Runs below a
+/// step get theirs, too, so that each can be repeated in part like any other.
 fn memo_keys(run: &mut NewRun, registry: &Registry) {
+    for instance in run.steps.iter_mut().flat_map(|step| &mut step.instances) {
+        memo_keys(instance, registry);
+    }
     let mut keys: HashMap<String, String> = HashMap::new();
     // A step may come before one that it waits for; there are no circles.
     while let Some(at) = run.steps.iter().position(|step| {

@@ -9,7 +9,7 @@ use super::{
     BoundDefinition, BoundStep, Definition, LIMITS, Step,
     fault::{Fault, Faults, Span, did_you_mean, hidden, quote},
     fill::{Filler, TooLarge},
-    nest::{Link, Nest, World, wrapped},
+    nest::{Link, Nest, Role, World, wrapped},
     placeholder::{self, Name, Sets, Values},
     schema::{Schema, Schemas, Subject, View},
     source::{Field, Node, Tree},
@@ -26,6 +26,18 @@ pub(super) enum Given<'a> {
     Set(&'a Map<String, Value>),
     /// From nowhere: a job before or after.
     Nothing,
+}
+
+/// What the key of a value begins with that is one of a template's set.
+const SET: &str = "set:";
+
+/// Values that are given by hand as the set that a template is run with.
+fn set_of(given: &BTreeMap<String, String>) -> Map<String, Value> {
+    let value = |text: &String| serde_json::from_str(text).unwrap_or_else(|_| text.clone().into());
+    given
+        .iter()
+        .filter_map(|(key, text)| Some((key.strip_prefix(SET)?.to_owned(), value(text))))
+        .collect()
 }
 
 impl Definition {
@@ -53,7 +65,8 @@ impl Definition {
     }
 
     /// As [`Self::bind`], with settings for placeholders, and with the library from which templates
-    /// and jobs before and after are taken.
+    /// and jobs before and after are taken. A template takes the values of one set, as `set:KEY`, in
+    /// JSON or as plain text.
     ///
     /// # Errors
     /// As [`Self::bind`]; also if something does not exist to which the definition leads, if that
@@ -64,7 +77,11 @@ impl Definition {
         world: &World<'_>,
     ) -> Result<BoundDefinition, Vec<Problem>> {
         let first = Link { role: self.role, id: self.id.clone() };
-        self.bind_nested(&Given::Run(set), &mut Nest::new(*world, first))
+        let mut nest = Nest::new(*world, first);
+        match self.role {
+            Role::Definition => self.bind_nested(&Given::Run(set), &mut nest),
+            Role::Template => self.bind_nested(&Given::Set(&set_of(set)), &mut nest),
+        }
     }
 
     pub(super) fn bind_nested(
@@ -110,7 +127,17 @@ impl Definition {
             return Err(faults.into_problems(&self.text));
         }
         let labels = labels.unwrap_or_default();
+        let given = match given {
+            Given::Run(set) => {
+                set.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+            }
+            Given::Set(set) => {
+                set.iter().map(|(key, value)| (format!("{SET}{key}"), value.to_string())).collect()
+            }
+            Given::Nothing => Vec::new(),
+        };
         Ok(BoundDefinition {
+            given,
             id: self.id.clone(),
             name: labels["name"].as_str().unwrap_or_default().to_owned(),
             tags: texts(&labels["tags"]),

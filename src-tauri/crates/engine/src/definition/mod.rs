@@ -251,6 +251,8 @@ pub struct BoundDefinition {
     /// Scalars of `[config]` as text, sorted by key; those in tables by their dotted path. For an
     /// instance of a template also those of its set, as `set:KEY`.
     pub variables: Vec<(String, String)>,
+    /// The values it was bound with: binding its text with them again gives the same.
+    pub given: Vec<(String, String)>,
     /// See [`Definition::variables`].
     pub targets: Vec<Map<String, Value>>,
     /// See [`Definition::benchmarks`].

@@ -1,0 +1,214 @@
+//! Runs that lead to others, are repeated, paused and forgotten, as a host asks for them.
+
+use quaero_contract::{RerunPart, RerunRequest, RunView, StartedBy};
+use tokio::sync::watch;
+
+use super::*;
+
+/// A definition of one step that reads a folder, with more lines at its top.
+fn reads(id: &str, folder: &str, top: &str) -> String {
+    format!(
+        "id = \"{id}\"\nname = \"{id}\"\n{top}\n[step.read]\ntype = \"local_dir\"\npath = \"{folder}\"\n"
+    )
+}
+
+fn folder(bench: &Bench) -> String {
+    bench.documents.path().to_string_lossy().into_owned()
+}
+
+/// Puts a file into one of the library's folders.
+fn put(bench: &Bench, home: &str, id: &str, text: &str) {
+    let home = bench.data.path().join(home);
+    fs::create_dir_all(&home).expect("made");
+    fs::write(home.join(format!("{id}.toml")), text).expect("written");
+}
+
+async fn run_text(app: &App, text: String) -> RunView {
+    let (file, set) = ("x.toml".to_owned(), BTreeMap::new());
+    let request_id = blake3_of(&text);
+    let run = app.run_text(RunText { file, text, set, request_id }).await.expect("accepted");
+    app.wait_run(run).await.expect("ended");
+    app.get_run(run).await.expect("read")
+}
+
+fn blake3_of(text: &str) -> String {
+    quaero_store::text_hash(text.as_bytes())[..32].to_owned()
+}
+
+#[tokio::test]
+async fn jobs_before_and_after_a_run_are_runs_of_their_own_around_it() {
+    let bench = Bench::new();
+    for id in ["first", "last"] {
+        put(&bench, "definitions", id, &reads(id, &folder(&bench), ""));
+    }
+    let app = bench.open(Role::Engine).await;
+    let top = "pre_jobs = [\"first\"]\npost_jobs = [\"last\"]";
+    let view = run_text(&app, reads("middle", &folder(&bench), top)).await;
+    assert_eq!(view.summary.status, RunStatus::Completed, "{view:?}");
+    let names: Vec<&str> = view.steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(names, ["before:first", "read", "after:last"]);
+    let mut started = Vec::new();
+    for step in [&view.steps[0], &view.steps[2]] {
+        let below = app.get_run(step.runs[0]).await.expect("read").summary;
+        assert_eq!(below.parent_run, Some(view.summary.id));
+        started.push((below.definition_id, below.started_by, below.documents.created));
+    }
+    let expected =
+        [("first".to_owned(), StartedBy::PreJob, 2), ("last".to_owned(), StartedBy::PostJob, 0)];
+    assert_eq!(started, expected, "the first one reads, the last one finds it unchanged");
+}
+
+#[tokio::test]
+async fn a_template_runs_once_for_each_set_of_values() {
+    let bench = Bench::new();
+    let template = reads("reader", "{set:folder}", "tags = [\"{set:name_lower}\"]");
+    put(&bench, "templates", "reader", &template);
+    let app = bench.open(Role::Engine).await;
+    let folder = folder(&bench);
+    let text = format!(
+        "id = \"many\"\nname = \"Many\"\n[step.all]\ntype = \"job_template\"\ntemplate = \"reader\"\nparallel = 2\n\
+         variables = [{{ name = \"One\", folder = \"{folder}\" }}, {{ name = \"Two\", folder = \"{folder}\" }}]\n"
+    );
+    let view = run_text(&app, text).await;
+    assert_eq!(view.summary.status, RunStatus::Completed, "{view:?}");
+    assert_eq!((view.summary.jobs.total, view.steps[0].runs.len()), (2, 2));
+    for tag in ["one", "two"] {
+        let request =
+            SearchRequest { tags: vec![tag.to_owned()], limit: 10, ..SearchRequest::default() };
+        assert_eq!(app.search(request).await.expect("searched").total, 2, "tagged {tag}");
+    }
+    // A run below can be repeated in part like any other.
+    let run = view.steps[0].runs[0];
+    let again = rerun(&app, run, RerunPart::Failed, &[]).await;
+    assert_eq!(again.steps[0].reused_from, Some(run));
+}
+
+#[tokio::test]
+async fn what_leads_nowhere_or_in_a_circle_is_refused_before_it_runs() {
+    let bench = Bench::new();
+    put(&bench, "definitions", "a", &reads("a", &folder(&bench), "pre_jobs = [\"b\"]"));
+    put(&bench, "definitions", "b", &reads("b", &folder(&bench), "pre_jobs = [\"a\"]"));
+    let app = bench.open(Role::Engine).await;
+    for (id, expected) in [("a", "circle"), ("b", "circle")] {
+        let view = app.get_definition(id).await.expect("read");
+        assert!(view.problems.iter().any(|p| p.message.contains(expected)), "{:?}", view.problems);
+        let request =
+            RunRequest { request_id: id.to_owned(), definition_id: id.to_owned(), set: Vec::new() };
+        let refused = app.run_definition(request).await.expect_err("refused");
+        assert_eq!(refused.code, ErrorCode::Invalid, "{refused}");
+    }
+    assert_eq!(app.list_runs(None, 10).await.expect("listed"), []);
+}
+
+async fn rerun(app: &App, run: JobId, part: RerunPart, set: &[(&str, &str)]) -> RunView {
+    let pairs = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let request = RerunRequest {
+        request_id: format!("again-{run}-{part:?}-{}", set.len()),
+        run,
+        part,
+        set: set.iter().map(pairs).collect(),
+        current_definition: false,
+    };
+    let run = app.rerun(request).await.expect("accepted");
+    app.wait_run(run).await.expect("ended");
+    app.get_run(run).await.expect("read")
+}
+
+#[tokio::test]
+async fn a_run_is_repeated_with_the_text_and_the_values_it_had() {
+    let bench = Bench::new();
+    let app = bench.open(Role::Engine).await;
+    let first = app.run_text(bench.wish("one")).await.expect("accepted");
+    app.wait_run(first).await.expect("ended");
+    let second = rerun(&app, first, RerunPart::Whole, &[]).await;
+    assert_eq!(second.given, app.get_run(first).await.expect("read").given);
+    assert_eq!((second.summary.documents.unchanged, second.summary.rerun_of), (2, Some(first)));
+    // Another folder is other work: nothing is reused.
+    let other = tempfile::tempdir().expect("a folder");
+    fs::write(other.path().join("new.md"), "# New").expect("written");
+    let other = other.path().to_string_lossy().into_owned();
+    let third = rerun(&app, first, RerunPart::Failed, &[("folder", &other)]).await;
+    assert_eq!((third.summary.documents.created, third.steps[0].reused_from), (1, None));
+    let wrong = RerunRequest {
+        request_id: "wrong".to_owned(),
+        run: first,
+        part: RerunPart::From("nowhere".to_owned()),
+        set: Vec::new(),
+        current_definition: false,
+    };
+    let refused = app.rerun(wrong).await.expect_err("refused");
+    assert!(refused.to_string().contains("index"), "it names the steps: {refused}");
+}
+
+#[tokio::test]
+async fn the_settings_decide_how_many_runs_are_kept() {
+    let bench = Bench::new();
+    let app = bench.open(Role::Engine).await;
+    let settings = Settings { keep_runs: Some(2), ..Settings::default() };
+    app.set_settings(settings).await.expect("saved");
+    let mut events = app.events();
+    for n in 0..4 {
+        let run = app.run_text(bench.wish(&format!("run {n}"))).await.expect("accepted");
+        app.wait_run(run).await.expect("ended");
+    }
+    // The last end is what makes it look; asking again does no harm.
+    while app.list_runs(None, 10).await.expect("listed").len() > 2 {
+        app.prune_runs(Some(2), None).await.expect("forgotten");
+    }
+    assert!(events.try_recv().is_ok());
+    assert_eq!(app.info().await.expect("read").documents, 2, "documents stay");
+}
+
+/// A clock that stands still until the test sets it.
+struct Manual(watch::Sender<i64>);
+
+impl Clock for Manual {
+    fn now_ms(&self) -> i64 {
+        *self.0.borrow()
+    }
+
+    fn sleep(&self, duration: Duration) -> futures::future::BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn until(&self, at_ms: Option<i64>) -> futures::future::BoxFuture<'static, ()> {
+        let mut now = self.0.subscribe();
+        Box::pin(async move {
+            let Some(at_ms) = at_ms else { return std::future::pending().await };
+            if now.wait_for(|now| *now >= at_ms).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_scheduled_definition_runs_at_its_time_by_itself() {
+    let bench = Bench::new();
+    let top = "schedule = \"30 7 * * *\"\ntimezone = \"UTC\"";
+    put(&bench, "definitions", "morning", &reads("morning", &folder(&bench), top));
+    let midnight: i64 = 1_780_272_000_000; // 2026-06-01 00:00 UTC
+    let clock = Arc::new(Manual(watch::channel(midnight).0));
+    let world = World { clock: clock.clone(), ..World::default() };
+    let options = AppOptions { data_dir: bench.data.path().to_owned(), role: Role::Engine };
+    let app = App::open_in(world, options).await.expect("opened");
+    let schedule = app.schedules().await.expect("read").remove(0);
+    assert_eq!(schedule.next[0], "2026-06-01T07:30:00.000Z", "{schedule:?}");
+    let mut events = app.events();
+    clock.0.send_replace(midnight + 7 * 3_600_000 + 30 * 60_000);
+    let started = async {
+        loop {
+            if let Ok(event) = events.recv().await
+                && let Some(run) = event.run_id()
+            {
+                return run;
+            }
+        }
+    };
+    let run = tokio::time::timeout(Duration::from_secs(20), started).await.expect("it runs");
+    let ended = app.wait_run(run).await.expect("ended");
+    assert_eq!((ended.started_by, ended.documents.created), (StartedBy::Schedule, 2));
+    let schedule = app.schedules().await.expect("read").remove(0);
+    assert_eq!((schedule.last_run, schedule.started), (Some(run), 1));
+    assert_eq!(schedule.next[0], "2026-06-02T07:30:00.000Z");
+}
