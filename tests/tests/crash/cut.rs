@@ -110,14 +110,12 @@ async fn a_change_that_takes_two_commits_is_found() {
     let recording = Recording::begin(folder.path());
     let store = open(folder.path()).await;
     let claim = store.write(move |tx| {
-        Box::pin(async move {
-            tx.void_dead_leases(0).await?;
-            tx.claim(run, "local", LaneState::default(), &Vec::new(), 1, 0).await
-        })
+        tx.void_dead_leases(0)?;
+        tx.claim(run, "local", LaneState::default(), &Vec::new(), 1, 0)
     });
     let task = claim.await.expect("claimed").pop().expect("a task waits").lease.job;
     // What becomes of its step would have to be decided in the same transaction.
-    store.write(move |tx| Box::pin(tx.end_task(task, None, 0))).await.expect("written");
+    store.write(move |tx| tx.end_task(task, None, 0)).await.expect("written");
     let cuts = recording.end();
     store.close(0).await.expect("closed");
 

@@ -61,7 +61,7 @@ impl Place {
             (asked.from.load(SeqCst)..asked.to.load(SeqCst)).contains(&n)
         };
         store
-            .write(move |tx| Box::pin(tx.interrupt_when(STEPS, fails)))
+            .write(move |tx| tx.interrupt_when(STEPS, fails))
             .await
             .expect("the faults are set up");
         Self { _folder: folder, store, engine, faults }
@@ -192,13 +192,11 @@ async fn on_a_full_disk_work_waits_and_goes_on_when_there_is_room() {
     let place = Place::new(u64::MAX - 1_000, 1).await;
     let script = Script { text_bytes: 20_000, ..Script::tree(6, 2) };
     let run = place.submit(script.run("large")).await;
-    place.store.write(|tx| Box::pin(tx.leave_room(20))).await.expect("set");
+    place.store.write(|tx| tx.leave_room(20)).await.expect("set");
     // Something has to be refused before there is room again.
     let full = async {
         loop {
-            let write = place
-                .store
-                .write(|tx| Box::pin(async move { tx.keep_text(&"x".repeat(2_000_000)).await }));
+            let write = place.store.write(|tx| tx.keep_text(&"x".repeat(2_000_000)));
             if matches!(write.await, Err(quaero_store::StoreError::Full)) {
                 return;
             }
@@ -207,7 +205,7 @@ async fn on_a_full_disk_work_waits_and_goes_on_when_there_is_room() {
     tokio::time::timeout(LIMIT, full).await.expect("the disk is full");
     let open = place.store.run_progress(run).await.expect("read").expect("there");
     assert!(!open.status.is_terminal(), "20 pages are not enough: {:?}", open.jobs);
-    place.store.write(|tx| Box::pin(tx.leave_room(u32::MAX))).await.expect("set");
+    place.store.write(|tx| tx.leave_room(u32::MAX)).await.expect("set");
     let (summary, expected) = (place.end_of(run).await, script.expected());
     assert_eq!((summary.jobs.total, summary.jobs.completed), (expected.total, expected.completed));
     assert_eq!(summary.documents.created, expected.completed);

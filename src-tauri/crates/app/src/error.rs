@@ -23,7 +23,7 @@ pub(crate) fn store(error: StoreError) -> ApiError {
             .with_hint("Check the disk that holds the data folder. It is tried again."),
         StoreError::ReadOnly => ApiError::new(ErrorCode::Conflict, message),
         StoreError::Closed => ApiError::new(ErrorCode::Conflict, "Quaero is closing."),
-        StoreError::Panicked(_) | StoreError::Database(_) => ApiError::new(ErrorCode::Internal, message),
+        StoreError::Panicked(_) | StoreError::Database { .. } => ApiError::new(ErrorCode::Internal, message),
     }
 }
 

@@ -219,7 +219,7 @@ impl<S: Starter> Rounds<S> {
             .collect();
         let states = self
             .store
-            .write(move |tx| Box::pin(async move { tx.set_schedules(&patterns, now_ms).await }))
+            .write(move |tx| tx.set_schedules(&patterns, now_ms))
             .await
             .map_err(error::store)?;
         self.in_force = definitions
@@ -267,9 +267,7 @@ impl<S: Starter> Rounds<S> {
             let note = "This computer's clock was wrong when this schedule last started a run. The schedule goes on from now.";
             tracing::warn!(definition = id, "{note}");
             let id = id.clone();
-            let rewind = self.store.write(move |tx| {
-                Box::pin(async move { tx.rewind_schedule(&id, now_ms, note).await })
-            });
+            let rewind = self.store.write(move |tx| tx.rewind_schedule(&id, now_ms, note));
             rewind.await.map_err(error::store)?;
             one.settled_ms = record;
             return Ok(());
@@ -325,9 +323,7 @@ impl<S: Starter> Rounds<S> {
     }
 
     async fn settle(&self, slot: Slot, settled: Settled) -> Result<(), ApiError> {
-        let write = self
-            .store
-            .write(move |tx| Box::pin(async move { tx.settle_slot(&slot, settled).await }));
+        let write = self.store.write(move |tx| tx.settle_slot(&slot, settled));
         write.await.map(drop).map_err(error::store)
     }
 }

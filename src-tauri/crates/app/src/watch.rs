@@ -173,17 +173,15 @@ impl Shared {
         }
         let now_ms = self.clock.now_ms();
         let kept = self.store.write(move |tx| {
-            Box::pin(async move {
-                for NewText { path, history_id, text } in texts {
-                    let why = match &written {
-                        Some((file, why)) if *file == path => *why,
-                        _ => VersionReason::FoundOnDisk,
-                    };
-                    let hash = tx.keep_text(&text).await?;
-                    tx.note_version(&history_id, &hash, why, None, now_ms).await?;
-                }
-                Ok(())
-            })
+            for NewText { path, history_id, text } in texts {
+                let why = match &written {
+                    Some((file, why)) if *file == path => *why,
+                    _ => VersionReason::FoundOnDisk,
+                };
+                let hash = tx.keep_text(&text)?;
+                tx.note_version(&history_id, &hash, why, None, now_ms)?;
+            }
+            Ok(())
         });
         match kept.await {
             Ok(()) | Err(StoreError::ReadOnly) => Ok(()),

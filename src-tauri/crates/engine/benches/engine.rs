@@ -33,7 +33,7 @@ use quaero_engine::{
     Adopt, Engine, EngineOptions, Event, SystemClock,
     work::{JobContext, JobWorker, NewTask, Outcome, Registry, StepManager, StepStart, TaskError},
 };
-use quaero_store::{Access, NewRun, NewStep, Store};
+use quaero_store::{Durability, NewRun, NewStep, Store};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -179,8 +179,8 @@ impl JobWorker for Fibonacci {
 
 /// The one place that chooses how durable a commit is.
 async fn open(dir: &Path, is_full: bool) -> Store {
-    assert!(is_full, "main lets nothing else through");
-    Store::open(dir, Access::Write, 0).await.unwrap()
+    let durability = if is_full { Durability::Disk } else { Durability::System };
+    Store::open_writer(dir, durability, 0).await.unwrap()
 }
 
 async fn start(store: &Store, shared: &Arc<Shared>, width: usize) -> Engine {
@@ -383,12 +383,9 @@ fn main() {
         return;
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if !arguments.is_full() {
-        println!(r#"{{"unsupported":"the store always waits for the disk"}}"#);
-        return;
-    }
-    // What `Store::open` sets.
-    protocol::ready("quaero", "wal", 2, Store::sqlite_version());
+    // What the store sets.
+    let synchronous = if arguments.is_full() { 2 } else { 1 };
+    protocol::ready("quaero", "wal", synchronous, Store::sqlite_version());
     runtime.block_on(async {
         match arguments.program.as_str() {
             "burn" => burn(&arguments).await,

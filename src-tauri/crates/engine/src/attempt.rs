@@ -123,11 +123,7 @@ impl Attempt {
             let now_ms = self.clock.now_ms();
             let written = self
                 .store
-                .write(move |tx| {
-                    Box::pin(async move {
-                        complete::complete(tx, lease, &tried, &registry, now_ms).await
-                    })
-                })
+                .write(move |tx| complete::complete(tx, lease, &tried, &registry, now_ms))
                 .await;
             match written {
                 Ok(recorded) => return recorded,
@@ -139,7 +135,7 @@ impl Attempt {
                     }
                     pause = (pause * 2).min(STORAGE_PAUSE.1);
                 }
-                Err(error @ (StoreError::Database(_) | StoreError::Panicked(_)))
+                Err(error @ (StoreError::Database { .. } | StoreError::Panicked(_)))
                     if !error.may_pass() && matches!(ending, Ending::Done(_)) =>
                 {
                     tracing::error!(%error, job = %lease.job, "a result was refused");
@@ -184,11 +180,7 @@ impl Attempt {
                 Box::pin(async move {
                     let children = rows(tasks);
                     let written = store
-                        .write(move |tx| {
-                            Box::pin(
-                                async move { complete::spawn(tx, lease, &children, now_ms).await },
-                            )
-                        })
+                        .write(move |tx| complete::spawn(tx, lease, &children, now_ms))
                         .await?;
                     let lost = || TaskError::permanent("cancelled", "The task is no longer ours.");
                     Ok(u32::try_from(written.ok_or_else(lost)?).unwrap_or(u32::MAX))

@@ -78,23 +78,23 @@ pub(crate) enum Recorded {
 }
 
 /// Commits the end of an attempt.
-pub(crate) async fn complete(
+pub(crate) fn complete(
     tx: &mut Tx,
     lease: Lease,
     ending: &Ending,
     registry: &Registry,
     now_ms: i64,
 ) -> Result<Recorded> {
-    let Some(task) = tx.leased(lease).await? else { return Ok(Recorded::Stale) };
+    let Some(task) = tx.leased(lease)? else { return Ok(Recorded::Stale) };
     let run = task.below.run;
     let (error, recorded) = match ending {
         Ending::Done(done) => {
-            save(tx, &task, done, now_ms).await?;
+            save(tx, &task, done, now_ms)?;
             (None, Recorded::Ended)
         }
         Ending::Interrupted => match &task.stop {
             None => {
-                tx.requeue(&task, None, 0, now_ms).await?;
+                tx.requeue(&task, None, 0, now_ms)?;
                 return Ok(Recorded::Requeued("the engine stopped".to_owned(), 0));
             }
             Some(stop) => {
@@ -109,7 +109,7 @@ pub(crate) async fn complete(
             let pause = match failure.retry {
                 Retry::Later if task.stop.is_none() => {
                     let after = now_ms.saturating_add(LATER_MS);
-                    tx.requeue(&task, None, after, now_ms).await?;
+                    tx.requeue(&task, None, after, now_ms)?;
                     return Ok(Recorded::Requeued(error.message, LATER_MS.unsigned_abs()));
                 }
                 Retry::Never | Retry::Later => None,
@@ -121,77 +121,76 @@ pub(crate) async fn complete(
             if let (Some(ms), true, None) = (pause, task.attempts_left > 0, &task.stop) {
                 // 0 would mean that it waits for no time.
                 let after = now_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)).max(1);
-                tx.requeue(&task, Some(&error), after, now_ms).await?;
+                tx.requeue(&task, Some(&error), after, now_ms)?;
                 return Ok(Recorded::Requeued(error.message, ms));
             }
-            tx.warn(run, lease.job, &format!("{}: {}", task.name, error.message), now_ms).await?;
+            tx.warn(run, lease.job, &format!("{}: {}", task.name, error.message), now_ms)?;
             let message = error.message.clone();
             (Some(error), Recorded::Failed(message))
         }
     };
-    let drained = tx.end_task(lease.job, error.as_ref(), now_ms).await?;
+    let drained = tx.end_task(lease.job, error.as_ref(), now_ms)?;
     // A run that bears only so many failures has to be asked after each.
     let failed = matches!(recorded, Recorded::Failed(_));
     if !drained.is_empty() || (failed && task.tolerance) {
-        advance(tx, run, registry, now_ms).await?;
+        advance(tx, run, registry, now_ms)?;
     }
     Ok(recorded)
 }
 
 /// Commits the end of attempts that have done their work and leave nothing else behind. Returns how
 /// many of the leases still held.
-pub(crate) async fn complete_all(
+pub(crate) fn complete_all(
     tx: &mut Tx,
     leases: &[Lease],
     registry: &Registry,
     now_ms: i64,
 ) -> Result<usize> {
-    let (held, drained) = tx.complete_tasks(leases, now_ms).await?;
+    let (held, drained) = tx.complete_tasks(leases, now_ms)?;
     let mut runs = BTreeSet::new();
     for step in drained {
-        runs.insert(tx.run_of(step).await?);
+        runs.insert(tx.run_of(step)?);
     }
     for run in runs {
-        advance(tx, run, registry, now_ms).await?;
+        advance(tx, run, registry, now_ms)?;
     }
     Ok(held)
 }
 
-async fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()> {
+fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()> {
     for document in &done.documents {
-        tx.save_document(task.below, document, now_ms).await?;
+        tx.save_document(task.below, document, now_ms)?;
     }
     for id in &done.unchanged {
-        tx.touch_document(task.below, *id, now_ms).await?;
+        tx.touch_document(task.below, *id, now_ms)?;
     }
     for warning in &done.warnings {
-        tx.warn(task.below.run, task.below.parent, warning, now_ms).await?;
+        tx.warn(task.below.run, task.below.parent, warning, now_ms)?;
     }
     if task.stop.is_some() {
         return Ok(());
     }
     let left_out =
-        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms).await?.left_out;
+        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms)?.left_out;
     if let (Some(most), 1..) = (done.max_step_tasks, left_out) {
         let message = format!(
             "The limit of {most} was reached and more was found. Raise the limit to get the rest."
         );
-        tx.warn_once(task.below.run, task.below.step, &message, now_ms).await?;
+        tx.warn_once(task.below.run, task.below.step, &message, now_ms)?;
     }
     Ok(())
 }
 
 /// Writes children of a task that is still running.
-pub(crate) async fn spawn(
+pub(crate) fn spawn(
     tx: &mut Tx,
     lease: Lease,
     children: &[TaskRow],
     now_ms: i64,
 ) -> Result<Option<u64>> {
-    match tx.leased(lease).await? {
+    match tx.leased(lease)? {
         Some(task) if task.stop.is_none() => tx
             .insert_tasks(task.below, children, None, now_ms)
-            .await
             .map(|inserted| Some(inserted.written)),
         Some(_) | None => Ok(None),
     }

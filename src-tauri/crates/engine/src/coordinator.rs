@@ -267,22 +267,17 @@ impl Facts for Outcomes<'_> {
 
 /// Applies what follows from the present state of a run, and of the runs above and below it that
 /// are moved on by that.
-pub(crate) async fn advance(
-    tx: &mut Tx,
-    run: JobId,
-    registry: &Registry,
-    now_ms: i64,
-) -> Result<()> {
+pub(crate) fn advance(tx: &mut Tx, run: JobId, registry: &Registry, now_ms: i64) -> Result<()> {
     let mut runs = VecDeque::from([run]);
     while let Some(run) = runs.pop_front() {
-        while let Some(state) = tx.run_state(run).await? {
+        while let Some(state) = tx.run_state(run)? {
             let decisions = decide(&state, now_ms);
             if decisions.is_empty() {
                 tx.wake_at(run, next_wake(&state));
                 break;
             }
             for decision in decisions {
-                apply(tx, run, &state, decision, registry, now_ms, &mut runs).await?;
+                apply(tx, run, &state, decision, registry, now_ms, &mut runs)?;
             }
         }
     }
@@ -290,19 +285,14 @@ pub(crate) async fn advance(
 }
 
 /// Cancels a run and all below it, and moves them on.
-pub(crate) async fn cancel(
-    tx: &mut Tx,
-    run: JobId,
-    registry: &Registry,
-    now_ms: i64,
-) -> Result<()> {
-    for run in tx.cancel_run(run, now_ms).await? {
-        advance(tx, run, registry, now_ms).await?;
+pub(crate) fn cancel(tx: &mut Tx, run: JobId, registry: &Registry, now_ms: i64) -> Result<()> {
+    for run in tx.cancel_run(run, now_ms)? {
+        advance(tx, run, registry, now_ms)?;
     }
     Ok(())
 }
 
-async fn apply(
+fn apply(
     tx: &mut Tx,
     run: JobId,
     state: &RunState,
@@ -313,35 +303,35 @@ async fn apply(
 ) -> Result<()> {
     match decision {
         Decision::StopRun(error) => {
-            tx.warn(run, run, &error.message, now_ms).await?;
-            tx.stop_run(run, &error).await
+            tx.warn(run, run, &error.message, now_ms)?;
+            tx.stop_run(run, &error)
         }
         Decision::Bear(message) => {
             if let Some(message) = message {
-                tx.warn(run, run, &message, now_ms).await?;
+                tx.warn(run, run, &message, now_ms)?;
             }
-            tx.note_tolerance_exceeded(run).await
+            tx.note_tolerance_exceeded(run)
         }
-        Decision::Start(n) => start(tx, run, state, &state.steps[n], registry, now_ms).await,
+        Decision::Start(n) => start(tx, run, state, &state.steps[n], registry, now_ms),
         Decision::StartRuns(n, count) => {
-            more.extend(tx.start_instances(state.steps[n].id, count, now_ms).await?);
+            more.extend(tx.start_instances(state.steps[n].id, count, now_ms)?);
             Ok(())
         }
         Decision::Skip(n, error) => {
             let step = &state.steps[n];
             if error.code != CONDITION {
                 let message = format!("Step `{}` was skipped. {}", step.name, error.message);
-                tx.warn(run, step.id, &message, now_ms).await?;
+                tx.warn(run, step.id, &message, now_ms)?;
             }
-            tx.move_job(step.id, JobStatus::Skipped, Some(&error), now_ms).await
+            tx.move_job(step.id, JobStatus::Skipped, Some(&error), now_ms)
         }
         Decision::EndStep(n, status) => {
-            let error = end_error(tx, &state.steps[n], status).await?;
-            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms).await
+            let error = end_error(tx, &state.steps[n], status)?;
+            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms)
         }
         Decision::RetryStep(n) => {
             let step = &state.steps[n];
-            let error = end_error(tx, step, JobStatus::Failed).await?;
+            let error = end_error(tx, step, JobStatus::Failed)?;
             let pause =
                 backoff_ms(step.id, step.attempt, step.retry_delay_ms, step.max_retry_delay_ms);
             let message = format!(
@@ -350,16 +340,16 @@ async fn apply(
                 step.attempt + 1,
                 step.max_attempts
             );
-            tx.warn(run, step.id, &message, now_ms).await?;
+            tx.warn(run, step.id, &message, now_ms)?;
             let after = now_ms.saturating_add(i64::try_from(pause).unwrap_or(i64::MAX)).max(1);
-            tx.retry_step(step.id, error.as_ref(), after, now_ms).await
+            tx.retry_step(step.id, error.as_ref(), after, now_ms)
         }
         Decision::StopStep(n, error) => {
             let step = &state.steps[n];
             if error.code == "timeout" {
-                tx.warn(run, step.id, &error.message, now_ms).await?;
+                tx.warn(run, step.id, &error.message, now_ms)?;
             }
-            more.extend(tx.stop_step(run, step.id, &error, now_ms).await?);
+            more.extend(tx.stop_step(run, step.id, &error, now_ms)?);
             Ok(())
         }
         Decision::EndRun(status) => {
@@ -368,7 +358,7 @@ async fn apply(
                 (JobStatus::Failed, None) => {
                     let cause = state.steps.iter().find(|step| stops_the_run(step));
                     match cause {
-                        Some(step) => tx.job_error(step.id).await?.map(|error| JobError {
+                        Some(step) => tx.job_error(step.id)?.map(|error| JobError {
                             message: format!("Step `{}` failed: {}", step.name, error.message),
                             ..error
                         }),
@@ -377,23 +367,23 @@ async fn apply(
                 }
                 _ => None,
             };
-            tx.move_job(run, status, error.as_ref(), now_ms).await?;
-            more.extend(tx.release_next(run).await?);
+            tx.move_job(run, status, error.as_ref(), now_ms)?;
+            more.extend(tx.release_next(run)?);
             more.extend(state.parent_run);
             Ok(())
         }
     }
 }
 
-async fn end_error(tx: &mut Tx, step: &StepRow, status: JobStatus) -> Result<Option<JobError>> {
+fn end_error(tx: &mut Tx, step: &StepRow, status: JobStatus) -> Result<Option<JobError>> {
     match (status, &step.stop) {
         (JobStatus::Failed | JobStatus::Cancelled, Some(stop)) => Ok(Some(stop.clone())),
-        (JobStatus::Failed, None) => tx.first_task_error(step.id).await,
+        (JobStatus::Failed, None) => tx.first_task_error(step.id),
         _ => Ok(None),
     }
 }
 
-async fn start(
+fn start(
     tx: &mut Tx,
     run: JobId,
     state: &RunState,
@@ -402,16 +392,16 @@ async fn start(
     now_ms: i64,
 ) -> Result<()> {
     if step.starts_runs {
-        return tx.open_step(step.id, now_ms).await;
+        return tx.open_step(step.id, now_ms);
     }
-    if let (Some(_), Some(earlier)) = (state.reuse, tx.reused_from(step.id).await?) {
-        tx.open_step(step.id, now_ms).await?;
-        tx.copy_failed_tasks(earlier, run, step.id, now_ms).await?;
+    if let (Some(_), Some(earlier)) = (state.reuse, tx.reused_from(step.id)?) {
+        tx.open_step(step.id, now_ms)?;
+        tx.copy_failed_tasks(earlier, run, step.id, now_ms)?;
         return Ok(());
     }
     let tasks = match registry.manager(&step.step_type) {
         Some(manager) => {
-            let config = tx.start_config(step.id).await?;
+            let config = tx.start_config(step.id)?;
             let start = StepStart { name: step.name.clone(), config };
             catch_unwind(AssertUnwindSafe(|| manager.first_tasks(&start)))
                 .unwrap_or_else(|_| Err(TaskError::permanent("panic", "It failed unexpectedly.")))
@@ -427,16 +417,14 @@ async fn start(
     match tasks {
         Err(error) => {
             let message = format!("Step `{}` could not start. {}", step.name, error.message);
-            tx.warn(run, step.id, &message, now_ms).await?;
-            tx.move_job(step.id, JobStatus::Failed, Some(&error), now_ms).await
+            tx.warn(run, step.id, &message, now_ms)?;
+            tx.move_job(step.id, JobStatus::Failed, Some(&error), now_ms)
         }
-        Ok(tasks) if tasks.is_empty() => {
-            tx.move_job(step.id, JobStatus::Completed, None, now_ms).await
-        }
+        Ok(tasks) if tasks.is_empty() => tx.move_job(step.id, JobStatus::Completed, None, now_ms),
         Ok(tasks) => {
-            tx.open_step(step.id, now_ms).await?;
+            tx.open_step(step.id, now_ms)?;
             let place = Place { run, step: step.id, parent: step.id, depth: 0 };
-            tx.insert_tasks(place, &rows(tasks), None, now_ms).await?;
+            tx.insert_tasks(place, &rows(tasks), None, now_ms)?;
             Ok(())
         }
     }

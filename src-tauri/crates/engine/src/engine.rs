@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
 use quaero_contract::{JobId, JobStatus, LogLevel};
 use quaero_store::{Keep, LogRow, NewRun, Store, StoreError, Tx};
 use tokio::{
@@ -113,20 +112,18 @@ impl Engine {
         let (open, back) = self
             .store
             .write(move |tx| {
-                Box::pin(async move {
-                    // The clock cannot have been later than now, unless it was set back since.
-                    let last = tx.last_change_ms().await?.unwrap_or(now_ms);
-                    let back = (last - now_ms).max(0);
-                    if back > 0 {
-                        tx.follow_clock(back).await?;
-                    }
-                    for run in tx.void_dead_leases(now_ms).await? {
-                        advance(tx, run, &registry, now_ms).await?;
-                    }
-                    let paused = tx.engine_paused().await?;
-                    tx.tell_paused(paused);
-                    Ok((tx.open_roots().await?, back))
-                })
+                // The clock cannot have been later than now, unless it was set back since.
+                let last = tx.last_change_ms()?.unwrap_or(now_ms);
+                let back = (last - now_ms).max(0);
+                if back > 0 {
+                    tx.follow_clock(back)?;
+                }
+                for run in tx.void_dead_leases(now_ms)? {
+                    advance(tx, run, &registry, now_ms)?;
+                }
+                let paused = tx.engine_paused()?;
+                tx.tell_paused(paused);
+                Ok((tx.open_roots()?, back))
             })
             .await?;
         if back > 1_000 {
@@ -153,15 +150,13 @@ impl Engine {
         let (id, new) = self
             .store
             .write(move |tx| {
-                Box::pin(async move {
-                    let (id, new) = tx.create_run(&run, now_ms).await?;
-                    if new {
-                        advance(tx, id, &registry, now_ms).await?;
-                    } else if tx.job_status(id).await?.is_some_and(|status| !status.is_terminal()) {
-                        tx.adopt_run(id).await?;
-                    }
-                    Ok((id, new))
-                })
+                let (id, new) = tx.create_run(&run, now_ms)?;
+                if new {
+                    advance(tx, id, &registry, now_ms)?;
+                } else if tx.job_status(id)?.is_some_and(|status| !status.is_terminal()) {
+                    tx.adopt_run(id)?;
+                }
+                Ok((id, new))
             })
             .await?;
         if new {
@@ -178,12 +173,10 @@ impl Engine {
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
         let resumed = self
             .change_open(run, move |tx| {
-                Box::pin(async move {
-                    let resumed = tx.pause_run(run, false, now_ms).await?;
-                    tx.adopt_run(run).await?;
-                    advance(tx, run, &registry, now_ms).await?;
-                    Ok(resumed)
-                })
+                let resumed = tx.pause_run(run, false, now_ms)?;
+                tx.adopt_run(run)?;
+                advance(tx, run, &registry, now_ms)?;
+                Ok(resumed)
             })
             .await?;
         if resumed {
@@ -199,7 +192,7 @@ impl Engine {
     /// If there is no such run, it has ended, or the store fails.
     pub async fn pause(&self, run: JobId) -> Result<(), EngineError> {
         let now_ms = self.clock.now_ms();
-        if self.change_open(run, move |tx| Box::pin(tx.pause_run(run, true, now_ms))).await? {
+        if self.change_open(run, move |tx| tx.pause_run(run, true, now_ms)).await? {
             self.log(run, "The run was paused.");
         }
         Ok(())
@@ -211,7 +204,7 @@ impl Engine {
     /// If the store fails.
     pub async fn pause_all(&self, pause: bool) -> Result<(), EngineError> {
         let now_ms = self.clock.now_ms();
-        self.store.write_urgent(move |tx| Box::pin(tx.pause_engine(pause, now_ms))).await?;
+        self.store.write_urgent(move |tx| tx.pause_engine(pause, now_ms)).await?;
         Ok(())
     }
 
@@ -220,7 +213,7 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub async fn is_paused(&self) -> Result<bool, EngineError> {
-        Ok(self.store.write(|tx| Box::pin(tx.engine_paused())).await?)
+        Ok(self.store.write(|tx| tx.engine_paused()).await?)
     }
 
     /// Cancels a run and every run that it has started: nothing of them starts any more, and what is
@@ -230,10 +223,7 @@ impl Engine {
     /// If there is no such run, it has ended, or the store fails.
     pub async fn cancel(&self, run: JobId) -> Result<(), EngineError> {
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        self.change_open(run, move |tx| {
-            Box::pin(async move { coordinator::cancel(tx, run, &registry, now_ms).await })
-        })
-        .await?;
+        self.change_open(run, move |tx| coordinator::cancel(tx, run, &registry, now_ms)).await?;
         self.log(run, "The run was cancelled.");
         Ok(())
     }
@@ -247,7 +237,7 @@ impl Engine {
         let mut forgotten = Vec::new();
         loop {
             // Small steps: nothing else is written meanwhile.
-            let runs = self.store.write(move |tx| Box::pin(tx.prune_runs(keep))).await?;
+            let runs = self.store.write(move |tx| tx.prune_runs(keep)).await?;
             if runs.is_empty() {
                 break;
             }
@@ -262,15 +252,11 @@ impl Engine {
     async fn change_open<T, F>(&self, run: JobId, change: F) -> Result<T, EngineError>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, quaero_store::Result<T>> + Send + 'static,
+        F: FnOnce(&mut Tx) -> quaero_store::Result<T> + Send + 'static,
     {
-        let changed = self.store.write_urgent(move |tx| {
-            Box::pin(async move {
-                match tx.job_status(run).await? {
-                    Some(status) if !status.is_terminal() => change(tx).await.map(Ok),
-                    status => Ok(Err(status)),
-                }
-            })
+        let changed = self.store.write_urgent(move |tx| match tx.job_status(run)? {
+            Some(status) if !status.is_terminal() => change(tx).map(Ok),
+            status => Ok(Err(status)),
         });
         changed.await?.map_err(|status| match status {
             None => EngineError::NoSuchRun(run),
@@ -279,7 +265,7 @@ impl Engine {
     }
 
     async fn adopt(&self, run: JobId) -> Result<Vec<JobId>, EngineError> {
-        Ok(self.store.write(move |tx| Box::pin(tx.adopt_run(run))).await?)
+        Ok(self.store.write(move |tx| tx.adopt_run(run)).await?)
     }
 
     fn log(&self, run: JobId, message: &str) {

@@ -74,10 +74,8 @@ impl JobMonitor {
         // The answer comes with the commit, in order with all the others.
         self.store
             .write(move |tx| {
-                Box::pin(async move {
-                    tx.touch(run);
-                    Ok(())
-                })
+                tx.touch(run);
+                Ok(())
             })
             .await
     }

@@ -367,10 +367,7 @@ impl Processor {
         }
         let (done, due) = (round.done.clone(), round.due.clone());
         let registry = self.registry.clone();
-        let written = self
-            .store
-            .write(move |tx| Box::pin(async move { round.carry_out(tx, &registry).await }))
-            .await;
+        let written = self.store.write(move |tx| round.carry_out(tx, &registry)).await;
         match written {
             Ok(outcome) => {
                 if outcome.stale > 0 {
@@ -409,9 +406,7 @@ impl Processor {
     async fn one_by_one(&mut self, done: Vec<Lease>, due: Vec<JobId>, now_ms: i64) -> Next {
         for lease in done {
             let registry = self.registry.clone();
-            let written = self.store.write(move |tx| {
-                Box::pin(async move { complete_all(tx, &[lease], &registry, now_ms).await })
-            });
+            let written = self.store.write(move |tx| complete_all(tx, &[lease], &registry, now_ms));
             if let Err(error) = written.await {
                 // The lease stays; the next start takes the task back.
                 tracing::error!(%error, job = %lease.job, "a result could not be written");
@@ -419,9 +414,7 @@ impl Processor {
         }
         for run in due {
             let registry = self.registry.clone();
-            let written = self.store.write(move |tx| {
-                Box::pin(async move { advance(tx, run, &registry, now_ms).await })
-            });
+            let written = self.store.write(move |tx| advance(tx, run, &registry, now_ms));
             if let Err(error) = written.await {
                 tracing::error!(%error, %run, "a run could not be moved on");
             }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use quaero_contract::{JobId, JobStatus};
-use sqlx::{Row, sqlite::SqliteRow};
+use rusqlite::params;
 
-use crate::{error::Result, jobs::Lease, writer::Tx};
+use crate::{error::Result, jobs::Lease, statement::Row, writer::Tx};
 
 /// A task that was handed out.
 #[derive(Clone, Debug)]
@@ -46,19 +46,19 @@ pub struct LaneState {
 /// How many more tasks of a type may start.
 pub type Rooms = Vec<(&'static str, u32)>;
 
-fn claimed(row: &SqliteRow) -> std::result::Result<Claimed, sqlx::Error> {
-    let payload: &str = row.try_get("payload")?;
+fn claimed(row: &Row) -> Result<Claimed> {
+    let payload: String = row.get("payload")?;
     Ok(Claimed {
-        lease: Lease { job: JobId(row.try_get("id")?), attempt: row.try_get("attempt")? },
-        run: JobId(row.try_get("run_id")?),
-        step: JobId(row.try_get("step_id")?),
-        task_type: row.try_get("type")?,
-        name: row.try_get("name")?,
-        depth: row.try_get("depth")?,
-        payload: serde_json::from_str(payload).unwrap_or(serde_json::Value::Null),
-        lane: row.try_get("lane")?,
-        lane_limit: row.try_get("lane_limit")?,
-        lane_delay_ms: row.try_get("lane_delay_ms")?,
+        lease: Lease { job: JobId(row.get("id")?), attempt: row.get("attempt")? },
+        run: JobId(row.get("run_id")?),
+        step: JobId(row.get("step_id")?),
+        task_type: row.get("type")?,
+        name: row.get("name")?,
+        depth: row.get("depth")?,
+        payload: serde_json::from_str(&payload).unwrap_or(serde_json::Value::Null),
+        lane: row.get("lane")?,
+        lane_limit: row.get("lane_limit")?,
+        lane_delay_ms: row.get("lane_delay_ms")?,
     })
 }
 
@@ -68,7 +68,7 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn claim(
+    pub fn claim(
         &mut self,
         run: JobId,
         lane: &str,
@@ -79,15 +79,8 @@ impl Tx {
     ) -> Result<Vec<Claimed>> {
         if state.delayed {
             // Whatever waited for a time that has come is ready.
-            sqlx::query(
-                "UPDATE jobs SET run_after_ms = 0 WHERE run_id = ? AND lane = ? AND status = 'pending'
-                   AND kind = 'task' AND run_after_ms > 0 AND run_after_ms <= ?",
-            )
-            .bind(run.0)
-            .bind(lane)
-            .bind(now_ms)
-            .execute(&mut self.conn)
-            .await?;
+            self.execute("UPDATE jobs SET run_after_ms = 0 WHERE run_id = ? AND lane = ? AND status = 'pending'
+                   AND kind = 'task' AND run_after_ms > 0 AND run_after_ms <= ?", params![run.0, lane, now_ms])?;
         }
         // Those before a task in this claim count for the limits of its lane and type, too.
         let sql = if rooms.is_empty() {
@@ -119,24 +112,18 @@ impl Tx {
                  WHERE lane_limit >= ?5 + place)
              RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
         };
-        let rows = sqlx::query(sql)
-            .bind(self.epoch)
-            .bind(now_ms)
-            .bind(run.0)
-            .bind(lane)
-            .bind(state.running)
-            .bind(now_ms.saturating_sub(state.last_start_ms).max(0))
-            .bind(limit)
-            .bind(
-                (!rooms.is_empty())
-                    .then(|| serde_json::to_string(rooms).expect("rooms are plain data")),
-            )
-            .fetch_all(&mut self.conn)
-            .await?;
+        let since_start = now_ms.saturating_sub(state.last_start_ms).max(0);
+        let (epoch, running) = (self.epoch, state.running);
+        let rows = if rooms.is_empty() {
+            self.all(sql, params![epoch, now_ms, run.0, lane, running, since_start, limit])?
+        } else {
+            let rooms = serde_json::to_string(rooms).expect("rooms are plain data");
+            self.all(sql, params![epoch, now_ms, run.0, lane, running, since_start, limit, rooms])?
+        };
         let mut found = Vec::with_capacity(rows.len());
         let mut by_step: BTreeMap<JobId, i64> = BTreeMap::new();
         for row in &rows {
-            let priority: i64 = row.try_get("priority")?;
+            let priority: i64 = row.get("priority")?;
             let task = claimed(row)?;
             *by_step.entry(task.step).or_default() += 1;
             found.push((priority, task));
@@ -154,32 +141,22 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn next_start(
+    pub fn next_start(
         &mut self,
         run: JobId,
         lane: &str,
         state: LaneState,
         now_ms: i64,
     ) -> Result<Option<i64>> {
-        let due: Option<i64> = sqlx::query_scalar(
+        let due: Option<i64> = self.first_scalar(
             "SELECT lane_delay_ms FROM jobs
              WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
                AND run_after_ms = 0 AND lane_limit > ?3
              ORDER BY priority DESC, depth, id LIMIT 1",
-        )
-        .bind(run.0)
-        .bind(lane)
-        .bind(state.running)
-        .fetch_optional(&mut self.conn)
-        .await?;
-        let delayed: Option<i64> = sqlx::query_scalar(
-            "SELECT min(run_after_ms) FROM jobs
-             WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0",
-        )
-        .bind(run.0)
-        .bind(lane)
-        .fetch_one(&mut self.conn)
-        .await?;
+            params![run.0, lane, state.running],
+        )?;
+        let delayed: Option<i64> = self.scalar("SELECT min(run_after_ms) FROM jobs
+             WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0", params![run.0, lane])?;
         let due = due.map(|delay| now_ms.max(state.last_start_ms.saturating_add(delay)));
         Ok(due.into_iter().chain(delayed).min())
     }
@@ -188,14 +165,9 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn waiting_lanes(&mut self, run: JobId) -> Result<Vec<String>> {
-        Ok(sqlx::query_scalar(
-            "SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms = 0
+    pub fn waiting_lanes(&mut self, run: JobId) -> Result<Vec<String>> {
+        Ok(self.scalars("SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms = 0
              UNION
-             SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0",
-        )
-        .bind(run.0)
-        .fetch_all(&mut self.conn)
-        .await?)
+             SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0", [run.0])?)
     }
 }

@@ -2,17 +2,12 @@
 //! again, and taken over from a dead process. Nothing here decides; see the engine's coordinator.
 
 use quaero_contract::{JobError, JobId, JobKind, JobStatus};
-use sqlx::{Row, sqlite::SqliteRow};
+use rusqlite::params;
 
-use crate::{
-    change::Change,
-    error::Result,
-    runs::{RowResult, status},
-    writer::Tx,
-};
+use crate::{change::Change, error::Result, runs::status, statement::Row, writer::Tx};
 
-pub(crate) fn id(row: &SqliteRow, column: &str) -> RowResult<JobId> {
-    row.try_get(column).map(JobId)
+pub(crate) fn id(row: &Row, column: &str) -> Result<JobId> {
+    row.get(column).map(JobId)
 }
 
 impl Tx {
@@ -20,39 +15,32 @@ impl Tx {
     ///
     /// # Errors
     /// If the transition is not allowed, or SQLite fails.
-    pub async fn move_job(
+    pub fn move_job(
         &mut self,
         job: JobId,
         to: JobStatus,
         error: Option<&JobError>,
         now_ms: i64,
     ) -> Result<()> {
-        let row = sqlx::query(
-            "SELECT j.run_id, j.kind, j.name, j.status, j.parent_id, r.caused_by, s.run_id AS causing_run
-             FROM jobs j LEFT JOIN runs r ON r.id = j.id LEFT JOIN jobs s ON s.id = r.caused_by WHERE j.id = ?",
-        )
-        .bind(job.0)
-        .fetch_one(&mut self.conn)
-        .await?;
+        let row = self.one("SELECT j.run_id, j.kind, j.name, j.status, j.parent_id, r.caused_by, s.run_id AS causing_run
+             FROM jobs j LEFT JOIN runs r ON r.id = j.id LEFT JOIN jobs s ON s.id = r.caused_by WHERE j.id = ?", [job.0])?;
         let run = id(&row, "run_id")?;
-        let kind = match row.try_get("kind")? {
+        let kind = match row.get::<String>("kind")?.as_str() {
             "parent" => JobKind::Parent,
             _ => JobKind::Step,
         };
-        self.set_status(job, kind, to, now_ms).await?;
+        self.set_status(job, kind, to, now_ms)?;
         // What an earlier attempt ended with is over.
-        sqlx::query("UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1")
-            .bind(job.0)
-            .bind(error.map(|e| &e.code))
-            .bind(error.map(|e| &e.message))
-            .execute(&mut self.conn)
-            .await?;
-        let above: Option<i64> = row.try_get("parent_id")?;
+        self.execute(
+            "UPDATE jobs SET error_code = ?2, error_message = ?3 WHERE id = ?1",
+            params![job.0, error.map(|e| &e.code), error.map(|e| &e.message)],
+        )?;
+        let above: Option<i64> = row.get("parent_id")?;
         if let (Some(above), true) = (above, to.is_terminal()) {
             self.tally.children_ended(JobId(above), 1);
         }
         // A run below a step counts there like a task.
-        if let Some(step) = row.try_get::<Option<i64>, _>("caused_by")?.map(JobId)
+        if let Some(step) = row.get::<Option<i64>>("caused_by")?.map(JobId)
             && to.is_terminal()
         {
             let above = id(&row, "causing_run")?;
@@ -64,7 +52,7 @@ impl Tx {
             run,
             job,
             kind,
-            name: row.try_get("name")?,
+            name: row.get("name")?,
             status: to,
             error: error.cloned(),
         });
@@ -76,48 +64,33 @@ impl Tx {
     ///
     /// # Errors
     /// If the step is not pending, or SQLite fails.
-    pub async fn open_step(&mut self, step: JobId, now_ms: i64) -> Result<()> {
-        sqlx::query("UPDATE jobs SET attempt = attempt + 1 WHERE id = ?")
-            .bind(step.0)
-            .execute(&mut self.conn)
-            .await?;
-        sqlx::query(
+    pub fn open_step(&mut self, step: JobId, now_ms: i64) -> Result<()> {
+        self.execute("UPDATE jobs SET attempt = attempt + 1 WHERE id = ?", [step.0])?;
+        self.execute(
             "UPDATE steps SET run_after_ms = 0, deadline_ms = ?2 + timeout_ms WHERE id = ?1",
-        )
-        .bind(step.0)
-        .bind(now_ms)
-        .execute(&mut self.conn)
-        .await?;
-        self.move_job(step, JobStatus::Waiting, None, now_ms).await
+            params![step.0, now_ms],
+        )?;
+        self.move_job(step, JobStatus::Waiting, None, now_ms)
     }
 
     /// Has a step that has nothing open tried again, not before `run_after_ms`.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn retry_step(
+    pub fn retry_step(
         &mut self,
         step: JobId,
         error: Option<&JobError>,
         run_after_ms: i64,
         now_ms: i64,
     ) -> Result<()> {
-        self.flush().await?;
-        sqlx::query(
-            "UPDATE steps SET run_after_ms = ?2, deadline_ms = NULL, stop_code = NULL, stop_message = NULL,
+        self.flush()?;
+        self.execute("UPDATE steps SET run_after_ms = ?2, deadline_ms = NULL, stop_code = NULL, stop_message = NULL,
                  before_completed = c.completed, before_failed = c.failed, before_cancelled = c.cancelled
-             FROM counters c WHERE c.job_id = steps.id AND steps.id = ?1",
-        )
-        .bind(step.0)
-        .bind(run_after_ms)
-        .execute(&mut self.conn)
-        .await?;
+             FROM counters c WHERE c.job_id = steps.id AND steps.id = ?1", params![step.0, run_after_ms])?;
         // The runs below it are started again, too.
-        sqlx::query("UPDATE step_instances SET run_id = NULL WHERE step_id = ?")
-            .bind(step.0)
-            .execute(&mut self.conn)
-            .await?;
-        self.move_job(step, JobStatus::Pending, error, now_ms).await
+        self.execute("UPDATE step_instances SET run_id = NULL WHERE step_id = ?", [step.0])?;
+        self.move_job(step, JobStatus::Pending, error, now_ms)
     }
 
     /// Makes this process the one that works on a run and on the runs below it. Returns all of
@@ -125,47 +98,35 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn adopt_run(&mut self, run: JobId) -> Result<Vec<JobId>> {
-        let family = self.open_family(run).await?;
+    pub fn adopt_run(&mut self, run: JobId) -> Result<Vec<JobId>> {
+        let family = self.open_family(run)?;
         for run in &family {
-            sqlx::query("UPDATE runs SET epoch = ? WHERE id = ?")
-                .bind(self.epoch)
-                .bind(run.0)
-                .execute(&mut self.conn)
-                .await?;
-            self.tell_adopted(*run, false).await?;
+            self.execute("UPDATE runs SET epoch = ? WHERE id = ?", params![self.epoch, run.0])?;
+            self.tell_adopted(*run, false)?;
             self.touch_now(*run);
         }
         Ok(family)
     }
 
-    pub(crate) async fn tell_adopted(&mut self, run: JobId, new: bool) -> Result<()> {
-        let row = sqlx::query("SELECT priority, max_running FROM runs WHERE id = ?")
-            .bind(run.0)
-            .fetch_one(&mut self.conn)
-            .await?;
+    pub(crate) fn tell_adopted(&mut self, run: JobId, new: bool) -> Result<()> {
+        let row = self.one("SELECT priority, max_running FROM runs WHERE id = ?", [run.0])?;
         self.note(Change::Adopted {
             run,
             new,
-            priority: row.try_get("priority")?,
-            max_running: row.try_get("max_running")?,
+            priority: row.get("priority")?,
+            max_running: row.get("max_running")?,
         });
         Ok(())
     }
 
     /// A run and all runs below it that have not ended; itself in any case, first.
-    async fn open_family(&mut self, run: JobId) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "WITH RECURSIVE family (id) AS (
+    fn open_family(&mut self, run: JobId) -> Result<Vec<JobId>> {
+        let ids: Vec<i64> = self.scalars("WITH RECURSIVE family (id) AS (
                  SELECT ?1
                  UNION
                  SELECT r.id FROM family f JOIN steps s ON s.run_id = f.id JOIN runs r ON r.caused_by = s.id
                      JOIN jobs j ON j.id = r.id WHERE j.finished_ms IS NULL)
-             SELECT id FROM family",
-        )
-        .bind(run.0)
-        .fetch_all(&mut self.conn)
-        .await?;
+             SELECT id FROM family", [run.0])?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 
@@ -175,17 +136,14 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn cancel_run(&mut self, run: JobId, now_ms: i64) -> Result<Vec<JobId>> {
-        let mut family = self.open_family(run).await?;
+    pub fn cancel_run(&mut self, run: JobId, now_ms: i64) -> Result<Vec<JobId>> {
+        let mut family = self.open_family(run)?;
         family.reverse();
         let error = cancelled();
         for run in &family {
-            sqlx::query("UPDATE runs SET cancel_requested = 1, held = 0 WHERE id = ?")
-                .bind(run.0)
-                .execute(&mut self.conn)
-                .await?;
+            self.execute("UPDATE runs SET cancel_requested = 1, held = 0 WHERE id = ?", [run.0])?;
             self.note(Change::StopRequested { run: *run, step: None });
-            self.end_waiting_tasks(*run, None, &error, now_ms).await?;
+            self.end_waiting_tasks(*run, None, &error, now_ms)?;
             self.touch_now(*run);
         }
         Ok(family)
@@ -196,32 +154,25 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn stop_step(
+    pub fn stop_step(
         &mut self,
         run: JobId,
         step: JobId,
         error: &JobError,
         now_ms: i64,
     ) -> Result<Vec<JobId>> {
-        sqlx::query("UPDATE steps SET stop_code = ?2, stop_message = ?3 WHERE id = ?1")
-            .bind(step.0)
-            .bind(&error.code)
-            .bind(&error.message)
-            .execute(&mut self.conn)
-            .await?;
+        self.execute(
+            "UPDATE steps SET stop_code = ?2, stop_message = ?3 WHERE id = ?1",
+            params![step.0, &error.code, &error.message],
+        )?;
         self.note(Change::StopRequested { run, step: Some(step) });
-        let below: Vec<i64> = sqlx::query_scalar(
-            "SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id WHERE r.caused_by = ? AND j.finished_ms IS NULL",
-        )
-        .bind(step.0)
-        .fetch_all(&mut self.conn)
-        .await?;
+        let below: Vec<i64> = self.scalars("SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id WHERE r.caused_by = ? AND j.finished_ms IS NULL", [step.0])?;
         let mut runs = Vec::new();
         for run in below {
-            runs.extend(self.cancel_run(JobId(run), now_ms).await?);
+            runs.extend(self.cancel_run(JobId(run), now_ms)?);
         }
         let error = JobError { code: "cancelled".to_owned(), message: error.message.clone() };
-        self.end_waiting_tasks(run, Some(step), &error, now_ms).await?;
+        self.end_waiting_tasks(run, Some(step), &error, now_ms)?;
         Ok(runs)
     }
 
@@ -229,13 +180,11 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn stop_run(&mut self, run: JobId, error: &JobError) -> Result<()> {
-        sqlx::query("UPDATE runs SET stop_code = ?2, stop_message = ?3 WHERE id = ?1")
-            .bind(run.0)
-            .bind(&error.code)
-            .bind(&error.message)
-            .execute(&mut self.conn)
-            .await?;
+    pub fn stop_run(&mut self, run: JobId, error: &JobError) -> Result<()> {
+        self.execute(
+            "UPDATE runs SET stop_code = ?2, stop_message = ?3 WHERE id = ?1",
+            params![run.0, &error.code, &error.message],
+        )?;
         Ok(())
     }
 
@@ -243,58 +192,40 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn note_tolerance_exceeded(&mut self, run: JobId) -> Result<()> {
-        sqlx::query("UPDATE runs SET tolerance_exceeded = 1 WHERE id = ?")
-            .bind(run.0)
-            .execute(&mut self.conn)
-            .await?;
+    pub fn note_tolerance_exceeded(&mut self, run: JobId) -> Result<()> {
+        self.execute("UPDATE runs SET tolerance_exceeded = 1 WHERE id = ?", [run.0])?;
         Ok(())
     }
 
     /// Ends every task of a run, or of one step of it, that is not running now.
-    pub(crate) async fn end_waiting_tasks(
+    pub(crate) fn end_waiting_tasks(
         &mut self,
         run: JobId,
         step: Option<JobId>,
         error: &JobError,
         now_ms: i64,
     ) -> Result<()> {
-        self.flush().await?;
-        let waiting = sqlx::query(
-            "SELECT step_id, parent_id, n_open > 0 AS opens, count(*) AS n FROM jobs
+        self.flush()?;
+        let waiting = self.all("SELECT step_id, parent_id, n_open > 0 AS opens, count(*) AS n FROM jobs
              WHERE run_id = ?1 AND kind = 'task' AND status = 'pending' AND (?2 IS NULL OR step_id = ?2)
-             GROUP BY step_id, parent_id, n_open > 0",
-        )
-        .bind(run.0)
-        .bind(step.map(|s| s.0))
-        .fetch_all(&mut self.conn)
-        .await?;
+             GROUP BY step_id, parent_id, n_open > 0", params![run.0, step.map(|s| s.0)])?;
         if waiting.is_empty() {
             return Ok(());
         }
         // A task that has spawned children and was to be tried again cannot end before them.
-        sqlx::query(
-            "UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'cancelled' END,
+        self.execute("UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'cancelled' END,
                  finished_ms = CASE WHEN n_open > 0 THEN NULL ELSE ?3 END, changed_ms = ?3, suspect = 0,
                  error_code = ?4, error_message = ?5
-             WHERE run_id = ?1 AND kind = 'task' AND status = 'pending' AND (?2 IS NULL OR step_id = ?2)",
-        )
-        .bind(run.0)
-        .bind(step.map(|s| s.0))
-        .bind(now_ms)
-        .bind(&error.code)
-        .bind(&error.message)
-        .execute(&mut self.conn)
-        .await?;
+             WHERE run_id = ?1 AND kind = 'task' AND status = 'pending' AND (?2 IS NULL OR step_id = ?2)", params![run.0, step.map(|s| s.0), now_ms, &error.code, &error.message])?;
         for row in &waiting {
-            let (opens, count): (bool, i64) = (row.try_get("opens")?, row.try_get("n")?);
+            let (opens, count): (bool, i64) = (row.get("opens")?, row.get("n")?);
             let to = if opens { JobStatus::Waiting } else { JobStatus::Cancelled };
             self.tally.moved(run, id(row, "step_id")?, Some(JobStatus::Pending), to, count);
             if !opens {
                 self.tally.children_ended(id(row, "parent_id")?, count);
             }
         }
-        self.settle(now_ms).await?;
+        self.settle(now_ms)?;
         Ok(())
     }
 
@@ -303,22 +234,18 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn pause_run(&mut self, run: JobId, pause: bool, now_ms: i64) -> Result<bool> {
-        let since: Option<i64> = sqlx::query_scalar("SELECT paused_ms FROM runs WHERE id = ?")
-            .bind(run.0)
-            .fetch_one(&mut self.conn)
-            .await?;
+    pub fn pause_run(&mut self, run: JobId, pause: bool, now_ms: i64) -> Result<bool> {
+        let since: Option<i64> = self.scalar("SELECT paused_ms FROM runs WHERE id = ?", [run.0])?;
         if since.is_some() == pause {
             return Ok(false);
         }
         if let Some(since) = since {
-            self.put_off(Some(run), (now_ms - since).max(0)).await?;
+            self.put_off(Some(run), (now_ms - since).max(0))?;
         }
-        sqlx::query("UPDATE runs SET paused_ms = ?2 WHERE id = ?1")
-            .bind(run.0)
-            .bind(pause.then_some(now_ms))
-            .execute(&mut self.conn)
-            .await?;
+        self.execute(
+            "UPDATE runs SET paused_ms = ?2 WHERE id = ?1",
+            params![run.0, pause.then_some(now_ms)],
+        )?;
         self.note(Change::Paused { run: Some(run), paused: pause });
         self.touch_now(run);
         Ok(true)
@@ -328,44 +255,31 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn pause_engine(&mut self, pause: bool, now_ms: i64) -> Result<()> {
-        let since: Option<i64> =
-            sqlx::query_scalar("SELECT paused_ms FROM engine").fetch_one(&mut self.conn).await?;
+    pub fn pause_engine(&mut self, pause: bool, now_ms: i64) -> Result<()> {
+        let since: Option<i64> = self.scalar("SELECT paused_ms FROM engine", [])?;
         if since.is_some() == pause {
             return Ok(());
         }
         if let Some(since) = since {
-            self.put_off(None, (now_ms - since).max(0)).await?;
+            self.put_off(None, (now_ms - since).max(0))?;
         }
-        sqlx::query("UPDATE engine SET paused_ms = ?")
-            .bind(pause.then_some(now_ms))
-            .execute(&mut self.conn)
-            .await?;
+        self.execute("UPDATE engine SET paused_ms = ?", [pause.then_some(now_ms)])?;
         self.note(Change::Paused { run: None, paused: pause });
-        for run in self.open_runs().await? {
+        for run in self.open_runs()? {
             self.touch_now(run);
         }
         Ok(())
     }
 
     /// Moves the deadlines of a run, or of all that are not paused themselves, by this much.
-    async fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
-        sqlx::query(
+    fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
+        self.execute(
             "UPDATE runs SET deadline_ms = deadline_ms + ?2
              WHERE deadline_ms IS NOT NULL AND (id = ?1 OR (?1 IS NULL AND paused_ms IS NULL))",
-        )
-        .bind(run.map(|run| run.0))
-        .bind(by_ms)
-        .execute(&mut self.conn)
-        .await?;
-        sqlx::query(
-            "UPDATE steps SET deadline_ms = deadline_ms + ?2 WHERE deadline_ms IS NOT NULL
-             AND (run_id = ?1 OR (?1 IS NULL AND run_id IN (SELECT id FROM runs WHERE paused_ms IS NULL)))",
-        )
-        .bind(run.map(|run| run.0))
-        .bind(by_ms)
-        .execute(&mut self.conn)
-        .await?;
+            params![run.map(|run| run.0), by_ms],
+        )?;
+        self.execute("UPDATE steps SET deadline_ms = deadline_ms + ?2 WHERE deadline_ms IS NOT NULL
+             AND (run_id = ?1 OR (?1 IS NULL AND run_id IN (SELECT id FROM runs WHERE paused_ms IS NULL)))", params![run.map(|run| run.0), by_ms])?;
         Ok(())
     }
 
@@ -373,34 +287,24 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn release_next(&mut self, run: JobId) -> Result<Option<JobId>> {
-        let next: Option<i64> = sqlx::query_scalar(
-            "UPDATE runs SET held = 0 WHERE id = (
+    pub fn release_next(&mut self, run: JobId) -> Result<Option<JobId>> {
+        let next: Option<i64> = self.first_scalar("UPDATE runs SET held = 0 WHERE id = (
                  SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id
                  WHERE r.held = 1 AND j.finished_ms IS NULL
                    AND r.singleton_key = (SELECT singleton_key FROM runs WHERE id = ?1)
                    AND NOT EXISTS (SELECT 1 FROM runs o JOIN jobs b ON b.id = o.id
                        WHERE o.singleton_key = r.singleton_key AND o.held = 0 AND b.finished_ms IS NULL)
                  ORDER BY r.id LIMIT 1)
-             RETURNING id",
-        )
-        .bind(run.0)
-        .fetch_optional(&mut self.conn)
-        .await?;
+             RETURNING id", [run.0])?;
         if let Some(next) = next {
-            self.begin_run(JobId(next)).await?;
+            self.begin_run(JobId(next))?;
         }
         Ok(next.map(JobId))
     }
 
     /// The time that a run may take begins.
-    pub(crate) async fn begin_run(&mut self, run: JobId) -> Result<()> {
-        sqlx::query(
-            "UPDATE runs SET deadline_ms = j.changed_ms + timeout_ms FROM jobs j WHERE j.id = runs.id AND runs.id = ?",
-        )
-        .bind(run.0)
-        .execute(&mut self.conn)
-        .await?;
+    pub(crate) fn begin_run(&mut self, run: JobId) -> Result<()> {
+        self.execute("UPDATE runs SET deadline_ms = j.changed_ms + timeout_ms FROM jobs j WHERE j.id = runs.id AND runs.id = ?", [run.0])?;
         self.touch_now(run);
         Ok(())
     }
@@ -409,11 +313,8 @@ impl Tx {
     ///
     /// # Errors
     /// If there is no such job, or SQLite fails.
-    pub async fn run_of(&mut self, job: JobId) -> Result<JobId> {
-        let run: i64 = sqlx::query_scalar("SELECT run_id FROM jobs WHERE id = ?")
-            .bind(job.0)
-            .fetch_one(&mut self.conn)
-            .await?;
+    pub fn run_of(&mut self, job: JobId) -> Result<JobId> {
+        let run: i64 = self.scalar("SELECT run_id FROM jobs WHERE id = ?", [job.0])?;
         Ok(JobId(run))
     }
 
@@ -426,21 +327,16 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn engine_paused(&mut self) -> Result<bool> {
-        Ok(sqlx::query_scalar("SELECT paused_ms IS NOT NULL FROM engine")
-            .fetch_one(&mut self.conn)
-            .await?)
+    pub fn engine_paused(&mut self) -> Result<bool> {
+        Ok(self.scalar("SELECT paused_ms IS NOT NULL FROM engine", [])?)
     }
 
     /// The state of a run or step.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn job_status(&mut self, job: JobId) -> Result<Option<JobStatus>> {
-        let row = sqlx::query("SELECT status FROM jobs WHERE id = ?")
-            .bind(job.0)
-            .fetch_optional(&mut self.conn)
-            .await?;
+    pub fn job_status(&mut self, job: JobId) -> Result<Option<JobStatus>> {
+        let row = self.first("SELECT status FROM jobs WHERE id = ?", [job.0])?;
         Ok(row.as_ref().map(status).transpose()?)
     }
 }

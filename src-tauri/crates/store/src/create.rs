@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quaero_contract::{JobId, JobKind, JobStatus, RerunPart, VersionReason};
-use sqlx::Row;
+use rusqlite::params;
 
 use crate::{
     change::Change,
@@ -40,145 +40,88 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn create_run(&mut self, run: &NewRun, now_ms: i64) -> Result<(JobId, bool)> {
-        self.create_run_below(run, None, now_ms).await
+    pub fn create_run(&mut self, run: &NewRun, now_ms: i64) -> Result<(JobId, bool)> {
+        self.create_run_below(run, None, now_ms)
     }
 
     /// As [`Tx::create_run`], for a run that a step of another one starts and waits for.
-    pub(crate) async fn create_run_below(
+    pub(crate) fn create_run_below(
         &mut self,
         run: &NewRun,
         caused_by: Option<JobId>,
         now_ms: i64,
     ) -> Result<(JobId, bool)> {
-        let known: Option<i64> = sqlx::query_scalar("SELECT id FROM runs WHERE request_id = ?")
-            .bind(&run.request_id)
-            .fetch_optional(&mut self.conn)
-            .await?;
+        let known: Option<i64> =
+            self.first_scalar("SELECT id FROM runs WHERE request_id = ?", [&run.request_id])?;
         if let Some(id) = known {
             if let Some(slot) = &run.slot {
-                self.settle_slot(slot, Settled::Started(JobId(id))).await?;
+                self.settle_slot(slot, Settled::Started(JobId(id)))?;
             }
             return Ok((JobId(id), false));
         }
-        let hash = self.keep_text(&run.definition_text).await?;
+        let hash = self.keep_text(&run.definition_text)?;
         let held: bool = match run.singleton.as_ref().filter(|_| run.hold) {
             None => false,
-            Some(key) => {
-                sqlx::query_scalar(
-                    "SELECT EXISTS (SELECT 1 FROM runs r JOIN jobs j ON j.id = r.id
+            Some(key) => self.scalar(
+                "SELECT EXISTS (SELECT 1 FROM runs r JOIN jobs j ON j.id = r.id
                      WHERE r.singleton_key = ? AND j.finished_ms IS NULL)",
-                )
-                .bind(key)
-                .fetch_one(&mut self.conn)
-                .await?
-            }
+                [key],
+            )?,
         };
-        let id = self.insert_job(None, JobKind::Parent, "run", &run.name, 1, now_ms).await?;
-        sqlx::query(
-            "INSERT INTO runs (id, request_id, definition_id, definition_hash, subject, variables, tags,
+        let id = self.insert_job(None, JobKind::Parent, "run", &run.name, 1, now_ms)?;
+        self.execute("INSERT INTO runs (id, request_id, definition_id, definition_hash, subject, variables, tags,
                  auth_id, epoch, started_by, caused_by, rerun_of, priority, max_running, singleton_key, held,
                  timeout_ms, tolerance, given)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(id.0)
-        .bind(&run.request_id)
-        .bind(&run.definition_id)
-        .bind(&hash)
-        .bind(&run.subject)
-        .bind(plain(&run.variables))
-        .bind(plain(&run.tags))
-        .bind(&run.auth_id)
-        .bind(self.epoch)
-        .bind(run.started_by.as_str())
-        .bind(caused_by.map(|step| step.0))
-        .bind(run.reuse.as_ref().map(|reuse| reuse.run.0))
-        .bind(run.priority)
-        .bind(run.max_running)
-        .bind(&run.singleton)
-        .bind(held)
-        .bind(run.timeout_ms.map(millis))
-        .bind(run.tolerance.as_ref().map(plain))
-        .bind(plain(&run.given))
-        .execute(&mut self.conn)
-        .await?;
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", params![id.0, &run.request_id, &run.definition_id, &hash, &run.subject, plain(&run.variables), plain(&run.tags), &run.auth_id, self.epoch, run.started_by.as_str(), caused_by.map(|step| step.0), run.reuse.as_ref().map(|reuse| reuse.run.0), run.priority, run.max_running, &run.singleton, held, run.timeout_ms.map(millis), run.tolerance.as_ref().map(plain), plain(&run.given)])?;
         let mut steps = Vec::with_capacity(run.steps.len());
         for (ordinal, step) in (0_i64..).zip(&run.steps) {
-            steps.push(self.insert_step(id, ordinal, step, now_ms).await?);
+            steps.push(self.insert_step(id, ordinal, step, now_ms)?);
         }
         self.tally.children_written(id, i64::try_from(steps.len()).unwrap_or(i64::MAX));
-        self.tell_adopted(id, true).await?;
-        self.move_job(id, JobStatus::Waiting, None, now_ms).await?;
+        self.tell_adopted(id, true)?;
+        self.move_job(id, JobStatus::Waiting, None, now_ms)?;
         if !held {
-            self.begin_run(id).await?;
+            self.begin_run(id)?;
         }
-        self.note_version(&run.definition_id, &hash, VersionReason::Executed, Some(id), now_ms)
-            .await?;
+        self.note_version(&run.definition_id, &hash, VersionReason::Executed, Some(id), now_ms)?;
         if let Some(slot) = &run.slot {
-            self.settle_slot(slot, Settled::Started(id)).await?;
+            self.settle_slot(slot, Settled::Started(id))?;
         }
         if let Some(reuse) = &run.reuse {
-            self.take_over(id, run, &steps, reuse, now_ms).await?;
+            self.take_over(id, run, &steps, reuse, now_ms)?;
         }
         Ok((id, true))
     }
 
-    async fn insert_step(
+    fn insert_step(
         &mut self,
         run: JobId,
         ordinal: i64,
         step: &NewStep,
         now_ms: i64,
     ) -> Result<JobId> {
-        let job = self
-            .insert_job(
-                Some(run),
-                JobKind::Step,
-                &step.step_type,
-                &step.name,
-                step.max_attempts,
-                now_ms,
-            )
-            .await?;
-        sqlx::query(
-            "INSERT INTO steps (id, run_id, ordinal, description, config, output_tags, depends,
+        let job = self.insert_job(
+            Some(run),
+            JobKind::Step,
+            &step.step_type,
+            &step.name,
+            step.max_attempts,
+            now_ms,
+        )?;
+        self.execute("INSERT INTO steps (id, run_id, ordinal, description, config, output_tags, depends,
                  on_error, always_run, condition, max_attempts, retry_delay_ms, max_retry_delay_ms, timeout_ms,
                  task_timeout_ms, task_attempts, priority, memo_key, parallel)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(job.0)
-        .bind(run.0)
-        .bind(ordinal)
-        .bind(&step.description)
-        .bind(step.config.to_string())
-        .bind(plain(&step.output_tags))
-        .bind(plain(&step.depends))
-        .bind(step.on_error.as_str())
-        .bind(step.always_run)
-        .bind(&step.condition)
-        .bind(step.max_attempts.max(1))
-        .bind(millis(step.retry_delay_ms))
-        .bind(millis(step.max_retry_delay_ms))
-        .bind(step.timeout_ms.map(millis))
-        .bind(millis(step.task_timeout_ms.max(1)))
-        .bind(step.task_attempts.max(1))
-        .bind(step.priority)
-        .bind(&step.memo_key)
-        .bind(step.parallel.max(1))
-        .execute(&mut self.conn)
-        .await?;
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", params![job.0, run.0, ordinal, &step.description, step.config.to_string(), plain(&step.output_tags), plain(&step.depends), step.on_error.as_str(), step.always_run, &step.condition, step.max_attempts.max(1), millis(step.retry_delay_ms), millis(step.max_retry_delay_ms), step.timeout_ms.map(millis), millis(step.task_timeout_ms.max(1)), step.task_attempts.max(1), step.priority, &step.memo_key, step.parallel.max(1)])?;
         for (ordinal, instance) in (0_i64..).zip(&step.instances) {
-            sqlx::query("INSERT INTO step_instances (step_id, ordinal, run) VALUES (?, ?, ?)")
-                .bind(job.0)
-                .bind(ordinal)
-                .bind(plain(instance))
-                .execute(&mut self.conn)
-                .await?;
+            self.execute(
+                "INSERT INTO step_instances (step_id, ordinal, run) VALUES (?, ?, ?)",
+                params![job.0, ordinal, plain(instance)],
+            )?;
         }
         Ok(job)
     }
 
-    async fn insert_job(
+    fn insert_job(
         &mut self,
         run: Option<JobId>,
         kind: JobKind,
@@ -187,29 +130,16 @@ impl Tx {
         max_attempts: u32,
         now_ms: i64,
     ) -> Result<JobId> {
-        let id: i64 = sqlx::query_scalar(
-            "INSERT INTO jobs (id, run_id, parent_id, step_id, kind, type, name, max_attempts, created_ms, changed_ms)
+        let id: i64 = self.scalar("INSERT INTO jobs (id, run_id, parent_id, step_id, kind, type, name, max_attempts, created_ms, changed_ms)
              SELECT n.id, coalesce(?1, n.id), ?1, CASE WHEN ?1 IS NOT NULL THEN n.id END, ?2, ?3, ?4, ?6, ?5, ?5
              FROM (SELECT coalesce(max(seq), 0) + 1 AS id FROM sqlite_sequence WHERE name = 'jobs') AS n
-             RETURNING id",
-        )
-        .bind(run.map(|r| r.0))
-        .bind(kind.as_str())
-        .bind(job_type)
-        .bind(name)
-        .bind(now_ms)
-        .bind(max_attempts.max(1))
-        .fetch_one(&mut self.conn)
-        .await?;
-        sqlx::query("INSERT INTO counters (job_id) VALUES (?)")
-            .bind(id)
-            .execute(&mut self.conn)
-            .await?;
+             RETURNING id", params![run.map(|r| r.0), kind.as_str(), job_type, name, now_ms, max_attempts.max(1)])?;
+        self.execute("INSERT INTO counters (job_id) VALUES (?)", [id])?;
         Ok(JobId(id))
     }
 
     /// Takes over what can be of an earlier run: steps whose results are reused end at once.
-    async fn take_over(
+    fn take_over(
         &mut self,
         run: JobId,
         new: &NewRun,
@@ -217,33 +147,31 @@ impl Tx {
         reuse: &Reuse,
         now_ms: i64,
     ) -> Result<()> {
-        for (at, plan) in self.plans(new, reuse).await?.into_iter().enumerate() {
+        for (at, plan) in self.plans(new, reuse)?.into_iter().enumerate() {
             let step = jobs[at];
             match plan {
                 Plan::Afresh => {}
                 Plan::Failed(from) => {
-                    sqlx::query("UPDATE steps SET reused_from = ?2 WHERE id = ?1")
-                        .bind(step.0)
-                        .bind(from.0)
-                        .execute(&mut self.conn)
-                        .await?;
-                    self.take_documents(from, run, step).await?;
+                    self.execute(
+                        "UPDATE steps SET reused_from = ?2 WHERE id = ?1",
+                        params![step.0, from.0],
+                    )?;
+                    self.take_documents(from, run, step)?;
                 }
                 Plan::Reuse(from) => {
-                    sqlx::query("UPDATE steps SET reused_from = ?2 WHERE id = ?1")
-                        .bind(step.0)
-                        .bind(from.0)
-                        .execute(&mut self.conn)
-                        .await?;
-                    self.take_documents(from, run, step).await?;
-                    self.move_job(step, JobStatus::Completed, None, now_ms).await?;
+                    self.execute(
+                        "UPDATE steps SET reused_from = ?2 WHERE id = ?1",
+                        params![step.0, from.0],
+                    )?;
+                    self.take_documents(from, run, step)?;
+                    self.move_job(step, JobStatus::Completed, None, now_ms)?;
                 }
             }
         }
         Ok(())
     }
 
-    async fn plans(&mut self, new: &NewRun, reuse: &Reuse) -> Result<Vec<Plan>> {
+    fn plans(&mut self, new: &NewRun, reuse: &Reuse) -> Result<Vec<Plan>> {
         struct Before {
             id: JobId,
             completed: bool,
@@ -251,24 +179,22 @@ impl Tx {
             tasks: bool,
             memo_key: String,
         }
-        let rows = sqlx::query(
+        let rows = self.all(
             "SELECT j.id, j.name, j.status, s.memo_key, c.* FROM steps s JOIN jobs j ON j.id = s.id
              JOIN counters c ON c.job_id = s.id WHERE s.run_id = ?",
-        )
-        .bind(reuse.run.0)
-        .fetch_all(&mut self.conn)
-        .await?;
+            [reuse.run.0],
+        )?;
         let mut before: BTreeMap<String, Before> = BTreeMap::new();
         for row in &rows {
             let jobs = counts(row)?.0;
             before.insert(
-                row.try_get("name")?,
+                row.get("name")?,
                 Before {
-                    id: JobId(row.try_get("id")?),
-                    completed: row.try_get::<&str, _>("status")? == JobStatus::Completed.as_str(),
+                    id: JobId(row.get("id")?),
+                    completed: row.get::<String>("status")? == JobStatus::Completed.as_str(),
                     failures: jobs.failed + jobs.cancelled > 0,
                     tasks: jobs.total > 0,
-                    memo_key: row.try_get("memo_key")?,
+                    memo_key: row.get("memo_key")?,
                 },
             );
         }
@@ -322,26 +248,16 @@ impl Tx {
     }
 
     /// The documents of an earlier step are the documents of this one, seen again.
-    async fn take_documents(&mut self, from: JobId, run: JobId, step: JobId) -> Result<()> {
-        self.flush().await?;
-        sqlx::query(
+    fn take_documents(&mut self, from: JobId, run: JobId, step: JobId) -> Result<()> {
+        self.flush()?;
+        self.execute(
             "INSERT INTO step_documents (step_id, document_id, run_id, job_id, outcome)
              SELECT ?3, document_id, ?2, ?3, 'unchanged' FROM step_documents WHERE step_id = ?1",
-        )
-        .bind(from.0)
-        .bind(run.0)
-        .bind(step.0)
-        .execute(&mut self.conn)
-        .await?;
-        sqlx::query(
-            "UPDATE counters SET unchanged = (SELECT count(DISTINCT document_id) FROM step_documents
+            params![from.0, run.0, step.0],
+        )?;
+        self.execute("UPDATE counters SET unchanged = (SELECT count(DISTINCT document_id) FROM step_documents
                  WHERE (step_id = ?2 AND counters.job_id = ?2) OR (run_id = ?1 AND counters.job_id = ?1))
-             WHERE job_id IN (?1, ?2)",
-        )
-        .bind(run.0)
-        .bind(step.0)
-        .execute(&mut self.conn)
-        .await?;
+             WHERE job_id IN (?1, ?2)", params![run.0, step.0])?;
         Ok(())
     }
 
@@ -349,11 +265,9 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn reused_from(&mut self, step: JobId) -> Result<Option<JobId>> {
-        let from: Option<i64> = sqlx::query_scalar("SELECT reused_from FROM steps WHERE id = ?")
-            .bind(step.0)
-            .fetch_one(&mut self.conn)
-            .await?;
+    pub fn reused_from(&mut self, step: JobId) -> Result<Option<JobId>> {
+        let from: Option<i64> =
+            self.scalar("SELECT reused_from FROM steps WHERE id = ?", [step.0])?;
         Ok(from.map(JobId))
     }
 
@@ -361,11 +275,8 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn start_config(&mut self, step: JobId) -> Result<serde_json::Value> {
-        let row = sqlx::query("SELECT config FROM steps WHERE id = ?")
-            .bind(step.0)
-            .fetch_one(&mut self.conn)
-            .await?;
+    pub fn start_config(&mut self, step: JobId) -> Result<serde_json::Value> {
+        let row = self.one("SELECT config FROM steps WHERE id = ?", [step.0])?;
         Ok(json(&row, "config")?)
     }
 
@@ -378,38 +289,20 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn start_instances(
-        &mut self,
-        step: JobId,
-        count: u32,
-        now_ms: i64,
-    ) -> Result<Vec<JobId>> {
-        let rows = sqlx::query(
-            "SELECT ordinal, run FROM step_instances WHERE step_id = ? AND run_id IS NULL ORDER BY ordinal LIMIT ?",
-        )
-        .bind(step.0)
-        .bind(count)
-        .fetch_all(&mut self.conn)
-        .await?;
-        let attempt: i64 = sqlx::query_scalar("SELECT attempt FROM jobs WHERE id = ?")
-            .bind(step.0)
-            .fetch_one(&mut self.conn)
-            .await?;
-        let above = self.run_of(step).await?;
+    pub fn start_instances(&mut self, step: JobId, count: u32, now_ms: i64) -> Result<Vec<JobId>> {
+        let rows = self.all("SELECT ordinal, run FROM step_instances WHERE step_id = ? AND run_id IS NULL ORDER BY ordinal LIMIT ?", params![step.0, count])?;
+        let attempt: i64 = self.scalar("SELECT attempt FROM jobs WHERE id = ?", [step.0])?;
+        let above = self.run_of(step)?;
         let mut started = Vec::new();
         for row in &rows {
-            let ordinal: i64 = row.try_get("ordinal")?;
+            let ordinal: i64 = row.get("ordinal")?;
             let mut run: NewRun = json(row, "run")?;
             run.request_id = format!("step:{step}:{attempt}:{ordinal}");
-            let (id, new) = self.create_run_below(&run, Some(step), now_ms).await?;
-            sqlx::query(
+            let (id, new) = self.create_run_below(&run, Some(step), now_ms)?;
+            self.execute(
                 "UPDATE step_instances SET run_id = ?3 WHERE step_id = ?1 AND ordinal = ?2",
-            )
-            .bind(step.0)
-            .bind(ordinal)
-            .bind(id.0)
-            .execute(&mut self.conn)
-            .await?;
+                params![step.0, ordinal, id.0],
+            )?;
             if new {
                 self.tally.moved(above, step, None, JobStatus::Waiting, 1);
                 self.tally.children_written(step, 1);
@@ -425,37 +318,32 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn copy_failed_tasks(
+    pub fn copy_failed_tasks(
         &mut self,
         from: JobId,
         run: JobId,
         step: JobId,
         now_ms: i64,
     ) -> Result<u64> {
-        let rows = sqlx::query(
-            "SELECT type, name, task_key, payload, lane, lane_limit, lane_delay_ms, priority, depth FROM jobs
-             WHERE step_id = ? AND kind = 'task' AND status IN ('failed', 'cancelled') ORDER BY id",
-        )
-        .bind(from.0)
-        .fetch_all(&mut self.conn)
-        .await?;
+        let rows = self.all("SELECT type, name, task_key, payload, lane, lane_limit, lane_delay_ms, priority, depth FROM jobs
+             WHERE step_id = ? AND kind = 'task' AND status IN ('failed', 'cancelled') ORDER BY id", [from.0])?;
         let mut written = 0;
         let mut tasks: BTreeMap<u32, Vec<TaskRow>> = BTreeMap::new();
         for row in &rows {
-            tasks.entry(row.try_get("depth")?).or_default().push(TaskRow {
-                task_type: row.try_get("type")?,
-                name: row.try_get("name")?,
-                key: row.try_get("task_key")?,
+            tasks.entry(row.get("depth")?).or_default().push(TaskRow {
+                task_type: row.get("type")?,
+                name: row.get("name")?,
+                key: row.get("task_key")?,
                 payload: json(row, "payload")?,
-                lane: row.try_get("lane")?,
-                lane_limit: row.try_get("lane_limit")?,
-                lane_delay_ms: row.try_get("lane_delay_ms")?,
+                lane: row.get("lane")?,
+                lane_limit: row.get("lane_limit")?,
+                lane_delay_ms: row.get("lane_delay_ms")?,
                 priority: 0,
             });
         }
         for (depth, tasks) in tasks {
             let place = Place { run, step, parent: step, depth };
-            written += self.insert_tasks(place, &tasks, None, now_ms).await?.written;
+            written += self.insert_tasks(place, &tasks, None, now_ms)?.written;
         }
         Ok(written)
     }

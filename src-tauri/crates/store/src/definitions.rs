@@ -2,12 +2,12 @@
 //! runs that were started with them.
 
 use quaero_contract::{DefinitionVersion, DefinitionVersionView, JobId, VersionReason};
+use rusqlite::params;
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
 use crate::{
     Store,
-    error::{Result, code, primary_code},
-    runs::RowResult,
+    error::{Result, code},
     time::rfc3339,
     writer::Tx,
 };
@@ -29,15 +29,12 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn keep_text(&mut self, text: &str) -> Result<String> {
+    pub fn keep_text(&mut self, text: &str) -> Result<String> {
         let hash = text_hash(text.as_bytes());
-        sqlx::query(
+        self.execute(
             "INSERT INTO definition_texts (hash, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(&hash)
-        .bind(text)
-        .execute(&mut self.conn)
-        .await?;
+            params![&hash, text],
+        )?;
         Ok(hash)
     }
 
@@ -47,7 +44,7 @@ impl Tx {
     ///
     /// # Errors
     /// If the text has not been kept, or SQLite fails.
-    pub async fn note_version(
+    pub fn note_version(
         &mut self,
         definition_id: &str,
         hash: &str,
@@ -55,67 +52,44 @@ impl Tx {
         run: Option<JobId>,
         now_ms: i64,
     ) -> Result<u32> {
-        let newest: Option<(u32, String)> = sqlx::query_as(
+        let newest = self.first(
             "SELECT version, hash FROM definition_versions WHERE definition_id = ?
              ORDER BY version DESC LIMIT 1",
-        )
-        .bind(definition_id)
-        .fetch_optional(&mut self.conn)
-        .await?;
+            [definition_id],
+        )?;
         let last = match newest {
-            Some((version, known)) if known == hash => {
+            Some(row) if row.get::<String>("hash")? == hash => {
+                let version = row.get("version")?;
                 if let Some(run) = run {
-                    sqlx::query(
+                    self.execute(
                         "UPDATE definition_versions SET run_id = ?
                          WHERE definition_id = ? AND version = ?",
-                    )
-                    .bind(run.0)
-                    .bind(definition_id)
-                    .bind(version)
-                    .execute(&mut self.conn)
-                    .await?;
+                        params![run.0, definition_id, version],
+                    )?;
                 }
                 return Ok(version);
             }
-            Some((version, _)) => version,
+            Some(row) => row.get("version")?,
             None => 0,
         };
-        let version = last + 1;
-        sqlx::query(
+        let version: u32 = last + 1;
+        self.execute(
             "INSERT INTO definition_versions (definition_id, version, hash, why, run_id, at_ms)
              VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(definition_id)
-        .bind(version)
-        .bind(hash)
-        .bind(why.as_str())
-        .bind(run.map(|run| run.0))
-        .bind(now_ms)
-        .execute(&mut self.conn)
-        .await?;
-        self.forget_versions(definition_id, version.saturating_sub(VERSIONS_KEPT)).await?;
+            params![definition_id, version, hash, why.as_str(), run.map(|run| run.0), now_ms],
+        )?;
+        self.forget_versions(definition_id, version.saturating_sub(VERSIONS_KEPT))?;
         Ok(version)
     }
 
     /// Removes the versions up to `last`, and the texts that nothing points to then.
-    async fn forget_versions(&mut self, definition_id: &str, last: u32) -> Result<()> {
-        let hashes: Vec<String> = sqlx::query_scalar(
-            "DELETE FROM definition_versions WHERE definition_id = ? AND version <= ? RETURNING hash",
-        )
-        .bind(definition_id)
-        .bind(last)
-        .fetch_all(&mut self.conn)
-        .await?;
+    fn forget_versions(&mut self, definition_id: &str, last: u32) -> Result<()> {
+        let hashes: Vec<String> = self.scalars("DELETE FROM definition_versions WHERE definition_id = ? AND version <= ? RETURNING hash", params![definition_id, last])?;
         for hash in hashes {
-            let removed = sqlx::query("DELETE FROM definition_texts WHERE hash = ?")
-                .bind(hash)
-                .execute(&mut self.conn)
-                .await;
-            match removed {
-                Ok(_) => {}
+            match self.execute("DELETE FROM definition_texts WHERE hash = ?", [hash]) {
                 // A run or another version has the same text: the schema keeps it.
-                Err(error) if primary_code(&error) == Some(code::CONSTRAINT) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.primary_code() == Some(code::CONSTRAINT) => {}
+                removed => drop(removed?),
             }
         }
         Ok(())
@@ -177,7 +151,7 @@ impl Store {
     }
 }
 
-fn version(row: &SqliteRow) -> RowResult<DefinitionVersion> {
+fn version(row: &SqliteRow) -> Result<DefinitionVersion> {
     let word: &str = row.try_get("why")?;
     let why = VersionReason::parse(word)
         .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is no reason").into()))?;

@@ -4,11 +4,14 @@ use std::io::{Read, Write};
 
 use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
 use quaero_contract::{DocumentId, DocumentView, JobId};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use crate::{Store, change::Change, error::Result, jobs::Place, time::rfc3339, writer::Tx};
+use crate::{
+    Store, change::Change, consistent, error::Result, jobs::Place, time::rfc3339, writer::Tx,
+};
 
 /// Original bytes are never inflated beyond this.
 const MAX_ORIGINAL: u64 = 64 * 1024 * 1024;
@@ -149,99 +152,55 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn save_document(
+    pub fn save_document(
         &mut self,
         place: Place,
         document: &PreparedDocument,
         now_ms: i64,
     ) -> Result<(DocumentId, SaveOutcome)> {
         let new = &document.document;
-        let known = sqlx::query(
+        let known = self.first(
             "SELECT id, content_hash FROM documents WHERE source_type = ? AND source_id = ?",
-        )
-        .bind(&new.source_type)
-        .bind(&new.source_id)
-        .fetch_optional(&mut self.conn)
-        .await?;
+            params![&new.source_type, &new.source_id],
+        )?;
         let (id, outcome) = match known {
             None => {
-                let id: i64 = sqlx::query_scalar(
-                    "INSERT INTO documents (source_type, source_id, url, site, title, markdown, metadata,
+                let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, metadata,
                          content_hash, source_hash, run_id, created_ms, fetched_ms, last_synced_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id",
-                )
-                .bind(&new.source_type)
-                .bind(&new.source_id)
-                .bind(&new.url)
-                .bind(&document.site)
-                .bind(&new.title)
-                .bind(&new.markdown)
-                .bind(&document.metadata)
-                .bind(&document.content_hash)
-                .bind(&new.source_hash)
-                .bind(place.run.0)
-                .bind(now_ms)
-                .bind(new.fetched_ms)
-                .fetch_one(&mut self.conn)
-                .await?;
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms])?;
                 (id, SaveOutcome::Created)
             }
-            Some(row) if row.try_get::<&str, _>("content_hash")? == document.content_hash => {
-                let id: i64 = row.try_get("id")?;
-                sqlx::query(
+            Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
+                let id: i64 = row.get("id")?;
+                self.execute(
                     "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3 WHERE id = ?1",
-                )
-                .bind(id)
-                .bind(now_ms)
-                .bind(&new.source_hash)
-                .execute(&mut self.conn)
-                .await?;
+                    params![id, now_ms, &new.source_hash],
+                )?;
                 (id, SaveOutcome::Unchanged)
             }
             Some(row) => {
-                let id: i64 = row.try_get("id")?;
-                sqlx::query(
-                    "UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, metadata = ?6,
+                let id: i64 = row.get("id")?;
+                self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, metadata = ?6,
                          content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11
-                     WHERE id = ?1",
-                )
-                .bind(id)
-                .bind(&new.url)
-                .bind(&document.site)
-                .bind(&new.title)
-                .bind(&new.markdown)
-                .bind(&document.metadata)
-                .bind(&document.content_hash)
-                .bind(&new.source_hash)
-                .bind(place.run.0)
-                .bind(new.fetched_ms)
-                .bind(now_ms)
-                .execute(&mut self.conn)
-                .await?;
+                     WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms])?;
                 (id, SaveOutcome::Updated)
             }
         };
         for tag in &new.tags {
-            sqlx::query(
+            self.execute(
                 "INSERT INTO document_tags (document_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            )
-            .bind(id)
-            .bind(tag)
-            .execute(&mut self.conn)
-            .await?;
+                params![id, tag],
+            )?;
         }
         if let (Some(bytes), true) = (&document.deflated, outcome != SaveOutcome::Unchanged) {
-            sqlx::query(
+            self.execute(
                 "INSERT INTO document_originals (document_id, deflated) VALUES (?1, ?2)
                  ON CONFLICT DO UPDATE SET deflated = ?2",
-            )
-            .bind(id)
-            .bind(bytes)
-            .execute(&mut self.conn)
-            .await?;
+                params![id, bytes],
+            )?;
         }
         let id = DocumentId(id);
-        self.count_document(place, id, outcome).await?;
+        self.count_document(place, id, outcome)?;
         Ok((id, outcome))
     }
 
@@ -249,60 +208,27 @@ impl Tx {
     ///
     /// # Errors
     /// If there is no such document, or SQLite fails.
-    pub async fn touch_document(
-        &mut self,
-        place: Place,
-        id: DocumentId,
-        now_ms: i64,
-    ) -> Result<()> {
-        sqlx::query("UPDATE documents SET last_synced_ms = ?2 WHERE id = ?1")
-            .bind(id.0)
-            .bind(now_ms)
-            .execute(&mut self.conn)
-            .await?;
-        self.count_document(place, id, SaveOutcome::Unchanged).await
+    pub fn touch_document(&mut self, place: Place, id: DocumentId, now_ms: i64) -> Result<()> {
+        self.execute(
+            "UPDATE documents SET last_synced_ms = ?2 WHERE id = ?1",
+            params![id.0, now_ms],
+        )?;
+        self.count_document(place, id, SaveOutcome::Unchanged)
     }
 
     /// Counts a document once for its step and once for its run. Two addresses that lead to one
     /// page are one document.
-    async fn count_document(
-        &mut self,
-        place: Place,
-        id: DocumentId,
-        outcome: SaveOutcome,
-    ) -> Result<()> {
-        let first_in_run: bool = sqlx::query_scalar(
+    fn count_document(&mut self, place: Place, id: DocumentId, outcome: SaveOutcome) -> Result<()> {
+        let first_in_run: bool = self.scalar(
             "SELECT NOT EXISTS (SELECT 1 FROM step_documents WHERE run_id = ? AND document_id = ?)",
-        )
-        .bind(place.run.0)
-        .bind(id.0)
-        .fetch_one(&mut self.conn)
-        .await?;
-        let first_in_step = sqlx::query(
-            "INSERT INTO step_documents (step_id, document_id, run_id, job_id, outcome) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(place.step.0)
-        .bind(id.0)
-        .bind(place.run.0)
-        .bind(place.parent.0)
-        .bind(outcome.as_str())
-        .execute(&mut self.conn)
-        .await?
-        .rows_affected()
+            params![place.run.0, id.0],
+        )?;
+        let first_in_step = self.execute("INSERT INTO step_documents (step_id, document_id, run_id, job_id, outcome) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING", params![place.step.0, id.0, place.run.0, place.parent.0, outcome.as_str()])?
             == 1;
-        sqlx::query(
-            "UPDATE counters SET created = created + (?1 = 'created'), updated = updated + (?1 = 'updated'),
+        self.execute("UPDATE counters SET created = created + (?1 = 'created'), updated = updated + (?1 = 'updated'),
                  unchanged = unchanged + (?1 = 'unchanged')
-             WHERE (job_id = ?2 AND ?3) OR (job_id = ?4 AND ?5)",
-        )
-        .bind(outcome.as_str())
-        .bind(place.run.0)
-        .bind(first_in_run)
-        .bind(place.step.0)
-        .bind(first_in_step)
-        .execute(&mut self.conn)
-        .await?;
+             WHERE (job_id = ?2 AND ?3) OR (job_id = ?4 AND ?5)", params![outcome.as_str(), place.run.0, first_in_run, place.step.0, first_in_step])?;
         if outcome != SaveOutcome::Unchanged {
             self.note(Change::Saved { run: place.run, document: id });
         }
@@ -453,21 +379,9 @@ impl Store {
     /// If the index still differs from the documents, or SQLite fails.
     pub async fn rebuild_index(&self) -> Result<u32> {
         self.write(|tx| {
-            Box::pin(async move {
-                sqlx::query("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')")
-                    .execute(&mut tx.conn)
-                    .await?;
-                // Rank 1 compares the index with the documents; without it only the index's own
-                // structure is looked at.
-                sqlx::query(
-                    "INSERT INTO documents_fts (documents_fts, rank) VALUES ('integrity-check', 1)",
-                )
-                .execute(&mut tx.conn)
-                .await?;
-                Ok(sqlx::query_scalar("SELECT count(*) FROM documents")
-                    .fetch_one(&mut tx.conn)
-                    .await?)
-            })
+            tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
+            consistent::check_index(tx)?;
+            tx.scalar("SELECT count(*) FROM documents", [])
         })
         .await
     }

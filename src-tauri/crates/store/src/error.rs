@@ -55,14 +55,17 @@ pub enum StoreError {
     #[error("A change to the store failed unexpectedly: {0}.")]
     Panicked(String),
     /// Anything else that SQLite reports.
-    #[error("The database reports: {0}.")]
-    Database(Arc<sqlx::Error>),
+    #[error("The database reports: {message}.")]
+    Database {
+        /// SQLite's extended result code, if it is one of SQLite's.
+        code: Option<i32>,
+        /// What it says.
+        message: String,
+    },
 }
 
 /// SQLite's result codes that need a decision; see <https://sqlite.org/rescode.html>.
 pub(crate) mod code {
-    /// Misuse of SQL, such as undoing a transaction when none is open.
-    pub(crate) const ERROR: i32 = 1;
     pub(crate) const BUSY: i32 = 5;
     pub(crate) const LOCKED: i32 = 6;
     pub(crate) const NOMEM: i32 = 7;
@@ -93,38 +96,64 @@ pub(crate) fn primary_code(error: &sqlx::Error) -> Option<i32> {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if matches!(error, sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed) {
-            return Self::Closed;
-        }
-        match primary_code(&error) {
-            Some(code::FULL) => Self::Full,
-            Some(code::READONLY) => Self::ReadOnly,
-            Some(code::CORRUPT | code::NOTADB) => {
-                Self::Corrupt { path: PathBuf::from("quaero.db"), detail: error.to_string() }
-            }
-            _ => Self::Database(Arc::new(error)),
+        match error {
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
+            // As if SQLite had waited for too long, or could not read.
+            sqlx::Error::PoolTimedOut => Self::sqlite(Some(code::BUSY), error.to_string()),
+            sqlx::Error::Io(_) => Self::sqlite(Some(code::IOERR), error.to_string()),
+            error => Self::sqlite(result_code(&error), error.to_string()),
         }
     }
 }
 
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map(|error| error.extended_code);
+        Self::sqlite(code, error.to_string())
+    }
+}
+
 impl StoreError {
+    fn sqlite(code: Option<i32>, message: String) -> Self {
+        match code.map(|code| code & 0xff) {
+            Some(code::FULL) => Self::Full,
+            Some(code::READONLY) => Self::ReadOnly,
+            Some(code::CORRUPT | code::NOTADB) => {
+                Self::Corrupt { path: PathBuf::from("quaero.db"), detail: message }
+            }
+            _ => Self::Database { code, message },
+        }
+    }
+
+    /// A value that is not what its column is read as.
+    pub(crate) fn decode(column: &str, why: impl std::fmt::Display) -> Self {
+        Self::Database { code: None, message: format!("column `{column}`: {why}") }
+    }
+
+    /// The code that SQLite gave, without the detail.
+    pub(crate) fn primary_code(&self) -> Option<i32> {
+        match self {
+            Self::Database { code, .. } => code.map(|code| code & 0xff),
+            _ => None,
+        }
+    }
+
     /// Whether the same write can succeed later without anybody changing the program.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Full | Self::Io { .. } | Self::Unsettled => true,
-            Self::Database(error) => match primary_code(error) {
-                Some(code) => matches!(
-                    code,
+            Self::Database { .. } => matches!(
+                self.primary_code(),
+                Some(
                     code::BUSY
                         | code::LOCKED
                         | code::NOMEM
                         | code::INTERRUPT
                         | code::IOERR
                         | code::CANTOPEN
-                ),
-                None => matches!(**error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)),
-            },
+                )
+            ),
             Self::Locked { .. }
             | Self::Newer { .. }
             | Self::Corrupt { .. }

@@ -10,25 +10,22 @@ impl Tx {
     ///
     /// # Errors
     /// If the connection is gone.
-    pub async fn interrupt_when(
+    pub fn interrupt_when(
         &mut self,
         steps: i32,
-        mut fails: impl FnMut() -> bool + Send + 'static,
+        fails: impl FnMut() -> bool + Send + 'static,
     ) -> Result<()> {
-        self.conn.lock_handle().await?.set_progress_handler(steps, move || !fails());
-        Ok(())
+        Ok(self.conn.progress_handler(steps, Some(fails))?)
     }
 
     /// Lets the database grow by no more than so many pages: then the disk is full.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn leave_room(&mut self, pages: u32) -> Result<()> {
-        let now: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut self.conn).await?;
+    pub fn leave_room(&mut self, pages: u32) -> Result<()> {
+        let now: i64 = self.scalar("PRAGMA page_count", [])?;
         let most = now.saturating_add(i64::from(pages)).min(i64::from(i32::MAX));
-        sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {most}")))
-            .execute(&mut self.conn)
-            .await?;
+        self.scalar::<i64>(&format!("PRAGMA max_page_count = {most}"), [])?;
         Ok(())
     }
 }

@@ -18,7 +18,10 @@ use sqlx::{
     },
 };
 
-use crate::error::{Result, StoreError, code, primary_code, result_code};
+use crate::{
+    Durability,
+    error::{Result, StoreError, code, primary_code, result_code},
+};
 
 pub(crate) const DATABASE: &str = "quaero.db";
 /// There from the moment the database was first complete: without the database, something is lost.
@@ -28,6 +31,8 @@ const LOCK: &str = "engine.lock";
 const APPLICATION_ID: i64 = 0x5175_6165;
 const LOCK_TRIES: u32 = 10_000;
 const BACKUPS_KEPT: usize = 3;
+/// How long SQLite waits for another program that has the database.
+const BUSY: Duration = Duration::from_secs(5);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
@@ -124,7 +129,7 @@ pub(crate) fn create(folder: &Path) -> Result<()> {
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY)
         .foreign_keys(true)
         .pragma("trusted_schema", "OFF")
         .pragma("cell_size_check", "ON")
@@ -218,13 +223,18 @@ async fn pragma(conn: &mut SqliteConnection, sql: &'static str) -> Result<i64, s
 }
 
 pub(crate) struct Opened {
-    pub(crate) conn: SqliteConnection,
+    /// The writer's connection.
+    pub(crate) conn: rusqlite::Connection,
     pub(crate) epoch: i64,
     pub(crate) was_unclean: bool,
 }
 
 /// Brings the database up to date and starts a new epoch. The folder's lock must be held.
-pub(crate) async fn open_writer(folder: &Path, now_ms: i64) -> Result<Opened> {
+pub(crate) async fn open_writer(
+    folder: &Path,
+    durability: Durability,
+    now_ms: i64,
+) -> Result<Opened> {
     check_database(folder).await?;
     let path = folder.join(DATABASE);
     let mut conn = SqliteConnection::connect_with(
@@ -233,10 +243,7 @@ pub(crate) async fn open_writer(folder: &Path, now_ms: i64) -> Result<Opened> {
             .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .pragma("recursive_triggers", "ON")
-            .pragma("cache_size", "-16000")
-            .pragma("journal_size_limit", "67108864")
-            .optimize_on_close(true, 400),
+            .pragma("recursive_triggers", "ON"),
     )
     .await?;
     restrict(&path)?;
@@ -278,11 +285,51 @@ pub(crate) async fn open_writer(folder: &Path, now_ms: i64) -> Result<Opened> {
         .bind(epoch)
         .execute(&mut conn)
         .await?;
+    let writer = connect_writer(&path, durability)?;
+    conn.close().await?;
     let marker = folder.join(INITIALISED);
     if !marker.exists() {
         File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
     }
-    Ok(Opened { conn, epoch, was_unclean })
+    Ok(Opened { conn: writer, epoch, was_unclean })
+}
+
+/// The connection of the writer, to a database that is up to date.
+fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Connection> {
+    use rusqlite::OpenFlags;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = rusqlite::Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    let synchronous = match durability {
+        Durability::Disk => "FULL",
+        Durability::System => "NORMAL",
+    };
+    // The journal is set already, for the file.
+    for (pragma, value) in [
+        ("synchronous", synchronous),
+        ("foreign_keys", "ON"),
+        ("recursive_triggers", "ON"),
+        ("trusted_schema", "OFF"),
+        ("cell_size_check", "ON"),
+        ("temp_store", "MEMORY"),
+        ("mmap_size", "0"),
+        ("cache_size", "-16000"),
+        ("journal_size_limit", "67108864"),
+        ("analysis_limit", "400"),
+    ] {
+        conn.pragma_update(None, pragma, value)?;
+    }
+    // More than there are statements in this crate.
+    conn.set_prepared_statement_cache_capacity(256);
+    Ok(conn)
+}
+
+/// Closes the writer's connection, with everything in the database file, so that a copy of it is
+/// whole.
+pub(crate) fn close_writer(conn: rusqlite::Connection) -> Result<()> {
+    // Neither is more than a convenience.
+    let _ = conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+    conn.close().map_err(|(_, error)| error.into())
 }
 
 /// Makes a file readable by its owner only.

@@ -7,9 +7,16 @@ use quaero_contract::{
     EventPage, FailureCount, JobCounts, JobEvent, JobId, JobKind, JobStatus, RunStatistics,
     TypeCounts,
 };
+use rusqlite::params;
 use sqlx::{QueryBuilder, Row, Sqlite};
 
-use crate::{Store, error::Result, runs::RowResult, time::rfc3339, views::job_node, writer::Tx};
+use crate::{
+    Store,
+    error::{Result, StoreError},
+    time::rfc3339,
+    views::job_node,
+    writer::Tx,
+};
 
 /// Which runs are kept. Runs that have not ended are never forgotten, nor are those above or below
 /// one that has not.
@@ -21,9 +28,9 @@ pub struct Keep {
     pub ended_after_ms: Option<i64>,
 }
 
-fn parse(word: &str) -> RowResult<JobStatus> {
+fn parse(word: &str) -> Result<JobStatus> {
     JobStatus::parse(word)
-        .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is not a status").into()))
+        .ok_or_else(|| StoreError::decode("status", format!("`{word}` is not a status")))
 }
 
 impl Store {
@@ -144,7 +151,7 @@ impl Store {
         .build()
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.iter().map(job_node).collect::<RowResult<Vec<_>>>()?)
+        Ok(rows.iter().map(job_node).collect::<Result<Vec<_>>>()?)
     }
 
     /// Whether the engine as a whole is paused.
@@ -179,29 +186,21 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn prune_runs(&mut self, keep: Keep) -> Result<Vec<JobId>> {
+    pub fn prune_runs(&mut self, keep: Keep) -> Result<Vec<JobId>> {
         // A run and those below it are forgotten together.
-        let roots: Vec<i64> = sqlx::query_scalar(
+        let roots: Vec<i64> = self.scalars(
             "WITH roots AS (
                  SELECT r.id, j.finished_ms, row_number() OVER (ORDER BY r.id DESC) AS place
                  FROM runs r JOIN jobs j ON j.id = r.id WHERE r.caused_by IS NULL)
              SELECT id FROM roots WHERE finished_ms IS NOT NULL AND (place > ?1 OR finished_ms < ?2)
              ORDER BY id LIMIT 100",
-        )
-        .bind(keep.runs.map_or(i64::MAX, i64::from))
-        .bind(keep.ended_after_ms.unwrap_or(i64::MIN))
-        .fetch_all(&mut self.conn)
-        .await?;
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "WITH RECURSIVE family (id) AS (
+            params![keep.runs.map_or(i64::MAX, i64::from), keep.ended_after_ms.unwrap_or(i64::MIN)],
+        )?;
+        let ids: Vec<i64> = self.scalars("WITH RECURSIVE family (id) AS (
                  SELECT value FROM json_each(?1)
                  UNION
                  SELECT r.id FROM family f JOIN steps s ON s.run_id = f.id JOIN runs r ON r.caused_by = s.id)
-             SELECT id FROM family",
-        )
-        .bind(serde_json::to_string(&roots).expect("numbers are plain data"))
-        .fetch_all(&mut self.conn)
-        .await?;
+             SELECT id FROM family", [serde_json::to_string(&roots).expect("numbers are plain data")])?;
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -221,7 +220,7 @@ impl Tx {
             "DELETE FROM jobs WHERE kind = 'step' AND run_id IN (SELECT value FROM json_each(?))",
             "DELETE FROM jobs WHERE run_id IN (SELECT value FROM json_each(?))",
         ] {
-            sqlx::query(sql).bind(&json).execute(&mut self.conn).await?;
+            self.execute(sql, [&json])?;
         }
         Ok(ids.into_iter().map(JobId).collect())
     }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quaero_contract::{JobError, JobId, JobKind, JobStatus};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
-use sqlx::Row;
 
 use crate::{change::Change, error::Result, runs::status, writer::Tx};
 
@@ -89,7 +89,7 @@ impl Tx {
     ///
     /// # Errors
     /// If the run is cancelled or the parent has ended (nothing is written then), or if SQLite fails.
-    pub async fn insert_tasks(
+    pub fn insert_tasks(
         &mut self,
         place: Place,
         tasks: &[TaskRow],
@@ -99,14 +99,14 @@ impl Tx {
         let mut all = Inserted::default();
         // A statement for each chunk bounds what is held in memory twice.
         for chunk in tasks.chunks(CHUNK) {
-            let part = self.insert_chunk(place, chunk, max_step_tasks, now_ms).await?;
+            let part = self.insert_chunk(place, chunk, max_step_tasks, now_ms)?;
             all.written += part.written;
             all.left_out += part.left_out;
         }
         Ok(all)
     }
 
-    async fn insert_chunk(
+    fn insert_chunk(
         &mut self,
         place: Place,
         tasks: &[TaskRow],
@@ -115,11 +115,10 @@ impl Tx {
     ) -> Result<Inserted> {
         if max_step_tasks.is_some() {
             // Its counter says how many the step has.
-            self.flush().await?;
+            self.flush()?;
         }
         let json = serde_json::to_string(tasks).expect("task rows are plain data");
-        let written = sqlx::query(
-            "INSERT INTO jobs (run_id, parent_id, step_id, kind, type, name, depth, task_key, payload,
+        let written = self.execute("INSERT INTO jobs (run_id, parent_id, step_id, kind, type, name, depth, task_key, payload,
                  lane, lane_limit, lane_delay_ms, max_attempts, priority, round, created_ms, changed_ms)
              SELECT ?1, ?2, ?3, 'task', t.value ->> 'task_type', t.value ->> 'name', ?4,
                  t.value ->> 'key', t.value -> 'payload', t.value ->> 'lane',
@@ -132,88 +131,58 @@ impl Tx {
                  (SELECT 1 FROM jobs WHERE step_id = ?3 AND round = s.round AND task_key = t.value ->> 'key')
              ORDER BY t.key
              LIMIT max(0, ?7 - (SELECT total FROM counters WHERE job_id = ?3))
-             ON CONFLICT DO NOTHING",
-        )
-        .bind(place.run.0)
-        .bind(place.parent.0)
-        .bind(place.step.0)
-        .bind(place.depth)
-        .bind(now_ms)
-        .bind(&json)
-        .bind(max_step_tasks.map_or(i64::MAX, i64::from))
-        .execute(&mut self.conn)
-        .await?
-        .rows_affected();
+             ON CONFLICT DO NOTHING", params![place.run.0, place.parent.0, place.step.0, place.depth, now_ms, &json, max_step_tasks.map_or(i64::MAX, i64::from)])?;
         let count = i64::try_from(written).unwrap_or(i64::MAX);
         self.tally.moved(place.run, place.step, None, JobStatus::Pending, count);
         self.tally.children_written(place.parent, count);
         let left_out: i64 = match max_step_tasks {
-            Some(_) => {
-                sqlx::query_scalar(
-                    "SELECT count(*) FROM json_each(?2) AS t WHERE NOT EXISTS
+            Some(_) => self.scalar(
+                "SELECT count(*) FROM json_each(?2) AS t WHERE NOT EXISTS
                      (SELECT 1 FROM jobs WHERE step_id = ?1 AND task_key = t.value ->> 'key'
                       AND round = (SELECT max(attempt, 1) FROM jobs WHERE id = ?1))",
-                )
-                .bind(place.step.0)
-                .bind(&json)
-                .fetch_one(&mut self.conn)
-                .await?
-            }
+                params![place.step.0, &json],
+            )?,
             None => 0,
         };
         if place.depth > 0 && tasks.iter().any(|task| task.key.is_some()) {
             // A page that was first found by a longer way is now nearer.
-            sqlx::query(
-                "UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
+            self.execute("UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
                  AND round = (SELECT max(attempt, 1) FROM jobs WHERE id = ?2)
-                 AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))",
-            )
-            .bind(place.depth)
-            .bind(place.step.0)
-            .bind(&json)
-            .execute(&mut self.conn)
-            .await?;
+                 AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))", params![place.depth, place.step.0, &json])?;
         }
         let lanes: BTreeSet<&str> = tasks.iter().map(|t| t.lane.as_str()).collect();
         for lane in lanes {
             self.note(Change::Ready { run: place.run, lane: lane.to_owned(), at_ms: now_ms });
         }
         self.touch(place.run);
-        Ok(Inserted { written, left_out: left_out.unsigned_abs() })
+        Ok(Inserted { written: count.unsigned_abs(), left_out: left_out.unsigned_abs() })
     }
 
     /// The task, if this lease on it still holds.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn leased(&mut self, lease: Lease) -> Result<Option<Leased>> {
-        let row = sqlx::query(
-            "SELECT j.run_id, j.step_id, j.depth, j.name, j.lane,
+    pub fn leased(&mut self, lease: Lease) -> Result<Option<Leased>> {
+        let row = self.first("SELECT j.run_id, j.step_id, j.depth, j.name, j.lane,
                  j.max_attempts - (j.attempt - j.recovery_count) AS attempts_left,
                  CASE WHEN r.cancel_requested THEN 'cancelled' ELSE s.stop_code END AS error_code,
                  CASE WHEN r.cancel_requested THEN 'The run was cancelled.' ELSE s.stop_message END AS error_message,
                  r.tolerance IS NOT NULL AND NOT r.tolerance_exceeded AS tolerance
              FROM jobs j JOIN runs r ON r.id = j.run_id JOIN steps s ON s.id = j.step_id
-             WHERE j.id = ? AND j.status = 'running' AND j.lease_epoch = ? AND j.attempt = ?",
-        )
-        .bind(lease.job.0)
-        .bind(self.epoch)
-        .bind(lease.attempt)
-        .fetch_optional(&mut self.conn)
-        .await?;
+             WHERE j.id = ? AND j.status = 'running' AND j.lease_epoch = ? AND j.attempt = ?", params![lease.job.0, self.epoch, lease.attempt])?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Leased {
             below: Place {
-                run: JobId(row.try_get("run_id")?),
-                step: JobId(row.try_get("step_id")?),
+                run: JobId(row.get("run_id")?),
+                step: JobId(row.get("step_id")?),
                 parent: lease.job,
-                depth: row.try_get::<u32, _>("depth")? + 1,
+                depth: row.get::<u32>("depth")? + 1,
             },
-            name: row.try_get("name")?,
-            lane: row.try_get("lane")?,
-            attempts_left: row.try_get("attempts_left")?,
+            name: row.get("name")?,
+            lane: row.get("lane")?,
+            attempts_left: row.get("attempts_left")?,
             stop: crate::runs::job_error(&row)?,
-            tolerance: row.try_get("tolerance")?,
+            tolerance: row.get("tolerance")?,
         }))
     }
 
@@ -222,25 +191,16 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn requeue(
+    pub fn requeue(
         &mut self,
         task: &Leased,
         error: Option<&JobError>,
         run_after_ms: i64,
         now_ms: i64,
     ) -> Result<()> {
-        sqlx::query(
-            "UPDATE jobs SET status = 'pending', lease_epoch = NULL, run_after_ms = ?2, changed_ms = ?3,
+        self.execute("UPDATE jobs SET status = 'pending', lease_epoch = NULL, run_after_ms = ?2, changed_ms = ?3,
                  attempt = attempt - (?4 IS NULL), suspect = suspect AND ?4 IS NULL,
-                 error_code = ?4, error_message = ?5 WHERE id = ?1",
-        )
-        .bind(task.below.parent.0)
-        .bind(run_after_ms)
-        .bind(now_ms)
-        .bind(error.map(|e| &e.code))
-        .bind(error.map(|e| &e.message))
-        .execute(&mut self.conn)
-        .await?;
+                 error_code = ?4, error_message = ?5 WHERE id = ?1", params![task.below.parent.0, run_after_ms, now_ms, error.map(|e| &e.code), error.map(|e| &e.message)])?;
         let Place { run, step, .. } = task.below;
         self.tally.moved(run, step, Some(JobStatus::Running), JobStatus::Pending, 1);
         self.note(Change::Ready { run, lane: task.lane.clone(), at_ms: run_after_ms });
@@ -254,33 +214,22 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn complete_tasks(
-        &mut self,
-        leases: &[Lease],
-        now_ms: i64,
-    ) -> Result<(usize, Vec<JobId>)> {
-        self.flush().await?;
+    pub fn complete_tasks(&mut self, leases: &[Lease], now_ms: i64) -> Result<(usize, Vec<JobId>)> {
+        self.flush()?;
         let pairs: Vec<(i64, i64)> = leases.iter().map(|l| (l.job.0, l.attempt)).collect();
-        let rows = sqlx::query(
-            "UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'completed' END,
+        let rows = self.all("UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'completed' END,
                  lease_epoch = NULL, changed_ms = ?2, suspect = 0, error_code = NULL, error_message = NULL,
                  finished_ms = CASE WHEN n_open > 0 THEN NULL ELSE ?2 END
              FROM (SELECT value ->> 0 AS job, value ->> 1 AS attempt FROM json_each(?1)) AS l
              WHERE jobs.id = l.job AND jobs.attempt = l.attempt AND status = 'running' AND lease_epoch = ?3
-             RETURNING run_id, step_id, parent_id, status",
-        )
-        .bind(serde_json::to_string(&pairs).expect("numbers are plain data"))
-        .bind(now_ms)
-        .bind(self.epoch)
-        .fetch_all(&mut self.conn)
-        .await?;
+             RETURNING run_id, step_id, parent_id, status", params![serde_json::to_string(&pairs).expect("numbers are plain data"), now_ms, self.epoch])?;
         let mut moved: BTreeMap<(JobId, JobId, JobId, bool), i64> = BTreeMap::new();
         for row in &rows {
-            let ended = row.try_get::<&str, _>("status")? == JobStatus::Completed.as_str();
+            let ended = row.get::<String>("status")? == JobStatus::Completed.as_str();
             let key = (
-                JobId(row.try_get("run_id")?),
-                JobId(row.try_get("step_id")?),
-                JobId(row.try_get("parent_id")?),
+                JobId(row.get("run_id")?),
+                JobId(row.get("step_id")?),
+                JobId(row.get("parent_id")?),
                 ended,
             );
             *moved.entry(key).or_default() += 1;
@@ -293,7 +242,7 @@ impl Tx {
             }
             self.touch(run);
         }
-        Ok((rows.len(), self.settle(now_ms).await?))
+        Ok((rows.len(), self.settle(now_ms)?))
     }
 
     /// Ends a task's own work. While it has open children it waits for them and ends with the last.
@@ -301,69 +250,53 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn end_task(
+    pub fn end_task(
         &mut self,
         task: JobId,
         error: Option<&JobError>,
         now_ms: i64,
     ) -> Result<Vec<JobId>> {
-        self.flush().await?;
-        let before =
-            sqlx::query("SELECT status, run_id, step_id, parent_id, n_open FROM jobs WHERE id = ?")
-                .bind(task.0)
-                .fetch_one(&mut self.conn)
-                .await?;
-        let open: i64 = before.try_get("n_open")?;
+        self.flush()?;
+        let before = self.one(
+            "SELECT status, run_id, step_id, parent_id, n_open FROM jobs WHERE id = ?",
+            [task.0],
+        )?;
+        let open: i64 = before.get("n_open")?;
         let to = match (open, error) {
             (1.., _) => JobStatus::Waiting,
             (_, None) => JobStatus::Completed,
             (_, Some(error)) if error.code == "cancelled" => JobStatus::Cancelled,
             (_, Some(_)) => JobStatus::Failed,
         };
-        sqlx::query(
-            "UPDATE jobs SET status = ?2, changed_ms = ?3, lease_epoch = NULL, suspect = 0,
-                 finished_ms = CASE WHEN ?4 THEN ?3 END, error_code = ?5, error_message = ?6 WHERE id = ?1",
-        )
-        .bind(task.0)
-        .bind(to.as_str())
-        .bind(now_ms)
-        .bind(to.is_terminal())
-        .bind(error.map(|e| &e.code))
-        .bind(error.map(|e| &e.message))
-        .execute(&mut self.conn)
-        .await?;
-        let run = JobId(before.try_get("run_id")?);
-        let step = JobId(before.try_get("step_id")?);
+        self.execute("UPDATE jobs SET status = ?2, changed_ms = ?3, lease_epoch = NULL, suspect = 0,
+                 finished_ms = CASE WHEN ?4 THEN ?3 END, error_code = ?5, error_message = ?6 WHERE id = ?1", params![task.0, to.as_str(), now_ms, to.is_terminal(), error.map(|e| &e.code), error.map(|e| &e.message)])?;
+        let run = JobId(before.get("run_id")?);
+        let step = JobId(before.get("step_id")?);
         self.tally.moved(run, step, Some(status(&before)?), to, 1);
         if to.is_terminal() {
-            self.tally.children_ended(JobId(before.try_get("parent_id")?), 1);
+            self.tally.children_ended(JobId(before.get("parent_id")?), 1);
         }
         self.touch(run);
-        self.settle(now_ms).await
+        self.settle(now_ms)
     }
 
     /// Ends every task that has only been waiting for children that have now ended, and so on
     /// upwards. Returns the steps that have nothing open any more.
-    pub(crate) async fn settle(&mut self, now_ms: i64) -> Result<Vec<JobId>> {
+    pub(crate) fn settle(&mut self, now_ms: i64) -> Result<Vec<JobId>> {
         let mut drained = BTreeSet::new();
         loop {
-            self.flush().await?;
+            self.flush()?;
             let emptied = self.tally.take_emptied();
             if emptied.is_empty() {
                 return Ok(drained.into_iter().collect());
             }
             let ids: Vec<i64> = emptied.iter().map(|job| job.0).collect();
-            let rows = sqlx::query(
-                "SELECT id, kind, run_id, step_id, parent_id, error_code FROM jobs
-                 WHERE id IN (SELECT value FROM json_each(?)) AND status = 'waiting' AND n_open = 0",
-            )
-            .bind(serde_json::to_string(&ids).expect("numbers are plain data"))
-            .fetch_all(&mut self.conn)
-            .await?;
+            let rows = self.all("SELECT id, kind, run_id, step_id, parent_id, error_code FROM jobs
+                 WHERE id IN (SELECT value FROM json_each(?)) AND status = 'waiting' AND n_open = 0", [serde_json::to_string(&ids).expect("numbers are plain data")])?;
             let mut ends: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
             for row in &rows {
-                let id: i64 = row.try_get("id")?;
-                match row.try_get("kind")? {
+                let id: i64 = row.get("id")?;
+                match row.get::<String>("kind")?.as_str() {
                     "task" => {}
                     "step" => {
                         drained.insert(JobId(id));
@@ -371,30 +304,30 @@ impl Tx {
                     }
                     _ => continue,
                 }
-                let to = ending(row.try_get("error_code")?);
-                let run = JobId(row.try_get("run_id")?);
-                let step = JobId(row.try_get("step_id")?);
+                let to = ending(row.get::<Option<String>>("error_code")?.as_deref());
+                let run = JobId(row.get("run_id")?);
+                let step = JobId(row.get("step_id")?);
                 self.tally.moved(run, step, Some(JobStatus::Waiting), to, 1);
-                self.tally.children_ended(JobId(row.try_get("parent_id")?), 1);
+                self.tally.children_ended(JobId(row.get("parent_id")?), 1);
                 self.touch(run);
                 ends.entry(to.as_str()).or_default().push(id);
             }
             for (to, ids) in ends {
-                sqlx::query(
+                self.execute(
                     "UPDATE jobs SET status = ?1, finished_ms = ?2, changed_ms = ?2
                      WHERE id IN (SELECT value FROM json_each(?3))",
-                )
-                .bind(to)
-                .bind(now_ms)
-                .bind(serde_json::to_string(&ids).expect("numbers are plain data"))
-                .execute(&mut self.conn)
-                .await?;
+                    params![
+                        to,
+                        now_ms,
+                        serde_json::to_string(&ids).expect("numbers are plain data")
+                    ],
+                )?;
             }
         }
     }
 
     /// Changes the status of a run or a step.
-    pub(crate) async fn set_status(
+    pub(crate) fn set_status(
         &mut self,
         job: JobId,
         kind: JobKind,
@@ -402,19 +335,10 @@ impl Tx {
         now_ms: i64,
     ) -> Result<()> {
         debug_assert!(kind != JobKind::Task, "tasks have functions of their own");
-        self.flush().await?;
-        sqlx::query(
-            "UPDATE jobs SET status = ?2, changed_ms = ?3,
+        self.flush()?;
+        self.execute("UPDATE jobs SET status = ?2, changed_ms = ?3,
                  finished_ms = CASE WHEN ?4 THEN ?3 END, started_ms = coalesce(started_ms, CASE WHEN ?5 THEN ?3 END)
-             WHERE id = ?1",
-        )
-        .bind(job.0)
-        .bind(status.as_str())
-        .bind(now_ms)
-        .bind(status.is_terminal())
-        .bind(status == JobStatus::Waiting)
-        .execute(&mut self.conn)
-        .await?;
+             WHERE id = ?1", params![job.0, status.as_str(), now_ms, status.is_terminal(), status == JobStatus::Waiting])?;
         Ok(())
     }
 }

@@ -27,6 +27,7 @@ mod runs;
 mod schedules;
 mod search;
 mod state;
+mod statement;
 mod tally;
 mod time;
 mod views;
@@ -35,15 +36,13 @@ mod writer;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
-use futures::future::BoxFuture;
 pub use quaero_contract::DocumentId;
-use sqlx::{Connection, SqlitePool};
-use tokio::{
-    sync::{Mutex, broadcast},
-    task::JoinHandle,
-};
+use rusqlite::Connection;
+use sqlx::SqlitePool;
+use tokio::sync::{Mutex, broadcast};
 
 pub use change::Change;
 pub use claim::{Claimed, LaneState, Rooms};
@@ -74,6 +73,16 @@ pub enum Access {
     Read,
 }
 
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The disk: what is committed survives a power failure. What the program uses.
+    Disk,
+    /// The operating system: what is committed survives the death of the process, but a power
+    /// failure can take the last commits back. For measurements.
+    System,
+}
+
 /// The store. Cheap to clone; closed when [`Store::close`] is called on one of the clones.
 #[derive(Clone, Debug)]
 pub struct Store {
@@ -91,11 +100,19 @@ struct Writing {
     held: Arc<Mutex<Option<Held>>>,
 }
 
-/// What is held until close: the lock file, and the writer's task with its connection.
+/// What is held until close: the writer's thread with its connection, and the lock file.
 #[derive(Debug)]
 struct Held {
-    lock: Lock,
-    task: JoinHandle<sqlx::SqliteConnection>,
+    thread: Option<thread::JoinHandle<Connection>>,
+    _lock: Lock,
+}
+
+impl Drop for Held {
+    /// Nothing is written any more when the lock goes.
+    fn drop(&mut self) {
+        // Nobody can write any more, so it ends; what it panicked with has been told.
+        let _ = self.thread.take().map(thread::JoinHandle::join);
+    }
 }
 
 impl Store {
@@ -113,22 +130,28 @@ impl Store {
                 let logs = Logs::open(folder, access).await?;
                 Ok(Self { folder: folder.into(), readers, logs, writing: None })
             }
-            Access::Write => {
-                folder::create(folder)?;
-                let lock = Lock::acquire(folder)?;
-                let opened = folder::open_writer(folder, now_ms).await?;
-                let readers = folder::readers(folder).await?;
-                let logs = Logs::open(folder, access).await?;
-                let (writer, task) = Writer::start(opened.conn, opened.epoch);
-                let writing = Writing {
-                    writer,
-                    epoch: opened.epoch,
-                    was_unclean: opened.was_unclean,
-                    held: Arc::new(Mutex::new(Some(Held { lock, task }))),
-                };
-                Ok(Self { folder: folder.into(), readers, logs, writing: Some(writing) })
-            }
+            Access::Write => Self::open_writer(folder, Durability::Disk, now_ms).await,
         }
+    }
+
+    /// As [`Store::open`] for writing, with commits that wait for what is asked for.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_writer(folder: &Path, durability: Durability, now_ms: i64) -> Result<Self> {
+        folder::create(folder)?;
+        let lock = Lock::acquire(folder)?;
+        let opened = folder::open_writer(folder, durability, now_ms).await?;
+        let readers = folder::readers(folder).await?;
+        let logs = Logs::open(folder, Access::Write).await?;
+        let (writer, thread) = Writer::start(opened.conn, opened.epoch)?;
+        let writing = Writing {
+            writer,
+            epoch: opened.epoch,
+            was_unclean: opened.was_unclean,
+            held: Arc::new(Mutex::new(Some(Held { thread: Some(thread), _lock: lock }))),
+        };
+        Ok(Self { folder: folder.into(), readers, logs, writing: Some(writing) })
     }
 
     /// Whether a folder holds a store that can be opened for reading.
@@ -145,7 +168,7 @@ impl Store {
     pub async fn write<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
         self.writer()?.write(false, change).await
     }
@@ -157,7 +180,7 @@ impl Store {
     pub async fn write_urgent<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
         self.writer()?.write(true, change).await
     }
@@ -231,7 +254,7 @@ impl Store {
     pub async fn inconsistencies(&self) -> Result<Vec<String>> {
         let mut found = consistent::violations(&mut *self.readers.acquire().await?).await?;
         if let Ok(writer) = self.writer() {
-            let index = writer.write(false, |tx| Box::pin(consistent::check_index(tx))).await;
+            let index = writer.write(false, |tx| consistent::check_index(tx)).await;
             found.extend(
                 index.err().map(|e| format!("the search index differs from the documents: {e}")),
             );
@@ -250,30 +273,26 @@ impl Store {
             self.logs.close().await;
             return Ok(());
         };
-        let Some(Held { lock, task }) = writing.held.lock().await.take() else { return Ok(()) };
+        let Some(mut held) = writing.held.lock().await.take() else { return Ok(()) };
         self.logs.close().await;
         let epoch = writing.epoch;
         let marked = writing
             .writer
             .write(false, move |tx| {
-                Box::pin(async move {
-                    sqlx::query("UPDATE epochs SET stopped_ms = ? WHERE id = ?")
-                        .bind(now_ms)
-                        .bind(epoch)
-                        .execute(&mut tx.conn)
-                        .await?;
-                    Ok(())
-                })
+                tx.execute("UPDATE epochs SET stopped_ms = ?1 WHERE id = ?2", [now_ms, epoch])?;
+                Ok(())
             })
             .await;
         self.readers.close().await;
         writing.writer.stop();
-        if let Ok(mut conn) = task.await {
-            // Folds the write-ahead log into the database, so that a copy of the file is whole.
-            let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut conn).await;
-            conn.close().await?;
-        }
-        drop(lock);
-        marked
+        let closed = tokio::task::spawn_blocking(move || {
+            let Some(Ok(conn)) = held.thread.take().map(thread::JoinHandle::join) else {
+                return Ok(());
+            };
+            folder::close_writer(conn)
+        });
+        // It neither panics nor is it aborted.
+        let closed = closed.await.unwrap_or(Ok(()));
+        marked.and(closed)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use quaero_contract::{JobError, JobId, JobStatus};
-use sqlx::Row;
+use rusqlite::params;
 
 use crate::{control::id, error::Result, writer::Tx};
 
@@ -22,26 +22,19 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn void_dead_leases(&mut self, now_ms: i64) -> Result<BTreeSet<JobId>> {
-        self.flush().await?;
-        let taken = sqlx::query(
-            "UPDATE jobs SET status = 'pending', lease_epoch = NULL, recovery_count = recovery_count + 1,
+    pub fn void_dead_leases(&mut self, now_ms: i64) -> Result<BTreeSet<JobId>> {
+        self.flush()?;
+        let taken = self.all("UPDATE jobs SET status = 'pending', lease_epoch = NULL, recovery_count = recovery_count + 1,
                  suspect = recovery_count + 1 >= ?3, run_after_ms = 0, changed_ms = ?1
              WHERE status = 'running' AND lease_epoch <> ?2
-             RETURNING id, run_id, step_id, recovery_count",
-        )
-        .bind(now_ms)
-        .bind(self.epoch)
-        .bind(SUSPECT_AFTER)
-        .fetch_all(&mut self.conn)
-        .await?;
+             RETURNING id, run_id, step_id, recovery_count", params![now_ms, self.epoch, SUSPECT_AFTER])?;
         let mut poison = Vec::new();
         let mut runs = BTreeSet::new();
         for row in &taken {
             let (run, step) = (id(row, "run_id")?, id(row, "step_id")?);
             self.tally.moved(run, step, Some(JobStatus::Running), JobStatus::Pending, 1);
             self.touch(run);
-            if row.try_get::<i64, _>("recovery_count")? >= POISON_AFTER {
+            if row.get::<i64>("recovery_count")? >= POISON_AFTER {
                 poison.push(id(row, "id")?);
                 runs.insert(run);
             }
@@ -53,22 +46,18 @@ impl Tx {
                     "Quaero stopped unexpectedly {POISON_AFTER} times while working on this."
                 ),
             };
-            self.end_task(job, Some(&error), now_ms).await?;
+            self.end_task(job, Some(&error), now_ms)?;
         }
-        let stopped = sqlx::query(
-            "SELECT r.id, NULL AS step_id, 'The run was cancelled.' AS message
+        let stopped = self.all("SELECT r.id, NULL AS step_id, 'The run was cancelled.' AS message
              FROM runs r JOIN jobs j ON j.id = r.id WHERE r.cancel_requested = 1 AND j.finished_ms IS NULL
              UNION ALL
              SELECT s.run_id, s.id, s.stop_message FROM steps s JOIN jobs j ON j.id = s.id
-             WHERE s.stop_code IS NOT NULL AND j.finished_ms IS NULL",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
+             WHERE s.stop_code IS NOT NULL AND j.finished_ms IS NULL", [])?;
         for row in &stopped {
             let run = id(row, "id")?;
-            let step = row.try_get::<Option<i64>, _>("step_id")?.map(JobId);
-            let error = JobError { code: "cancelled".to_owned(), message: row.try_get("message")? };
-            self.end_waiting_tasks(run, step, &error, now_ms).await?;
+            let step = row.get::<Option<i64>>("step_id")?.map(JobId);
+            let error = JobError { code: "cancelled".to_owned(), message: row.get("message")? };
+            self.end_waiting_tasks(run, step, &error, now_ms)?;
             runs.insert(run);
         }
         Ok(runs)
@@ -79,15 +68,13 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn has_suspects(&mut self, runs: &[JobId]) -> Result<bool> {
+    pub fn has_suspects(&mut self, runs: &[JobId]) -> Result<bool> {
         let runs = serde_json::to_string(runs).expect("ids are plain data");
-        let found = sqlx::query_scalar(
+        let found = self.scalar(
             "SELECT EXISTS (SELECT 1 FROM jobs WHERE suspect = 1
                AND run_id IN (SELECT CAST(value AS INTEGER) FROM json_each(?)))",
-        )
-        .bind(runs)
-        .fetch_one(&mut self.conn)
-        .await?;
+            [runs],
+        )?;
         Ok(found)
     }
 
@@ -96,7 +83,7 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn follow_clock(&mut self, back_ms: i64) -> Result<()> {
+    pub fn follow_clock(&mut self, back_ms: i64) -> Result<()> {
         for sql in [
             "UPDATE jobs SET run_after_ms = max(1, run_after_ms - ?) WHERE status = 'pending' AND kind = 'task' AND run_after_ms > 0",
             "UPDATE steps SET run_after_ms = max(1, run_after_ms - ?) WHERE run_after_ms > 0",
@@ -105,7 +92,7 @@ impl Tx {
             "UPDATE runs SET paused_ms = paused_ms - ? WHERE paused_ms IS NOT NULL",
             "UPDATE engine SET paused_ms = paused_ms - ? WHERE paused_ms IS NOT NULL",
         ] {
-            sqlx::query(sql).bind(back_ms).execute(&mut self.conn).await?;
+            self.execute(sql, [back_ms])?;
         }
         Ok(())
     }
@@ -114,23 +101,17 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn last_change_ms(&mut self) -> Result<Option<i64>> {
-        let last = sqlx::query_scalar("SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1");
-        Ok(last.fetch_optional(&mut self.conn).await?)
+    pub fn last_change_ms(&mut self) -> Result<Option<i64>> {
+        self.first_scalar("SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1", [])
     }
 
     /// The runs that have not ended and that this process works on.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn own_runs(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT j.id FROM jobs j JOIN runs r ON r.id = j.id
-             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.epoch = ? ORDER BY j.id",
-        )
-        .bind(self.epoch)
-        .fetch_all(&mut self.conn)
-        .await?;
+    pub fn own_runs(&mut self) -> Result<Vec<JobId>> {
+        let ids: Vec<i64> = self.scalars("SELECT j.id FROM jobs j JOIN runs r ON r.id = j.id
+             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.epoch = ? ORDER BY j.id", [self.epoch])?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 
@@ -138,13 +119,9 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn open_roots(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT j.id FROM jobs j JOIN runs r ON r.id = j.id
-             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.caused_by IS NULL ORDER BY j.id",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
+    pub fn open_roots(&mut self) -> Result<Vec<JobId>> {
+        let ids: Vec<i64> = self.scalars("SELECT j.id FROM jobs j JOIN runs r ON r.id = j.id
+             WHERE j.kind = 'parent' AND j.status IN ('pending', 'waiting') AND r.caused_by IS NULL ORDER BY j.id", [])?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 
@@ -152,12 +129,8 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn open_runs(&mut self) -> Result<Vec<JobId>> {
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT id FROM jobs WHERE kind = 'parent' AND status IN ('pending', 'waiting') ORDER BY id",
-        )
-        .fetch_all(&mut self.conn)
-        .await?;
+    pub fn open_runs(&mut self) -> Result<Vec<JobId>> {
+        let ids: Vec<i64> = self.scalars("SELECT id FROM jobs WHERE kind = 'parent' AND status IN ('pending', 'waiting') ORDER BY id", [])?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 }

@@ -6,9 +6,15 @@ use quaero_contract::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::{error::Result, schedules::Slot, time::rfc3339};
+use crate::{
+    error::{Result, StoreError},
+    schedules::Slot,
+    statement::Record,
+    time::rfc3339,
+    writer::Tx,
+};
 
 /// A run to be accepted.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -333,43 +339,41 @@ impl RunProgress {
     }
 }
 
-pub(crate) type RowResult<T> = std::result::Result<T, sqlx::Error>;
-
-pub(crate) fn counts(row: &SqliteRow) -> RowResult<(JobCounts, DocumentCounts)> {
+pub(crate) fn counts(row: &impl Record) -> Result<(JobCounts, DocumentCounts)> {
     Ok((
         JobCounts {
-            total: row.try_get("total")?,
-            pending: row.try_get("pending")?,
-            running: row.try_get("running")?,
-            waiting: row.try_get("waiting")?,
-            completed: row.try_get("completed")?,
-            failed: row.try_get("failed")?,
-            cancelled: row.try_get("cancelled")?,
-            skipped: row.try_get("skipped")?,
+            total: row.field("total")?,
+            pending: row.field("pending")?,
+            running: row.field("running")?,
+            waiting: row.field("waiting")?,
+            completed: row.field("completed")?,
+            failed: row.field("failed")?,
+            cancelled: row.field("cancelled")?,
+            skipped: row.field("skipped")?,
         },
         DocumentCounts {
-            created: row.try_get("created")?,
-            updated: row.try_get("updated")?,
-            unchanged: row.try_get("unchanged")?,
+            created: row.field("created")?,
+            updated: row.field("updated")?,
+            unchanged: row.field("unchanged")?,
         },
     ))
 }
 
-pub(crate) fn status(row: &SqliteRow) -> RowResult<JobStatus> {
-    let word: &str = row.try_get("status")?;
-    JobStatus::parse(word)
-        .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is not a status").into()))
+pub(crate) fn status(row: &impl Record) -> Result<JobStatus> {
+    let word: String = row.field("status")?;
+    JobStatus::parse(&word)
+        .ok_or_else(|| StoreError::decode("JobStatus", format!("`{word}` is not a status")))
 }
 
-pub(crate) fn job_error(row: &SqliteRow) -> RowResult<Option<JobError>> {
-    let code: Option<String> = row.try_get("error_code")?;
-    let message: Option<String> = row.try_get("error_message")?;
+pub(crate) fn job_error(row: &impl Record) -> Result<Option<JobError>> {
+    let code: Option<String> = row.field("error_code")?;
+    let message: Option<String> = row.field("error_message")?;
     Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
 }
 
-pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> RowResult<T> {
-    let text: &str = row.try_get(column)?;
-    serde_json::from_str(text).map_err(|e| sqlx::Error::Decode(e.into()))
+pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &impl Record, column: &str) -> Result<T> {
+    let text: String = row.field(column)?;
+    serde_json::from_str(&text).map_err(|e| StoreError::decode(column, e))
 }
 
 pub(crate) const RUN_COLUMNS: &str =
@@ -379,47 +383,71 @@ pub(crate) const RUN_COLUMNS: &str =
     FROM runs r JOIN jobs j ON j.id = r.id JOIN counters c ON c.job_id = r.id
         LEFT JOIN steps s ON s.id = r.caused_by";
 
-pub(crate) fn run_row(row: &SqliteRow) -> RowResult<RunProgress> {
+pub(crate) fn run_row(row: &impl Record) -> Result<RunProgress> {
     let (jobs, documents) = counts(row)?;
     Ok(RunProgress {
-        id: JobId(row.try_get("id")?),
-        definition_id: row.try_get("definition_id")?,
-        name: row.try_get("name")?,
-        subject: row.try_get("subject")?,
+        id: JobId(row.field("id")?),
+        definition_id: row.field("definition_id")?,
+        name: row.field("name")?,
+        subject: row.field("subject")?,
         status: status(row)?,
-        epoch: row.try_get("epoch")?,
-        paused: row.try_get("paused")?,
-        held: row.try_get("held")?,
-        started_by: StartedBy::parse(row.try_get("started_by")?).unwrap_or_default(),
-        rerun_of: row.try_get::<Option<i64>, _>("rerun_of")?.map(JobId),
-        parent_run: row.try_get::<Option<i64>, _>("parent_run")?.map(JobId),
-        started_ms: row.try_get("created_ms")?,
-        finished_ms: row.try_get("finished_ms")?,
+        epoch: row.field("epoch")?,
+        paused: row.field("paused")?,
+        held: row.field("held")?,
+        started_by: StartedBy::parse(&row.field::<String>("started_by")?).unwrap_or_default(),
+        rerun_of: row.field::<Option<i64>>("rerun_of")?.map(JobId),
+        parent_run: row.field::<Option<i64>>("parent_run")?.map(JobId),
+        started_ms: row.field("created_ms")?,
+        finished_ms: row.field("finished_ms")?,
         jobs,
         documents,
-        warnings: row.try_get("warnings")?,
+        warnings: row.field("warnings")?,
         error: job_error(row)?,
         steps: Vec::new(),
     })
 }
 
-pub(crate) fn on_error(row: &SqliteRow) -> RowResult<OnError> {
-    let word: &str = row.try_get("on_error")?;
-    OnError::parse(word)
-        .ok_or_else(|| sqlx::Error::Decode(format!("`{word}` is not an error strategy").into()))
+pub(crate) fn on_error(row: &impl Record) -> Result<OnError> {
+    let word: String = row.field("on_error")?;
+    OnError::parse(&word)
+        .ok_or_else(|| StoreError::decode("OnError", format!("`{word}` is not an error strategy")))
 }
 
-pub(crate) fn stop(row: &SqliteRow) -> RowResult<Option<JobError>> {
-    let code: Option<String> = row.try_get("stop_code")?;
-    let message: Option<String> = row.try_get("stop_message")?;
+pub(crate) fn stop(row: &impl Record) -> Result<Option<JobError>> {
+    let code: Option<String> = row.field("stop_code")?;
+    let message: Option<String> = row.field("stop_message")?;
     Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
 }
 
-pub(crate) fn millis(row: &SqliteRow, column: &str) -> RowResult<u64> {
-    Ok(row.try_get::<i64, _>(column)?.max(0).unsigned_abs())
+pub(crate) fn millis(row: &impl Record, column: &str) -> Result<u64> {
+    Ok(row.field::<i64>(column)?.max(0).unsigned_abs())
 }
 
-/// Where a run stands, with its steps. A handful of rows, however many tasks it has.
+/// The steps of a run, by its id.
+const STEP_COLUMNS: &str =
+    "SELECT j.id, j.name, j.status, c.* FROM steps s JOIN jobs j ON j.id = s.id
+    JOIN counters c ON c.job_id = s.id WHERE s.run_id = ? ORDER BY s.ordinal";
+
+fn step_progress(row: &impl Record) -> Result<StepProgress> {
+    let (jobs, documents) = counts(row)?;
+    let (id, name) = (JobId(row.field("id")?), row.field("name")?);
+    Ok(StepProgress { id, name, status: status(row)?, jobs, documents })
+}
+
+impl Tx {
+    /// Where a run stands, with its steps. A handful of rows, however many tasks it has.
+    pub(crate) fn progress(&self, run: JobId) -> Result<Option<RunProgress>> {
+        let row = self.first(&format!("{RUN_COLUMNS} WHERE r.id = ?"), [run.0])?;
+        let Some(row) = row else { return Ok(None) };
+        let mut progress = run_row(&row)?;
+        for row in self.all(STEP_COLUMNS, [run.0])? {
+            progress.steps.push(step_progress(&row)?);
+        }
+        Ok(Some(progress))
+    }
+}
+
+/// As [`Tx::progress`], for a reader.
 pub(crate) async fn progress(
     conn: &mut SqliteConnection,
     run: JobId,
@@ -432,17 +460,8 @@ pub(crate) async fn progress(
         .await?;
     let Some(row) = row else { return Ok(None) };
     let mut progress = run_row(&row)?;
-    let steps = sqlx::query(
-        "SELECT j.id, j.name, j.status, c.* FROM steps s JOIN jobs j ON j.id = s.id
-         JOIN counters c ON c.job_id = s.id WHERE s.run_id = ? ORDER BY s.ordinal",
-    )
-    .bind(run.0)
-    .fetch_all(conn)
-    .await?;
-    for row in &steps {
-        let (jobs, documents) = counts(row)?;
-        let (id, name) = (JobId(row.try_get("id")?), row.try_get("name")?);
-        progress.steps.push(StepProgress { id, name, status: status(row)?, jobs, documents });
+    for row in &sqlx::query(STEP_COLUMNS).bind(run.0).fetch_all(conn).await? {
+        progress.steps.push(step_progress(row)?);
     }
     Ok(Some(progress))
 }

@@ -5,9 +5,9 @@
 //! slot nor starts it twice, even after the clock was set back.
 
 use quaero_contract::{JobId, SlotResult};
-use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use rusqlite::params;
 
-use crate::{Store, error::Result, runs::RowResult, writer::Tx};
+use crate::{Store, error::Result, statement::Record, writer::Tx};
 
 /// A scheduled moment of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,24 +80,18 @@ pub struct ScheduleState {
     pub skipped: u32,
 }
 
-fn state(row: &SqliteRow) -> RowResult<ScheduleState> {
-    let result: Option<&str> = row.try_get("last_result")?;
+fn state(row: &impl Record) -> Result<ScheduleState> {
+    let result: Option<String> = row.field("last_result")?;
     Ok(ScheduleState {
-        definition_id: row.try_get("definition_id")?,
-        settled_ms: row.try_get("settled_ms")?,
-        last_slot_ms: row.try_get("last_slot_ms")?,
-        last_result: result.and_then(SlotResult::parse),
-        last_run: row.try_get::<Option<i64>, _>("last_run_id")?.map(JobId),
-        note: row.try_get("note")?,
-        started: row.try_get("started")?,
-        skipped: row.try_get("skipped")?,
+        definition_id: row.field("definition_id")?,
+        settled_ms: row.field("settled_ms")?,
+        last_slot_ms: row.field("last_slot_ms")?,
+        last_result: result.as_deref().and_then(SlotResult::parse),
+        last_run: row.field::<Option<i64>>("last_run_id")?.map(JobId),
+        note: row.field("note")?,
+        started: row.field("started")?,
+        skipped: row.field("skipped")?,
     })
-}
-
-async fn all(conn: &mut SqliteConnection) -> Result<Vec<ScheduleState>> {
-    let rows =
-        sqlx::query("SELECT * FROM schedules ORDER BY definition_id").fetch_all(conn).await?;
-    Ok(rows.iter().map(state).collect::<RowResult<_>>()?)
 }
 
 impl Tx {
@@ -107,33 +101,27 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn set_schedules(
+    pub fn set_schedules(
         &mut self,
         schedules: &[(String, String)],
         now_ms: i64,
     ) -> Result<Vec<ScheduleState>> {
         let ids: Vec<&str> = schedules.iter().map(|(id, _)| id.as_str()).collect();
-        sqlx::query(
+        self.execute(
             "UPDATE schedules SET pattern = ''
              WHERE pattern <> '' AND definition_id NOT IN (SELECT value FROM json_each(?))",
-        )
-        .bind(serde_json::to_string(&ids).expect("texts are plain data"))
-        .execute(&mut self.conn)
-        .await?;
+            [serde_json::to_string(&ids).expect("texts are plain data")],
+        )?;
         let mut states = Vec::with_capacity(schedules.len());
         for (id, pattern) in schedules {
-            let row = sqlx::query(
+            let row = self.one(
                 "INSERT INTO schedules (definition_id, pattern, settled_ms) VALUES (?1, ?2, ?3)
                  ON CONFLICT (definition_id) DO UPDATE SET pattern = excluded.pattern,
                      settled_ms = CASE WHEN pattern = excluded.pattern THEN settled_ms
                          ELSE max(settled_ms, excluded.settled_ms) END
                  RETURNING *",
-            )
-            .bind(id)
-            .bind(pattern)
-            .bind(now_ms)
-            .fetch_one(&mut self.conn)
-            .await?;
+                params![id, pattern, now_ms],
+            )?;
             states.push(state(&row)?);
         }
         Ok(states)
@@ -144,40 +132,19 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn settle_slot(&mut self, slot: &Slot, settled: Settled) -> Result<bool> {
-        let done = sqlx::query(
-            "UPDATE schedules SET settled_ms = ?2, last_slot_ms = ?2, last_result = ?3, last_run_id = ?4,
+    pub fn settle_slot(&mut self, slot: &Slot, settled: Settled) -> Result<bool> {
+        let done = self.execute("UPDATE schedules SET settled_ms = ?2, last_slot_ms = ?2, last_result = ?3, last_run_id = ?4,
                  note = ?5, started = started + (?3 = 'started'), skipped = skipped + (?3 = 'skipped')
-             WHERE definition_id = ?1 AND settled_ms < ?2",
-        )
-        .bind(&slot.definition_id)
-        .bind(slot.at_ms)
-        .bind(settled.result().as_str())
-        .bind(settled.run().map(|run| run.0))
-        .bind(&slot.note)
-        .execute(&mut self.conn)
-        .await?;
-        Ok(done.rows_affected() > 0)
+             WHERE definition_id = ?1 AND settled_ms < ?2", params![&slot.definition_id, slot.at_ms, settled.result().as_str(), settled.run().map(|run| run.0), &slot.note])?;
+        Ok(done > 0)
     }
 
     /// Takes a schedule back to `now_ms`, because its newest record was made by a wrong clock.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub async fn rewind_schedule(
-        &mut self,
-        definition_id: &str,
-        now_ms: i64,
-        note: &str,
-    ) -> Result<()> {
-        sqlx::query(
-            "UPDATE schedules SET settled_ms = ?2, note = ?3 WHERE definition_id = ?1 AND settled_ms > ?2",
-        )
-        .bind(definition_id)
-        .bind(now_ms)
-        .bind(note)
-        .execute(&mut self.conn)
-        .await?;
+    pub fn rewind_schedule(&mut self, definition_id: &str, now_ms: i64, note: &str) -> Result<()> {
+        self.execute("UPDATE schedules SET settled_ms = ?2, note = ?3 WHERE definition_id = ?1 AND settled_ms > ?2", params![definition_id, now_ms, note])?;
         Ok(())
     }
 }
@@ -188,6 +155,7 @@ impl Store {
     /// # Errors
     /// If SQLite fails.
     pub async fn schedules(&self) -> Result<Vec<ScheduleState>> {
-        all(&mut *self.readers.acquire().await?).await
+        let rows = sqlx::query("SELECT * FROM schedules ORDER BY definition_id");
+        rows.fetch_all(&self.readers).await?.iter().map(state).collect()
     }
 }

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use quaero_contract::{JobId, JobStatus};
-use sqlx::Row;
 
 use crate::{error::Result, writer::Tx};
 
@@ -81,35 +80,28 @@ const fn place(status: JobStatus) -> usize {
 
 impl Tx {
     /// Writes what has been noted.
-    pub(crate) async fn flush(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         if !self.tally.counters.is_empty() {
             let rows: Vec<(i64, [i64; 8])> =
                 std::mem::take(&mut self.tally.counters).into_iter().collect();
-            sqlx::query(
+            self.execute(
                 "UPDATE counters SET total = total + (d.n ->> 0), pending = pending + (d.n ->> 1),
                      running = running + (d.n ->> 2), waiting = waiting + (d.n ->> 3),
                      completed = completed + (d.n ->> 4), failed = failed + (d.n ->> 5),
                      cancelled = cancelled + (d.n ->> 6), skipped = skipped + (d.n ->> 7)
                  FROM (SELECT value ->> 0 AS id, value -> 1 AS n FROM json_each(?)) AS d
                  WHERE job_id = d.id",
-            )
-            .bind(serde_json::to_string(&rows).expect("numbers are plain data"))
-            .execute(&mut self.conn)
-            .await?;
+                [serde_json::to_string(&rows).expect("numbers are plain data")],
+            )?;
         }
         if !self.tally.children.is_empty() {
             let children = std::mem::take(&mut self.tally.children);
             let rows: Vec<(&i64, &[i64; 2])> = children.iter().collect();
-            let left = sqlx::query(
-                "UPDATE jobs SET n_children = n_children + (d.n ->> 0), n_open = n_open + (d.n ->> 1)
+            let left = self.all("UPDATE jobs SET n_children = n_children + (d.n ->> 0), n_open = n_open + (d.n ->> 1)
                  FROM (SELECT value ->> 0 AS job, value -> 1 AS n FROM json_each(?)) AS d
-                 WHERE jobs.id = d.job RETURNING id, n_open",
-            )
-            .bind(serde_json::to_string(&rows).expect("numbers are plain data"))
-            .fetch_all(&mut self.conn)
-            .await?;
+                 WHERE jobs.id = d.job RETURNING id, n_open", [serde_json::to_string(&rows).expect("numbers are plain data")])?;
             for row in &left {
-                let (id, open): (i64, i64) = (row.try_get("id")?, row.try_get("n_open")?);
+                let (id, open): (i64, i64) = (row.get("id")?, row.get("n_open")?);
                 if open == 0 && children.get(&id).is_some_and(|change| change[1] < 0) {
                     self.tally.emptied.push(JobId(id));
                 }

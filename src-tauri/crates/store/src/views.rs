@@ -7,8 +7,7 @@ use crate::{
     Store,
     error::Result,
     runs::{
-        RUN_COLUMNS, RowResult, RunProgress, counts, job_error, json, on_error, progress, run_row,
-        status,
+        RUN_COLUMNS, RunProgress, counts, job_error, json, on_error, progress, run_row, status,
     },
     time::rfc3339,
 };
@@ -137,7 +136,7 @@ impl Store {
         sql.push(" AND j.id > ").push_bind(query.after.map_or(0, |id| id.0));
         sql.push(" ORDER BY j.id LIMIT ").push_bind(limit + 1);
         let rows = sql.build().fetch_all(&self.readers).await?;
-        let mut jobs = rows.iter().map(job_node).collect::<RowResult<Vec<_>>>()?;
+        let mut jobs = rows.iter().map(job_node).collect::<Result<Vec<_>>>()?;
         let more = jobs.len() > limit as usize;
         jobs.truncate(limit as usize);
         Ok(JobPage { jobs, more })
@@ -158,7 +157,7 @@ impl Store {
     }
 }
 
-pub(crate) fn job_node(row: &SqliteRow) -> RowResult<JobNode> {
+pub(crate) fn job_node(row: &SqliteRow) -> Result<JobNode> {
     let kind = match row.try_get("kind")? {
         "parent" => JobKind::Parent,
         "step" => JobKind::Step,

@@ -1,4 +1,6 @@
-//! The one writer. A task owns the only writing connection; everything else sends it closures.
+//! The one writer. A thread owns the only writing connection; everything else sends it closures.
+//! They run on that thread, one statement after the other, without a wait in between: handing each
+//! statement to another thread and waiting for it would cost more than the statement.
 //!
 //! Group commit: whatever has queued while the last commit ran goes into one transaction, each
 //! command in a savepoint of its own, and every caller is answered after the commit. Under load
@@ -13,24 +15,25 @@
 use std::{
     any::Any,
     collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::FutureExt;
 use quaero_contract::JobId;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 use tokio::{
+    runtime,
     sync::{Notify, broadcast, mpsc, oneshot},
     time::{Sleep, sleep},
 };
 
 use crate::{
     change::Change,
-    error::{Result, StoreError, code, primary_code},
-    runs,
+    error::{Result, StoreError},
     tally::Tally,
 };
 
@@ -42,7 +45,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(50);
 /// A transaction in the hands of a command.
 #[derive(Debug)]
 pub struct Tx {
-    pub(crate) conn: SqliteConnection,
+    pub(crate) conn: Connection,
     pub(crate) epoch: i64,
     changes: Vec<Change>,
     /// Runs whose progress has changed, and whether that is to be told at once.
@@ -53,7 +56,7 @@ pub struct Tx {
 }
 
 impl Tx {
-    fn new(conn: SqliteConnection, epoch: i64) -> Self {
+    fn new(conn: Connection, epoch: i64) -> Self {
         let (changes, touched, tally) = Default::default();
         Self { conn, epoch, changes, touched, tally, clean: true }
     }
@@ -76,8 +79,7 @@ impl Tx {
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// Gets the transaction, or why there is none, and says whether its changes stay or why not.
-type Command =
-    Box<dyn for<'t> FnOnce(Result<&'t mut Tx>) -> BoxFuture<'t, (Result<()>, Answer)> + Send>;
+type Command = Box<dyn FnOnce(Result<&mut Tx>) -> (Result<()>, Answer) + Send>;
 
 /// Sends commands to the writer. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -89,18 +91,24 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writer on its connection. Its task gives the connection back after [`Writer::stop`].
-    pub(crate) fn start(
-        conn: SqliteConnection,
-        epoch: i64,
-    ) -> (Self, tokio::task::JoinHandle<SqliteConnection>) {
+    /// Starts the writer on its connection. Its thread gives the connection back after
+    /// [`Writer::stop`], or when nobody can write any more.
+    pub(crate) fn start(conn: Connection, epoch: i64) -> Result<(Self, JoinHandle<Connection>)> {
         let (normal, normal_rx) = mpsc::channel(1024);
         let (urgent, urgent_rx) = mpsc::channel(64);
         let (changes, _) = broadcast::channel(4096);
-        let tx = Tx::new(conn, epoch);
         let stop = Arc::new(Notify::new());
-        let task = tokio::spawn(serve(tx, normal_rx, urgent_rx, changes.clone(), stop.clone()));
-        (Self { normal, urgent, changes, stop }, task)
+        let (told, stopped) = (changes.clone(), stop.clone());
+        let waiting = runtime::Builder::new_current_thread().enable_time().build();
+        let waiting = waiting.map_err(StoreError::io("the writer"))?;
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                let tx = Tx::new(conn, epoch);
+                waiting.block_on(serve(tx, normal_rx, urgent_rx, told, stopped))
+            })
+            .map_err(StoreError::io("the writer"))?;
+        Ok((Self { normal, urgent, changes, stop }, thread))
     }
 
     /// Ends the writer when its queues are empty. Commands that come later find it closed.
@@ -117,29 +125,23 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, urgent: bool, change: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let command: Command = Box::new(move |tx: Result<&mut Tx>| {
-            async move {
-                let result = match tx {
-                    Ok(tx) => AssertUnwindSafe(change(tx))
-                        .catch_unwind()
-                        .await
-                        .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(&*panic)))),
+            let result = tx.and_then(|tx| {
+                catch_unwind(AssertUnwindSafe(|| change(tx)))
+                    .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(&*panic))))
+            });
+            let done = result.as_ref().map(|_| ()).map_err(Clone::clone);
+            let finish: Answer = Box::new(move |committed| {
+                // A caller that has gone away does not need the answer.
+                let _ = reply.send(match committed {
+                    Ok(()) => result,
                     Err(error) => Err(error),
-                };
-                let done = result.as_ref().map(|_| ()).map_err(Clone::clone);
-                let finish: Answer = Box::new(move |committed| {
-                    // A caller that has gone away does not need the answer.
-                    let _ = reply.send(match committed {
-                        Ok(()) => result,
-                        Err(error) => Err(error),
-                    });
                 });
-                (done, finish)
-            }
-            .boxed()
+            });
+            (done, finish)
         });
         let queue = if urgent { &self.urgent } else { &self.normal };
         queue.send(command).await.map_err(|_| StoreError::Closed)?;
@@ -161,7 +163,7 @@ async fn serve(
     mut urgent: mpsc::Receiver<Command>,
     changes: broadcast::Sender<Arc<[Change]>>,
     stop: Arc<Notify>,
-) -> SqliteConnection {
+) -> Connection {
     let mut told = Told::default();
     loop {
         let first = tokio::select! {
@@ -178,11 +180,10 @@ async fn serve(
             }
         };
         let mut answers = Vec::new();
-        let outcome =
-            group(&mut tx, first, &mut normal, &mut urgent, &mut told, &mut answers).await;
+        let outcome = group(&mut tx, first, &mut normal, &mut urgent, &mut told, &mut answers);
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
-            tx.clean = clean(&mut tx.conn).await.is_ok();
+            tx.clean = clean(&tx.conn).is_ok();
             tx.changes.clear();
             tx.tally.clear();
         }
@@ -247,7 +248,7 @@ async fn next(
 }
 
 /// One transaction: `first` and what has queued behind it.
-async fn group(
+fn group(
     tx: &mut Tx,
     first: Option<Command>,
     normal: &mut mpsc::Receiver<Command>,
@@ -256,9 +257,9 @@ async fn group(
     answers: &mut Vec<Answer>,
 ) -> Result<()> {
     if !tx.clean {
-        tx.clean = clean(&mut tx.conn).await.is_ok();
+        tx.clean = clean(&tx.conn).is_ok();
     }
-    let mut state = execute(&mut tx.conn, "BEGIN IMMEDIATE").await;
+    let mut state = execute(&tx.conn, "BEGIN IMMEDIATE");
     if let (Err(error), false) = (&state, tx.clean) {
         // What keeps the last transaction from being undone may pass, so this may pass as well.
         tracing::debug!(%error, "the last transaction is still open");
@@ -268,27 +269,27 @@ async fn group(
     let mut next = first;
     while let Some(command) = next {
         if state.is_ok() && !alone {
-            state = execute(&mut tx.conn, "SAVEPOINT command").await;
+            state = execute(&tx.conn, "SAVEPOINT command");
         }
         if let Err(error) = state {
-            answers.push(command(Err(error.clone())).await.1);
+            answers.push(command(Err(error.clone())).1);
             return Err(error);
         }
         let mark = tx.changes.len();
-        let (mut done, answer) = command(Ok(tx)).await;
+        let (mut done, answer) = command(Ok(tx));
         if done.is_ok() {
-            done = tx.flush().await;
+            done = tx.flush();
             // Whoever ends tasks settles what is above them; of steps the coordinator is asked.
             tx.tally.take_emptied();
         }
         match (&done, alone) {
             (Ok(()), true) => alone = false,
-            (Ok(()), false) => state = execute(&mut tx.conn, "RELEASE command").await,
+            (Ok(()), false) => state = execute(&tx.conn, "RELEASE command"),
             (Err(cause), _) => {
                 tx.changes.truncate(mark);
                 tx.tally.clear();
                 // After a full disk, for one, SQLite has undone the whole transaction by itself.
-                state = undo(&mut tx.conn, alone).await.map_err(|_| cause.clone());
+                state = undo(&tx.conn, alone).map_err(|_| cause.clone());
             }
         }
         // What the command found is its answer, unless the commit fails as a whole.
@@ -302,34 +303,30 @@ async fn group(
     }
     state?;
     for run in told.take_due(&mut tx.touched) {
-        let progress = runs::progress(&mut tx.conn, run).await?;
+        let progress = tx.progress(run)?;
         tx.changes.extend(progress.map(Change::Progress));
     }
-    execute(&mut tx.conn, "COMMIT").await
+    execute(&tx.conn, "COMMIT")
 }
 
 /// Leaves no transaction open. After most errors SQLite has undone it by itself.
-async fn clean(conn: &mut SqliteConnection) -> Result<()> {
-    match sqlx::query("ROLLBACK").execute(conn).await {
-        Ok(_) => Ok(()),
-        Err(error) if primary_code(&error) == Some(code::ERROR) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+fn clean(conn: &Connection) -> Result<()> {
+    if conn.is_autocommit() { Ok(()) } else { execute(conn, "ROLLBACK") }
 }
 
 /// Undoes the last command: alone, with its whole transaction.
-async fn undo(conn: &mut SqliteConnection, alone: bool) -> Result<()> {
+fn undo(conn: &Connection, alone: bool) -> Result<()> {
     if alone {
-        execute(conn, "ROLLBACK").await?;
-        execute(conn, "BEGIN IMMEDIATE").await
+        clean(conn)?;
+        execute(conn, "BEGIN IMMEDIATE")
     } else {
-        execute(conn, "ROLLBACK TO command").await?;
-        execute(conn, "RELEASE command").await
+        execute(conn, "ROLLBACK TO command")?;
+        execute(conn, "RELEASE command")
     }
 }
 
-async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<()> {
-    sqlx::query(sql).execute(conn).await?;
+fn execute(conn: &Connection, sql: &'static str) -> Result<()> {
+    conn.prepare_cached(sql)?.execute([])?;
     Ok(())
 }
 
@@ -337,39 +334,30 @@ async fn execute(conn: &mut SqliteConnection, sql: &'static str) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-    use sqlx::Connection;
-
     use super::*;
 
-    async fn start() -> (Writer, tokio::task::JoinHandle<SqliteConnection>) {
-        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-        sqlx::raw_sql("CREATE TABLE t (x); PRAGMA max_page_count = 20")
-            .execute(&mut conn)
-            .await
-            .unwrap();
-        Writer::start(conn, 1)
-    }
-
-    async fn insert(tx: &mut Tx, bytes: i64) -> Result<()> {
-        sqlx::query("INSERT INTO t VALUES (zeroblob(?))").bind(bytes).execute(&mut tx.conn).await?;
-        Ok(())
+    fn start() -> (Writer, JoinHandle<Connection>) {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 20").unwrap();
+        Writer::start(conn, 1).unwrap()
     }
 
     #[tokio::test]
     async fn a_full_disk_is_named_to_everyone_in_the_commit_and_passes() {
-        let (writer, _task) = start().await;
-        let write = |bytes| writer.write(false, move |tx| Box::pin(insert(tx, bytes)));
+        let (writer, _thread) = start();
+        let write = |bytes: i64| {
+            writer.write(false, move |tx| tx.execute("INSERT INTO t VALUES (zeroblob(?))", [bytes]))
+        };
         let (small, large) = tokio::join!(write(10), write(1_000_000));
         assert!(matches!(large, Err(StoreError::Full)), "{large:?}");
-        assert!(matches!(small, Ok(()) | Err(StoreError::Full)), "{small:?}");
+        assert!(matches!(small, Ok(1) | Err(StoreError::Full)), "{small:?}");
         write(10).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn the_writer_ends_when_nobody_can_write_any_more() {
-        let (writer, task) = start().await;
+    #[test]
+    fn the_writer_ends_when_nobody_can_write_any_more() {
+        let (writer, thread) = start();
         drop(writer);
-        let limit = Duration::from_secs(5);
-        tokio::time::timeout(limit, task).await.expect("within the limit").unwrap();
+        thread.join().unwrap();
     }
 }

@@ -59,8 +59,7 @@ impl Starter for Arc<Fake> {
             slot: start.slot,
             ..NewRun::default()
         };
-        let written =
-            self.store.write(move |tx| Box::pin(async move { tx.create_run(&run, 0).await }));
+        let written = self.store.write(move |tx| tx.create_run(&run, 0));
         let (run, new) = written.await.map_err(error::store)?;
         let again = if new { "" } else { " again" };
         let queued = if start.queue { " queued" } else { "" };

@@ -11,13 +11,13 @@ impl Processor {
     /// those that are left stay to be looked into.
     pub(super) async fn look_into_unseen(&mut self) -> Result<(), StoreError> {
         if self.lost {
-            let runs = self.store.write(|tx| Box::pin(tx.own_runs())).await?;
+            let runs = self.store.write(|tx| tx.own_runs()).await?;
             self.runs.retain(|run, _| runs.contains(run));
             for run in runs {
                 self.adopt(run, 0, None);
                 self.unseen.insert(run);
             }
-            self.paused = self.store.write(|tx| Box::pin(tx.engine_paused())).await?;
+            self.paused = self.store.write(|tx| tx.engine_paused()).await?;
             self.lost = false;
         }
         while let Some(run) = self.unseen.pop_first() {
@@ -37,13 +37,11 @@ impl Processor {
     async fn look_into(&mut self, run: JobId) -> Result<(), StoreError> {
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
         let looked = self.store.write(move |tx| {
-            Box::pin(async move {
-                // Its time may have come while nobody looked.
-                advance(tx, run, &registry, now_ms).await?;
-                let suspects = tx.has_suspects(&[run]).await?;
-                let limits = tx.run_limits(run).await?;
-                Ok((tx.run_state(run).await?, tx.waiting_lanes(run).await?, limits, suspects))
-            })
+            // Its time may have come while nobody looked.
+            advance(tx, run, &registry, now_ms)?;
+            let suspects = tx.has_suspects(&[run])?;
+            let limits = tx.run_limits(run)?;
+            Ok((tx.run_state(run)?, tx.waiting_lanes(run)?, limits, suspects))
         });
         let (state, lanes, limits, suspects) = looked.await?;
         let Some(state) = state.filter(|state| !state.status.is_terminal()) else {
@@ -101,7 +99,7 @@ impl Processor {
         if back == 0 {
             return Ok(());
         }
-        self.store.write(move |tx| Box::pin(tx.follow_clock(back))).await?;
+        self.store.write(move |tx| tx.follow_clock(back)).await?;
         self.set_back_ms = 0;
         for run in self.runs.keys() {
             let message = format!(

@@ -52,7 +52,7 @@ pub(super) struct Outcome {
 }
 
 impl Round {
-    pub(super) async fn carry_out(
+    pub(super) fn carry_out(
         self,
         tx: &mut quaero_store::Tx,
         registry: &Registry,
@@ -61,12 +61,12 @@ impl Round {
         let (mut known, now_ms) = (self.known, self.now_ms);
         let held = match done.is_empty() {
             true => 0,
-            false => complete_all(tx, &done, registry, now_ms).await?,
+            false => complete_all(tx, &done, registry, now_ms)?,
         };
         for run in due {
-            advance(tx, run, registry, now_ms).await?;
+            advance(tx, run, registry, now_ms)?;
         }
-        let suspects = !self.suspected.is_empty() && tx.has_suspects(&self.suspected).await?;
+        let suspects = !self.suspected.is_empty() && tx.has_suspects(&self.suspected)?;
         let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX).max(1)).max(1);
         let mut used: HashMap<String, LaneState> = HashMap::new();
         let mut outcome =
@@ -91,7 +91,7 @@ impl Round {
             let ask = room.min(share).min(free).min(*of_run);
             let claimed = match ask {
                 0 => Vec::new(),
-                _ => tx.claim(run, &lane, *state, &rooms, ask, now_ms).await?,
+                _ => tx.claim(run, &lane, *state, &rooms, ask, now_ms)?,
             };
             let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
             free -= count.min(free);
@@ -106,7 +106,7 @@ impl Round {
                     *room = room.saturating_sub(1);
                 }
                 if known.insert(task.step) {
-                    outcome.configs.push((task.step, tx.step_config(task.step).await?));
+                    outcome.configs.push((task.step, tx.step_config(task.step)?));
                 }
             }
             let full = count == ask && ask > 0;
@@ -115,7 +115,7 @@ impl Round {
                 (true, _) => Some(now_ms),
                 // The lane is full: a task of it that ends is the sign to look again.
                 (false, 0) => None,
-                (false, _) => tx.next_start(run, &lane, *state, now_ms).await?,
+                (false, _) => tx.next_start(run, &lane, *state, now_ms)?,
             };
             // What is due but was not claimed waits for a task of its type.
             let next_ms = next_ms.filter(|at| full || !crowded || *at > now_ms);

@@ -318,11 +318,9 @@ impl Bench {
         for _ in 0..times {
             let store = Store::open(self.folder.path(), Access::Write, 0).await.unwrap();
             let claimed = store.write(move |tx| {
-                Box::pin(async move {
-                    tx.void_dead_leases(0).await?;
-                    let state = LaneState { delayed: true, ..LaneState::default() };
-                    tx.claim(run, "test", state, &Vec::new(), 1_000, 1).await
-                })
+                tx.void_dead_leases(0)?;
+                let state = LaneState { delayed: true, ..LaneState::default() };
+                tx.claim(run, "test", state, &Vec::new(), 1_000, 1)
             });
             assert!(!claimed.await.unwrap().is_empty());
             store.close(0).await.unwrap();

@@ -60,7 +60,7 @@ async fn check(folder: &Path, n: usize) {
         .unwrap_or_else(|e| panic!("commit {n}: {e}"));
     assert!(store.was_unclean(), "commit {n}");
     assert_consistent(&store).await;
-    store.write(|tx| Box::pin(tx.void_dead_leases(9_000))).await.unwrap();
+    store.write(|tx| tx.void_dead_leases(9_000)).await.unwrap();
     let running =
         store.list_runs(None, 10).await.unwrap().iter().map(|run| run.jobs.running).sum::<u32>();
     assert_eq!(running, 0, "commit {n}: a lease of a dead process was left");
@@ -74,7 +74,7 @@ async fn work(store: &Store) {
     let doomed = started(store, &["x", "y", "z"]).await;
     for round in 0..12 {
         for run in [place.run, doomed.run] {
-            let claimed = store.write(move |tx| Box::pin(claim(tx, run, 2))).await.unwrap();
+            let claimed = store.write(move |tx| claim(tx, run, 2)).await.unwrap();
             for task in claimed {
                 end(store, task.lease, task.name, round).await;
             }
@@ -82,13 +82,11 @@ async fn work(store: &Store) {
         if round == 3 {
             store
                 .write(move |tx| {
-                    Box::pin(async move {
-                        tx.cancel_run(doomed.run, 3_000).await?;
-                        let state = tx.run_state(doomed.run).await?.unwrap();
-                        let drained = state.steps.iter().filter(|step| step.open == 0);
-                        let drained: Vec<JobId> = drained.map(|step| step.id).collect();
-                        end_steps(tx, drained, JobStatus::Cancelled).await
-                    })
+                    tx.cancel_run(doomed.run, 3_000)?;
+                    let state = tx.run_state(doomed.run)?.unwrap();
+                    let drained = state.steps.iter().filter(|step| step.open == 0);
+                    let drained: Vec<JobId> = drained.map(|step| step.id).collect();
+                    end_steps(tx, drained, JobStatus::Cancelled)
                 })
                 .await
                 .unwrap();
@@ -99,37 +97,30 @@ async fn work(store: &Store) {
 async fn end(store: &Store, lease: Lease, name: String, round: u32) {
     store
         .write(move |tx| {
-            Box::pin(async move {
-                let Some(task) = tx.leased(lease).await? else { return Ok(()) };
-                let error = JobError { code: "test".to_owned(), message: "on purpose".to_owned() };
-                if name.ends_with('b') && task.attempts_left > 0 {
-                    return tx.requeue(&task, Some(&error), 0, 3_000).await;
-                }
-                let id = format!("https://example.org/{name}");
-                tx.save_document(task.below, &document(&id, &name, "text"), 3_000).await?;
-                if round < 2 && task.stop.is_none() {
-                    let children = [row(&format!("{name}a")), row(&format!("{name}b"))];
-                    tx.insert_tasks(task.below, &children, None, 3_000).await?;
-                }
-                let drained =
-                    tx.end_task(lease.job, name.ends_with('b').then_some(&error), 3_000).await?;
-                end_steps(tx, drained, JobStatus::Completed).await
-            })
+            let Some(task) = tx.leased(lease)? else { return Ok(()) };
+            let error = JobError { code: "test".to_owned(), message: "on purpose".to_owned() };
+            if name.ends_with('b') && task.attempts_left > 0 {
+                return tx.requeue(&task, Some(&error), 0, 3_000);
+            }
+            let id = format!("https://example.org/{name}");
+            tx.save_document(task.below, &document(&id, &name, "text"), 3_000)?;
+            if round < 2 && task.stop.is_none() {
+                let children = [row(&format!("{name}a")), row(&format!("{name}b"))];
+                tx.insert_tasks(task.below, &children, None, 3_000)?;
+            }
+            let drained = tx.end_task(lease.job, name.ends_with('b').then_some(&error), 3_000)?;
+            end_steps(tx, drained, JobStatus::Completed)
         })
         .await
         .unwrap();
 }
 
 /// What the coordinator does for a run of one step.
-async fn end_steps(
-    tx: &mut Tx,
-    steps: impl IntoIterator<Item = JobId>,
-    status: JobStatus,
-) -> Result<()> {
+fn end_steps(tx: &mut Tx, steps: impl IntoIterator<Item = JobId>, status: JobStatus) -> Result<()> {
     for step in steps {
-        let run = tx.run_of(step).await?;
-        tx.move_job(step, status, None, 3_000).await?;
-        tx.move_job(run, status, None, 3_000).await?;
+        let run = tx.run_of(step)?;
+        tx.move_job(step, status, None, 3_000)?;
+        tx.move_job(run, status, None, 3_000)?;
     }
     Ok(())
 }

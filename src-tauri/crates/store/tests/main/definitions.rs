@@ -8,10 +8,8 @@ use super::*;
 async fn note(store: &Store, id: &'static str, text: &str, why: VersionReason, at: i64) -> u32 {
     let text = text.to_owned();
     let note = store.write(move |tx| {
-        Box::pin(async move {
-            let hash = tx.keep_text(&text).await?;
-            tx.note_version(id, &hash, why, None, at).await
-        })
+        let hash = tx.keep_text(&text)?;
+        tx.note_version(id, &hash, why, None, at)
     });
     note.await.unwrap()
 }
@@ -70,13 +68,11 @@ async fn a_version_names_the_newest_run_of_its_text() {
     let mut runs = Vec::new();
     for request in ["one", "two"] {
         let run = store.write(move |tx| {
-            Box::pin(async move {
-                let run = new_run(request);
-                let (id, _) = tx.create_run(&run, 2).await?;
-                let hash = text_hash(run.definition_text.as_bytes());
-                tx.note_version("test", &hash, VersionReason::Executed, Some(id), 2).await?;
-                Ok(id)
-            })
+            let run = new_run(request);
+            let (id, _) = tx.create_run(&run, 2)?;
+            let hash = text_hash(run.definition_text.as_bytes());
+            tx.note_version("test", &hash, VersionReason::Executed, Some(id), 2)?;
+            Ok(id)
         });
         runs.push(run.await.unwrap());
     }
@@ -94,7 +90,7 @@ async fn old_versions_are_forgotten_but_no_text_that_is_still_in_use() {
     let store = open(&folder).await;
     let run = new_run("one");
     let pinned = run.definition_text.clone();
-    let run = store.write(|tx| Box::pin(async move { tx.create_run(&run, 1).await }));
+    let run = store.write(move |tx| tx.create_run(&run, 1));
     let (run, _) = run.await.unwrap();
     note(&store, "a", &pinned, VersionReason::Saved, 1).await;
     note(&store, "a", "shared", VersionReason::Saved, 1).await;
@@ -115,9 +111,7 @@ async fn old_versions_are_forgotten_but_no_text_that_is_still_in_use() {
 async fn a_version_needs_its_text() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
-    let note = store.write(|tx| {
-        Box::pin(async move { tx.note_version("a", "none", VersionReason::Saved, None, 1).await })
-    });
+    let note = store.write(|tx| tx.note_version("a", "none", VersionReason::Saved, None, 1));
     note.await.expect_err("there is no such text");
     assert_eq!(history(&store, "a").await, [""; 0]);
     store.close(10).await.unwrap();

@@ -8,9 +8,7 @@ use crate::{assert_consistent, document, open, started};
 async fn save(store: &Store, place: quaero_store::Place, text: &'static str) -> SaveOutcome {
     let saved = store
         .write(move |tx| {
-            Box::pin(async move {
-                tx.save_document(place, &document("https://example.org/a", "A", text), 5_000).await
-            })
+            tx.save_document(place, &document("https://example.org/a", "A", text), 5_000)
         })
         .await;
     saved.unwrap().1

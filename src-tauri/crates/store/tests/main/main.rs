@@ -54,27 +54,24 @@ fn row(key: &str) -> TaskRow {
 }
 
 /// A run with one open step that has these tasks.
-async fn start_run(tx: &mut Tx, request_id: &str, keys: &[&str]) -> Result<Place> {
-    let (run, _) = tx.create_run(&new_run(request_id), 1_000).await?;
-    let step = tx.run_state(run).await?.unwrap().steps[0].id;
-    tx.open_step(step, 1_000).await?;
+fn start_run(tx: &mut Tx, request_id: &str, keys: &[&str]) -> Result<Place> {
+    let (run, _) = tx.create_run(&new_run(request_id), 1_000)?;
+    let step = tx.run_state(run)?.unwrap().steps[0].id;
+    tx.open_step(step, 1_000)?;
     let place = Place { run, step, parent: step, depth: 0 };
     let rows: Vec<TaskRow> = keys.iter().map(|key| row(key)).collect();
-    tx.insert_tasks(place, &rows, None, 1_000).await?;
+    tx.insert_tasks(place, &rows, None, 1_000)?;
     Ok(place)
 }
 
 async fn started(store: &Store, keys: &'static [&'static str]) -> Place {
     let request = format!("request {}", store.list_runs(None, 1_000).await.unwrap().len());
-    store
-        .write(move |tx| Box::pin(async move { start_run(tx, &request, keys).await }))
-        .await
-        .unwrap()
+    store.write(move |tx| start_run(tx, &request, keys)).await.unwrap()
 }
 
-async fn claim(tx: &mut Tx, run: JobId, limit: u32) -> Result<Vec<Claimed>> {
+fn claim(tx: &mut Tx, run: JobId, limit: u32) -> Result<Vec<Claimed>> {
     let state = LaneState { delayed: true, ..LaneState::default() };
-    tx.claim(run, "local", state, &Vec::new(), limit, 2_000).await
+    tx.claim(run, "local", state, &Vec::new(), limit, 2_000)
 }
 
 fn document(source_id: &str, title: &str, markdown: &str) -> PreparedDocument {

@@ -13,29 +13,21 @@ fn slot(at_ms: i64) -> Slot {
 async fn set(store: &Store, schedules: &[(&str, &str)], now_ms: i64) -> Vec<ScheduleState> {
     let schedules: Vec<(String, String)> =
         schedules.iter().map(|(id, cron)| ((*id).to_owned(), (*cron).to_owned())).collect();
-    store
-        .write(move |tx| Box::pin(async move { tx.set_schedules(&schedules, now_ms).await }))
-        .await
-        .unwrap()
+    store.write(move |tx| tx.set_schedules(&schedules, now_ms)).await.unwrap()
 }
 
 async fn settle(store: &Store, at_ms: i64, settled: Settled) -> bool {
-    store
-        .write(move |tx| Box::pin(async move { tx.settle_slot(&slot(at_ms), settled).await }))
-        .await
-        .unwrap()
+    store.write(move |tx| tx.settle_slot(&slot(at_ms), settled)).await.unwrap()
 }
 
 /// Accepts the run of a slot, as whoever starts runs does.
 async fn start(store: &Store, at_ms: i64) -> (JobId, bool) {
     store
         .write(move |tx| {
-            Box::pin(async move {
-                let slot = slot(at_ms);
-                let (run, new) = tx.create_run(&new_run(&slot.request_id()), at_ms).await?;
-                tx.settle_slot(&slot, Settled::Started(run)).await?;
-                Ok((run, new))
-            })
+            let slot = slot(at_ms);
+            let (run, new) = tx.create_run(&new_run(&slot.request_id()), at_ms)?;
+            tx.settle_slot(&slot, Settled::Started(run))?;
+            Ok((run, new))
         })
         .await
         .unwrap()
@@ -63,10 +55,7 @@ async fn a_slot_starts_one_run_even_if_the_clock_was_set_back() {
     };
     assert_eq!(store.schedules().await.unwrap(), [expected]);
 
-    store
-        .write(|tx| Box::pin(tx.rewind_schedule("news", 5, "The clock was wrong.")))
-        .await
-        .unwrap();
+    store.write(|tx| tx.rewind_schedule("news", 5, "The clock was wrong.")).await.unwrap();
     assert_eq!(start(&store, 20).await, (run, false), "its run exists");
     assert_eq!(store.list_runs(None, 10).await.unwrap().len(), 1);
 }

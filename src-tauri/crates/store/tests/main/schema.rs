@@ -71,7 +71,7 @@ async fn a_task_is_handed_out_once() {
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let place = started(&store, &["a", "b", "c", "d", "e"]).await;
-    let claims = (0..8).map(|_| store.write(move |tx| Box::pin(claim(tx, place.run, 1))));
+    let claims = (0..8).map(|_| store.write(move |tx| claim(tx, place.run, 1)));
     let claimed = futures::future::join_all(claims).await;
     let mut names: Vec<String> =
         claimed.into_iter().flat_map(Result::unwrap).map(|task| task.name).collect();
@@ -85,18 +85,13 @@ async fn a_worker_that_lost_its_lease_changes_nothing() {
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let place = started(&store, &["a"]).await;
-    let lease = store.write(move |tx| Box::pin(claim(tx, place.run, 1))).await.unwrap()[0].lease;
-    let held = |lease: Lease| store.write(move |tx| Box::pin(tx.leased(lease)));
+    let lease = store.write(move |tx| claim(tx, place.run, 1)).await.unwrap()[0].lease;
+    let held = |lease: Lease| store.write(move |tx| tx.leased(lease));
     let task = held(lease).await.unwrap().expect("the lease holds");
     assert!(held(Lease { attempt: lease.attempt + 1, ..lease }).await.unwrap().is_none());
-    store
-        .write(move |tx| {
-            Box::pin(async move { tx.requeue(&task, Some(&error("flaky")), 0, 2_000).await })
-        })
-        .await
-        .unwrap();
+    store.write(move |tx| tx.requeue(&task, Some(&error("flaky")), 0, 2_000)).await.unwrap();
     assert!(held(lease).await.unwrap().is_none(), "a task in the queue is nobody's");
-    let second = store.write(move |tx| Box::pin(claim(tx, place.run, 1))).await.unwrap()[0].lease;
+    let second = store.write(move |tx| claim(tx, place.run, 1)).await.unwrap()[0].lease;
     assert!(held(lease).await.unwrap().is_none(), "the first attempt is over");
     assert!(held(second).await.unwrap().is_some());
 }
@@ -108,10 +103,8 @@ async fn a_key_is_used_once_in_a_step_and_a_step_has_a_bounded_number_of_tasks()
     let place = started(&store, &["a"]).await;
     let insert = |keys: &'static [&'static str], most| {
         store.write(move |tx| {
-            Box::pin(async move {
-                let rows: Vec<_> = keys.iter().map(|key| row(key)).collect();
-                tx.insert_tasks(place, &rows, most, 2_000).await
-            })
+            let rows: Vec<_> = keys.iter().map(|key| row(key)).collect();
+            tx.insert_tasks(place, &rows, most, 2_000)
         })
     };
     let inserted = |written, left_out| Inserted { written, left_out };
@@ -127,21 +120,17 @@ async fn a_failed_command_undoes_itself_and_nothing_else() {
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let (good, bad, panicking) = tokio::join!(
-        store.write(|tx| Box::pin(async move { tx.create_run(&crate::new_run("good"), 1).await })),
+        store.write(|tx| tx.create_run(&crate::new_run("good"), 1)),
         store.write(|tx| {
-            Box::pin(async move {
-                tx.create_run(&crate::new_run("bad"), 1).await?;
-                Err::<(), _>(StoreError::Full)
-            })
+            tx.create_run(&crate::new_run("bad"), 1)?;
+            Err::<(), _>(StoreError::Full)
         }),
         store.write(|tx| {
-            Box::pin(async move {
-                tx.create_run(&crate::new_run("panicking"), 1).await?;
-                if true {
-                    panic!("on purpose");
-                }
-                Ok(())
-            })
+            tx.create_run(&crate::new_run("panicking"), 1)?;
+            if true {
+                panic!("on purpose");
+            }
+            Ok(())
         }),
     );
     assert!(good.is_ok());
@@ -158,16 +147,16 @@ async fn a_job_that_takes_the_process_down_again_and_again_is_set_aside() {
     let mut store = open(&folder).await;
     let place = started(&store, &["bomb", "good"]).await;
     for round in 1..=POISON_AFTER {
-        let claimed = store.write(move |tx| Box::pin(claim(tx, place.run, 1))).await.unwrap();
+        let claimed = store.write(move |tx| claim(tx, place.run, 1)).await.unwrap();
         assert_eq!(claimed[0].name, "bomb", "round {round}");
         store = crash(store, &folder).await;
-        store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
+        store.write(|tx| tx.void_dead_leases(3_000)).await.unwrap();
         let runs = [place.run];
-        let alone = store.write(move |tx| Box::pin(async move { tx.has_suspects(&runs).await }));
+        let alone = store.write(move |tx| tx.has_suspects(&runs));
         let suspected = (SUSPECT_AFTER..POISON_AFTER).contains(&round);
         assert_eq!(alone.await.unwrap(), suspected, "round {round}");
     }
-    let claimed = store.write(move |tx| Box::pin(claim(tx, place.run, 1))).await.unwrap();
+    let claimed = store.write(move |tx| claim(tx, place.run, 1)).await.unwrap();
     assert_eq!(claimed[0].name, "good");
     let progress = store.run_progress(place.run).await.unwrap().unwrap();
     assert_eq!((progress.jobs.failed, progress.jobs.running), (1, 1));
@@ -181,15 +170,13 @@ async fn a_cancel_that_was_cut_off_is_finished_at_the_next_start() {
     let place = started(&store, &["running", "waiting"]).await;
     store
         .write(move |tx| {
-            Box::pin(async move {
-                claim(tx, place.run, 1).await?;
-                tx.cancel_run(place.run, 2_000).await
-            })
+            claim(tx, place.run, 1)?;
+            tx.cancel_run(place.run, 2_000)
         })
         .await
         .unwrap();
     let store = crash(store, &folder).await;
-    let drained = store.write(|tx| Box::pin(tx.void_dead_leases(3_000))).await.unwrap();
+    let drained = store.write(|tx| tx.void_dead_leases(3_000)).await.unwrap();
     assert!(drained.contains(&place.run), "its step has to be ended");
     let progress = store.run_progress(place.run).await.unwrap().unwrap();
     assert_eq!(progress.jobs.cancelled, 2);
@@ -201,12 +188,10 @@ async fn one_claim_keeps_the_limit_of_every_task_in_the_lane() {
     let store = open(&folder).await;
     let place = started(&store, &[]).await;
     let claimed = store.write(move |tx| {
-        Box::pin(async move {
-            let narrow = |key| TaskRow { lane_limit: 2, ..row(key) };
-            let rows = [row("wide"), narrow("first"), narrow("second"), narrow("third")];
-            tx.insert_tasks(place, &rows, None, 2_000).await?;
-            claim(tx, place.run, 8).await
-        })
+        let narrow = |key| TaskRow { lane_limit: 2, ..row(key) };
+        let rows = [row("wide"), narrow("first"), narrow("second"), narrow("third")];
+        tx.insert_tasks(place, &rows, None, 2_000)?;
+        claim(tx, place.run, 8)
     });
     let names: Vec<String> = claimed.await.unwrap().into_iter().map(|task| task.name).collect();
     assert_eq!(names, ["wide", "first"]);

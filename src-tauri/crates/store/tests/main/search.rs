@@ -13,28 +13,22 @@ async fn library() -> (TempDir, Store) {
     let place = started(&store, &["a"]).await;
     store
         .write(move |tx| {
-            Box::pin(async move {
-                for (id, title, text) in [
-                    (
-                        "https://a.example.org/cash",
-                        "Cash flow",
-                        "The *cash flow* of 2025 rose to 36.1 million.",
-                    ),
-                    (
-                        "https://b.example.org/debt",
-                        "Debt",
-                        "Net debt fell while cash stayed. See [notes](https://x/y).",
-                    ),
-                    (
-                        "https://other.test/divid",
-                        "Dividends",
-                        "A dividend of 12 cents. Café crème.",
-                    ),
-                ] {
-                    tx.save_document(place, &document(id, title, text), 5_000).await?;
-                }
-                Ok(())
-            })
+            for (id, title, text) in [
+                (
+                    "https://a.example.org/cash",
+                    "Cash flow",
+                    "The *cash flow* of 2025 rose to 36.1 million.",
+                ),
+                (
+                    "https://b.example.org/debt",
+                    "Debt",
+                    "Net debt fell while cash stayed. See [notes](https://x/y).",
+                ),
+                ("https://other.test/divid", "Dividends", "A dividend of 12 cents. Café crème."),
+            ] {
+                tx.save_document(place, &document(id, title, text), 5_000)?;
+            }
+            Ok(())
         })
         .await
         .unwrap();
