@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_contract::{JobId, JobKind};
-use quaero_store::{Change, Claimed, Lease, Store};
+use quaero_store::{Change, Claimed, Lease, Store, Tx};
 use tokio::{
     sync::{
         broadcast::{
@@ -367,7 +367,13 @@ impl Processor {
         }
         let (done, due) = (round.done.clone(), round.due.clone());
         let registry = self.registry.clone();
-        let written = self.store.write(move |tx| round.carry_out(tx, &registry)).await;
+        // That tasks start may be forgotten: they would be pending again, as after any crash.
+        let is_light = done.is_empty() && due.is_empty();
+        let change = move |tx: &mut Tx| round.carry_out(tx, &registry);
+        let written = match is_light {
+            true => self.store.write_light(change).await,
+            false => self.store.write(change).await,
+        };
         match written {
             Ok(outcome) => {
                 if outcome.stale > 0 {

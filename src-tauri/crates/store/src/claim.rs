@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use quaero_contract::{JobId, JobStatus};
 use rusqlite::params;
 
-use crate::{error::Result, jobs::Lease, statement::Row, writer::Tx};
+use crate::{error::Result, jobs::Lease, writer::Tx};
 
 /// A task that was handed out.
 #[derive(Clone, Debug)]
@@ -46,25 +46,25 @@ pub struct LaneState {
 /// How many more tasks of a type may start.
 pub type Rooms = Vec<(&'static str, u32)>;
 
-fn claimed(row: &Row) -> Result<Claimed> {
-    let payload: String = row.get("payload")?;
-    Ok(Claimed {
-        lease: Lease { job: JobId(row.get("id")?), attempt: row.get("attempt")? },
-        run: JobId(row.get("run_id")?),
-        step: JobId(row.get("step_id")?),
-        task_type: row.get("type")?,
-        name: row.get("name")?,
-        depth: row.get("depth")?,
-        payload: serde_json::from_str(&payload).unwrap_or(serde_json::Value::Null),
-        lane: row.get("lane")?,
-        lane_limit: row.get("lane_limit")?,
-        lane_delay_ms: row.get("lane_delay_ms")?,
-    })
-}
+/// Tasks that may start in a lane of a run, but for the limits of their types.
+const READY: &str =
+    "SELECT id, step_id, type, name, depth, attempt, payload, lane_limit, lane_delay_ms
+     FROM jobs WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
+       AND run_after_ms = 0 AND lane_limit > ?3 AND lane_delay_ms <= ?4
+     ORDER BY priority DESC, depth, id LIMIT ?5";
+
+/// As [`READY`], without those of some types.
+const READY_OF_OTHERS: &str =
+    "SELECT id, step_id, type, name, depth, attempt, payload, lane_limit, lane_delay_ms
+     FROM jobs WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
+       AND run_after_ms = 0 AND lane_limit > ?3 AND lane_delay_ms <= ?4
+       AND type NOT IN (SELECT value FROM json_each(?6))
+     ORDER BY priority DESC, depth, id LIMIT ?5";
 
 impl Tx {
     /// Hands out the next tasks of a run in a lane: by priority, then breadth first, then in the
-    /// order in which they were found. One statement, so that no two claims can get the same task.
+    /// order in which they were found. Those before a task in this claim count for the limits of its
+    /// lane and type, too.
     ///
     /// # Errors
     /// If SQLite fails.
@@ -79,61 +79,83 @@ impl Tx {
     ) -> Result<Vec<Claimed>> {
         if state.delayed {
             // Whatever waited for a time that has come is ready.
-            self.execute("UPDATE jobs SET run_after_ms = 0 WHERE run_id = ? AND lane = ? AND status = 'pending'
-                   AND kind = 'task' AND run_after_ms > 0 AND run_after_ms <= ?", params![run.0, lane, now_ms])?;
+            self.execute(
+                "UPDATE jobs SET run_after_ms = 0 WHERE run_id = ? AND lane = ? AND status = 'pending'
+                   AND kind = 'task' AND run_after_ms > 0 AND run_after_ms <= ?",
+                params![run.0, lane, now_ms],
+            )?;
         }
-        // Those before a task in this claim count for the limits of its lane and type, too.
-        let sql = if rooms.is_empty() {
-            "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
-                 started_ms = coalesce(started_ms, ?2), changed_ms = ?2
-             WHERE id IN (
-                 SELECT id FROM (
-                     SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
-                         SELECT id, priority, depth, lane_limit FROM jobs
-                         WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
-                           AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6
-                         ORDER BY priority DESC, depth, id LIMIT ?7))
-                 WHERE lane_limit >= ?5 + place)
-             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
-        } else {
-            "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?1,
-                 started_ms = coalesce(started_ms, ?2), changed_ms = ?2
-             WHERE id IN (
-                 SELECT id FROM (
-                     SELECT id, lane_limit, row_number() OVER (ORDER BY priority DESC, depth, id) AS place FROM (
-                         SELECT id, priority, depth, lane_limit, row_number() OVER
-                             (PARTITION BY type ORDER BY priority DESC, depth, id) AS of_type,
-                             (SELECT value ->> 1 FROM json_each(?8) WHERE value ->> 0 = jobs.type) AS room
-                         FROM jobs
-                         WHERE run_id = ?3 AND lane = ?4 AND status = 'pending' AND kind = 'task'
-                           AND run_after_ms = 0 AND lane_limit > ?5 AND lane_delay_ms <= ?6)
-                     WHERE room IS NULL OR of_type <= room
-                     ORDER BY priority DESC, depth, id LIMIT ?7)
-                 WHERE lane_limit >= ?5 + place)
-             RETURNING id, run_id, step_id, type, name, depth, attempt, payload, lane, lane_limit, lane_delay_ms, priority"
-        };
-        let since_start = now_ms.saturating_sub(state.last_start_ms).max(0);
-        let (epoch, running) = (self.epoch, state.running);
-        let rows = if rooms.is_empty() {
-            self.all(sql, params![epoch, now_ms, run.0, lane, running, since_start, limit])?
-        } else {
-            let rooms = serde_json::to_string(rooms).expect("rooms are plain data");
-            self.all(sql, params![epoch, now_ms, run.0, lane, running, since_start, limit, rooms])?
-        };
-        let mut found = Vec::with_capacity(rows.len());
+        let mut rooms = rooms.clone();
+        let mut found = Vec::new();
+        // Again for tasks of other types when no more of one may start.
+        while self.claim_some(run, lane, state, &mut rooms, (limit, now_ms), &mut found)? {}
         let mut by_step: BTreeMap<JobId, i64> = BTreeMap::new();
-        for row in &rows {
-            let priority: i64 = row.get("priority")?;
-            let task = claimed(row)?;
+        for task in &found {
             *by_step.entry(task.step).or_default() += 1;
-            found.push((priority, task));
         }
         for (step, count) in by_step {
             self.tally.moved(run, step, Some(JobStatus::Pending), JobStatus::Running, count);
             self.touch(run);
         }
-        found.sort_by_key(|(priority, task)| (-priority, task.depth, task.lease.job));
-        Ok(found.into_iter().map(|(_, task)| task).collect())
+        Ok(found)
+    }
+
+    /// Hands out tasks until there are enough or no more, or until no more of a type may start. Says
+    /// whether to look again, for those of other types.
+    fn claim_some(
+        &self,
+        run: JobId,
+        lane: &str,
+        state: LaneState,
+        rooms: &mut Rooms,
+        (limit, now_ms): (u32, i64),
+        found: &mut Vec<Claimed>,
+    ) -> Result<bool> {
+        let count = |found: &[Claimed]| u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let running = state.running.saturating_add(count(found));
+        let left = limit.saturating_sub(count(found));
+        let since_start = now_ms.saturating_sub(state.last_start_ms).max(0);
+        let full: Vec<&str> =
+            rooms.iter().filter(|(_, room)| *room == 0).map(|(name, _)| *name).collect();
+        let rows = if full.is_empty() {
+            self.all(READY, params![run.0, lane, running, since_start, left])?
+        } else {
+            let full = serde_json::to_string(&full).expect("names are plain data");
+            self.all(READY_OF_OTHERS, params![run.0, lane, running, since_start, left, full])?
+        };
+        for row in &rows {
+            let lane_limit: u32 = row.get("lane_limit")?;
+            if lane_limit <= state.running.saturating_add(count(found)) {
+                continue;
+            }
+            let task_type: String = row.get("type")?;
+            if let Some((_, room)) = rooms.iter_mut().find(|(name, _)| *name == task_type) {
+                match room.checked_sub(1) {
+                    Some(less) => *room = less,
+                    None => return Ok(true),
+                }
+            }
+            let job = JobId(row.get("id")?);
+            self.execute(
+                "UPDATE jobs SET status = 'running', attempt = attempt + 1, lease_epoch = ?2,
+                     started_ms = coalesce(started_ms, ?3), changed_ms = ?3 WHERE id = ?1",
+                params![job.0, self.epoch, now_ms],
+            )?;
+            let payload: String = row.get("payload")?;
+            found.push(Claimed {
+                lease: Lease { job, attempt: row.get::<i64>("attempt")? + 1 },
+                run,
+                step: JobId(row.get("step_id")?),
+                task_type,
+                name: row.get("name")?,
+                depth: row.get("depth")?,
+                payload: serde_json::from_str(&payload).unwrap_or(serde_json::Value::Null),
+                lane: lane.to_owned(),
+                lane_limit,
+                lane_delay_ms: row.get("lane_delay_ms")?,
+            });
+        }
+        Ok(false)
     }
 
     /// When the next task of a run in a lane may start, as far as time decides: `None` if there is
@@ -166,8 +188,8 @@ impl Tx {
     /// # Errors
     /// If SQLite fails.
     pub fn waiting_lanes(&mut self, run: JobId) -> Result<Vec<String>> {
-        Ok(self.scalars("SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms = 0
+        self.scalars("SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms = 0
              UNION
-             SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0", [run.0])?)
+             SELECT lane FROM jobs WHERE run_id = ?1 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0", [run.0])
     }
 }

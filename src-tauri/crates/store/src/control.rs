@@ -328,7 +328,7 @@ impl Tx {
     /// # Errors
     /// If SQLite fails.
     pub fn engine_paused(&mut self) -> Result<bool> {
-        Ok(self.scalar("SELECT paused_ms IS NOT NULL FROM engine", [])?)
+        self.scalar("SELECT paused_ms IS NOT NULL FROM engine", [])
     }
 
     /// The state of a run or step.
@@ -337,7 +337,7 @@ impl Tx {
     /// If SQLite fails.
     pub fn job_status(&mut self, job: JobId) -> Result<Option<JobStatus>> {
         let row = self.first("SELECT status FROM jobs WHERE id = ?", [job.0])?;
-        Ok(row.as_ref().map(status).transpose()?)
+        row.as_ref().map(status).transpose()
     }
 }
 

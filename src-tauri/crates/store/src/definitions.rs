@@ -110,7 +110,7 @@ impl Store {
             .build()
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(|row| version(row).map_err(Into::into)).collect()
+        rows.iter().map(version).collect()
     }
 
     /// One version of a definition.

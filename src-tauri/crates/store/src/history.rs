@@ -151,7 +151,7 @@ impl Store {
         .build()
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.iter().map(job_node).collect::<Result<Vec<_>>>()?)
+        rows.iter().map(job_node).collect::<Result<Vec<_>>>()
     }
 
     /// Whether the engine as a whole is paused.

@@ -215,7 +215,7 @@ impl Tx {
     /// # Errors
     /// If SQLite fails.
     pub fn complete_tasks(&mut self, leases: &[Lease], now_ms: i64) -> Result<(usize, Vec<JobId>)> {
-        self.flush()?;
+        self.flush_children()?;
         let pairs: Vec<(i64, i64)> = leases.iter().map(|l| (l.job.0, l.attempt)).collect();
         let rows = self.all("UPDATE jobs SET status = CASE WHEN n_open > 0 THEN 'waiting' ELSE 'completed' END,
                  lease_epoch = NULL, changed_ms = ?2, suspect = 0, error_code = NULL, error_message = NULL,
@@ -256,7 +256,7 @@ impl Tx {
         error: Option<&JobError>,
         now_ms: i64,
     ) -> Result<Vec<JobId>> {
-        self.flush()?;
+        self.flush_children()?;
         let before = self.one(
             "SELECT status, run_id, step_id, parent_id, n_open FROM jobs WHERE id = ?",
             [task.0],
@@ -285,7 +285,7 @@ impl Tx {
     pub(crate) fn settle(&mut self, now_ms: i64) -> Result<Vec<JobId>> {
         let mut drained = BTreeSet::new();
         loop {
-            self.flush()?;
+            self.flush_children()?;
             let emptied = self.tally.take_emptied();
             if emptied.is_empty() {
                 return Ok(drained.into_iter().collect());

@@ -62,7 +62,7 @@ pub use schedules::{ScheduleState, Settled, Slot};
 pub use time::rfc3339;
 pub use writer::Tx;
 
-use writer::Writer;
+use writer::{Weight, Writer};
 
 /// What a process may do with the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,7 @@ impl Store {
         let opened = folder::open_writer(folder, durability, now_ms).await?;
         let readers = folder::readers(folder).await?;
         let logs = Logs::open(folder, Access::Write).await?;
-        let (writer, thread) = Writer::start(opened.conn, opened.epoch)?;
+        let (writer, thread) = Writer::start(opened.conn, opened.epoch, durability)?;
         let writing = Writing {
             writer,
             epoch: opened.epoch,
@@ -170,7 +170,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
-        self.writer()?.write(false, change).await
+        self.writer()?.write(Weight::Normal, change).await
     }
 
     /// As [`Store::write`], before everything that is queued: for cancel.
@@ -182,7 +182,20 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
-        self.writer()?.write(true, change).await
+        self.writer()?.write(Weight::Urgent, change).await
+    }
+
+    /// As [`Store::write`], for a change of which nothing would be lost if a power failure undid it:
+    /// its commit does not wait for the disk. It survives the death of the process all the same.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_light<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
+    {
+        self.writer()?.write(Weight::Light, change).await
     }
 
     /// What has been committed, from now on, in order.
@@ -254,7 +267,7 @@ impl Store {
     pub async fn inconsistencies(&self) -> Result<Vec<String>> {
         let mut found = consistent::violations(&mut *self.readers.acquire().await?).await?;
         if let Ok(writer) = self.writer() {
-            let index = writer.write(false, |tx| consistent::check_index(tx)).await;
+            let index = writer.write(Weight::Normal, consistent::check_index).await;
             found.extend(
                 index.err().map(|e| format!("the search index differs from the documents: {e}")),
             );
@@ -278,7 +291,7 @@ impl Store {
         let epoch = writing.epoch;
         let marked = writing
             .writer
-            .write(false, move |tx| {
+            .write(Weight::Normal, move |tx| {
                 tx.execute("UPDATE epochs SET stopped_ms = ?1 WHERE id = ?2", [now_ms, epoch])?;
                 Ok(())
             })

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use quaero_contract::{JobId, JobStatus};
+use rusqlite::params;
 
 use crate::{error::Result, writer::Tx};
 
@@ -79,32 +80,33 @@ const fn place(status: JobStatus) -> usize {
 }
 
 impl Tx {
-    /// Writes what has been noted.
+    /// Writes what has been noted. A statement for each row: there are few, and a statement that
+    /// joins them with their changes costs more.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        if !self.tally.counters.is_empty() {
-            let rows: Vec<(i64, [i64; 8])> =
-                std::mem::take(&mut self.tally.counters).into_iter().collect();
+        for (owner, [total, pending, running, waiting, completed, failed, cancelled, skipped]) in
+            std::mem::take(&mut self.tally.counters)
+        {
             self.execute(
-                "UPDATE counters SET total = total + (d.n ->> 0), pending = pending + (d.n ->> 1),
-                     running = running + (d.n ->> 2), waiting = waiting + (d.n ->> 3),
-                     completed = completed + (d.n ->> 4), failed = failed + (d.n ->> 5),
-                     cancelled = cancelled + (d.n ->> 6), skipped = skipped + (d.n ->> 7)
-                 FROM (SELECT value ->> 0 AS id, value -> 1 AS n FROM json_each(?)) AS d
-                 WHERE job_id = d.id",
-                [serde_json::to_string(&rows).expect("numbers are plain data")],
+                "UPDATE counters SET total = total + ?2, pending = pending + ?3, running = running + ?4,
+                     waiting = waiting + ?5, completed = completed + ?6, failed = failed + ?7,
+                     cancelled = cancelled + ?8, skipped = skipped + ?9 WHERE job_id = ?1",
+                params![owner, total, pending, running, waiting, completed, failed, cancelled, skipped],
             )?;
         }
-        if !self.tally.children.is_empty() {
-            let children = std::mem::take(&mut self.tally.children);
-            let rows: Vec<(&i64, &[i64; 2])> = children.iter().collect();
-            let left = self.all("UPDATE jobs SET n_children = n_children + (d.n ->> 0), n_open = n_open + (d.n ->> 1)
-                 FROM (SELECT value ->> 0 AS job, value -> 1 AS n FROM json_each(?)) AS d
-                 WHERE jobs.id = d.job RETURNING id, n_open", [serde_json::to_string(&rows).expect("numbers are plain data")])?;
-            for row in &left {
-                let (id, open): (i64, i64) = (row.get("id")?, row.get("n_open")?);
-                if open == 0 && children.get(&id).is_some_and(|change| change[1] < 0) {
-                    self.tally.emptied.push(JobId(id));
-                }
+        self.flush_children()
+    }
+
+    /// Writes what has been noted of children, from which follows who has ended.
+    pub(crate) fn flush_children(&mut self) -> Result<()> {
+        for (parent, [new, open]) in std::mem::take(&mut self.tally.children) {
+            self.execute(
+                "UPDATE jobs SET n_children = n_children + ?2, n_open = n_open + ?3 WHERE id = ?1",
+                params![parent, new, open],
+            )?;
+            if open < 0
+                && self.scalar::<i64>("SELECT n_open FROM jobs WHERE id = ?", [parent])? == 0
+            {
+                self.tally.emptied.push(JobId(parent));
             }
         }
         Ok(())

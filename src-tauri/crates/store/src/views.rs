@@ -26,7 +26,7 @@ impl Store {
             .build()
             .fetch_all(&self.readers)
             .await?;
-        rows.iter().map(|row| run_row(row).map_err(Into::into)).collect()
+        rows.iter().map(run_row).collect()
     }
 
     /// Where a run stands.

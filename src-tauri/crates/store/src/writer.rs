@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use crate::{
+    Durability,
     change::Change,
     error::{Result, StoreError},
     tally::Tally,
@@ -53,12 +54,25 @@ pub struct Tx {
     pub(crate) tally: Tally,
     /// Whether no transaction was left open by an error.
     clean: bool,
+    /// Whether commits wait for the disk if what they commit is to be durable, and whether they do now.
+    durability: Durability,
+    waits: bool,
 }
 
 impl Tx {
-    fn new(conn: Connection, epoch: i64) -> Self {
+    fn new(conn: Connection, epoch: i64, durability: Durability) -> Self {
         let (changes, touched, tally) = Default::default();
-        Self { conn, epoch, changes, touched, tally, clean: true }
+        let waits = durability == Durability::Disk;
+        Self { conn, epoch, changes, touched, tally, clean: true, durability, waits }
+    }
+
+    /// Has the commits from now on wait for the disk, or not. Not possible within a transaction.
+    fn wait_for_disk(&mut self, waits: bool) -> Result<()> {
+        if self.durability == Durability::Disk && self.waits != waits {
+            self.conn.pragma_update(None, "synchronous", if waits { "FULL" } else { "NORMAL" })?;
+            self.waits = waits;
+        }
+        Ok(())
     }
 
     /// Notes something that others are told of after the commit.
@@ -79,7 +93,22 @@ impl Tx {
 
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// Gets the transaction, or why there is none, and says whether its changes stay or why not.
-type Command = Box<dyn FnOnce(Result<&mut Tx>) -> (Result<()>, Answer) + Send>;
+type Run = Box<dyn FnOnce(Result<&mut Tx>) -> (Result<()>, Answer) + Send>;
+
+/// How much a command matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Before everything that is queued.
+    Urgent,
+    Normal,
+    /// Nothing would be lost if a power failure undid it: its commit does not wait for the disk.
+    Light,
+}
+
+struct Command {
+    weight: Weight,
+    run: Run,
+}
 
 /// Sends commands to the writer. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -93,7 +122,11 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the writer on its connection. Its thread gives the connection back after
     /// [`Writer::stop`], or when nobody can write any more.
-    pub(crate) fn start(conn: Connection, epoch: i64) -> Result<(Self, JoinHandle<Connection>)> {
+    pub(crate) fn start(
+        conn: Connection,
+        epoch: i64,
+        durability: Durability,
+    ) -> Result<(Self, JoinHandle<Connection>)> {
         let (normal, normal_rx) = mpsc::channel(1024);
         let (urgent, urgent_rx) = mpsc::channel(64);
         let (changes, _) = broadcast::channel(4096);
@@ -104,7 +137,7 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                let tx = Tx::new(conn, epoch);
+                let tx = Tx::new(conn, epoch, durability);
                 waiting.block_on(serve(tx, normal_rx, urgent_rx, told, stopped))
             })
             .map_err(StoreError::io("the writer"))?;
@@ -121,14 +154,14 @@ impl Writer {
         self.changes.subscribe()
     }
 
-    /// Runs `change` in a transaction and answers after it is durable.
-    pub(crate) async fn write<T, F>(&self, urgent: bool, change: F) -> Result<T>
+    /// Runs `change` in a transaction and answers after it is committed, and durable unless it is light.
+    pub(crate) async fn write<T, F>(&self, weight: Weight, change: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Tx) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let command: Command = Box::new(move |tx: Result<&mut Tx>| {
+        let run: Run = Box::new(move |tx: Result<&mut Tx>| {
             let result = tx.and_then(|tx| {
                 catch_unwind(AssertUnwindSafe(|| change(tx)))
                     .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_text(&*panic))))
@@ -143,8 +176,8 @@ impl Writer {
             });
             (done, finish)
         });
-        let queue = if urgent { &self.urgent } else { &self.normal };
-        queue.send(command).await.map_err(|_| StoreError::Closed)?;
+        let queue = if weight == Weight::Urgent { &self.urgent } else { &self.normal };
+        queue.send(Command { weight, run }).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -165,9 +198,12 @@ async fn serve(
     stop: Arc<Notify>,
 ) -> Connection {
     let mut told = Told::default();
+    // A command that must not share the commit of those before it.
+    let mut apart = None;
     loop {
         let first = tokio::select! {
             biased;
+            command = async { apart.take() }, if apart.is_some() => command,
             command = next(&mut normal, &mut urgent) => match command {
                 Some(command) => Some(command),
                 None => return tx.conn,
@@ -180,7 +216,8 @@ async fn serve(
             }
         };
         let mut answers = Vec::new();
-        let outcome = group(&mut tx, first, &mut normal, &mut urgent, &mut told, &mut answers);
+        let queued = || urgent.try_recv().or_else(|_| normal.try_recv()).ok();
+        let outcome = group(&mut tx, first, queued, &mut apart, &mut told, &mut answers);
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
             tx.clean = clean(&tx.conn).is_ok();
@@ -247,19 +284,21 @@ async fn next(
     }
 }
 
-/// One transaction: `first` and what has queued behind it.
+/// One transaction: `first` and what has queued behind it, up to the first command that is light where
+/// it is not, or the other way round.
 fn group(
     tx: &mut Tx,
     first: Option<Command>,
-    normal: &mut mpsc::Receiver<Command>,
-    urgent: &mut mpsc::Receiver<Command>,
+    mut queued: impl FnMut() -> Option<Command>,
+    apart: &mut Option<Command>,
     told: &mut Told,
     answers: &mut Vec<Answer>,
 ) -> Result<()> {
     if !tx.clean {
         tx.clean = clean(&tx.conn).is_ok();
     }
-    let mut state = execute(&tx.conn, "BEGIN IMMEDIATE");
+    let is_light = first.as_ref().is_none_or(|command| command.weight == Weight::Light);
+    let mut state = tx.wait_for_disk(!is_light).and_then(|()| execute(&tx.conn, "BEGIN IMMEDIATE"));
     if let (Err(error), false) = (&state, tx.clean) {
         // What keeps the last transaction from being undone may pass, so this may pass as well.
         tracing::debug!(%error, "the last transaction is still open");
@@ -272,11 +311,11 @@ fn group(
             state = execute(&tx.conn, "SAVEPOINT command");
         }
         if let Err(error) = state {
-            answers.push(command(Err(error.clone())).1);
+            answers.push((command.run)(Err(error.clone())).1);
             return Err(error);
         }
         let mark = tx.changes.len();
-        let (mut done, answer) = command(Ok(tx));
+        let (mut done, answer) = (command.run)(Ok(tx));
         if done.is_ok() {
             done = tx.flush();
             // Whoever ends tasks settles what is above them; of steps the coordinator is asked.
@@ -295,11 +334,10 @@ fn group(
         // What the command found is its answer, unless the commit fails as a whole.
         answers.push(Box::new(move |committed| answer(committed.and(done))));
         state.clone()?;
-        next = if answers.len() < BATCH {
-            urgent.try_recv().or_else(|_| normal.try_recv()).ok()
-        } else {
-            None
-        };
+        next = if answers.len() < BATCH { queued() } else { None };
+        if next.as_ref().is_some_and(|next| (next.weight == Weight::Light) != is_light) {
+            *apart = next.take();
+        }
     }
     state?;
     for run in told.take_due(&mut tx.touched) {
@@ -339,19 +377,32 @@ mod tests {
     fn start() -> (Writer, JoinHandle<Connection>) {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 20").unwrap();
-        Writer::start(conn, 1).unwrap()
+        Writer::start(conn, 1, Durability::Disk).unwrap()
     }
 
     #[tokio::test]
     async fn a_full_disk_is_named_to_everyone_in_the_commit_and_passes() {
         let (writer, _thread) = start();
         let write = |bytes: i64| {
-            writer.write(false, move |tx| tx.execute("INSERT INTO t VALUES (zeroblob(?))", [bytes]))
+            writer.write(Weight::Normal, move |tx| {
+                tx.execute("INSERT INTO t VALUES (zeroblob(?))", [bytes])
+            })
         };
         let (small, large) = tokio::join!(write(10), write(1_000_000));
         assert!(matches!(large, Err(StoreError::Full)), "{large:?}");
         assert!(matches!(small, Ok(1) | Err(StoreError::Full)), "{small:?}");
         write(10).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_what_is_light_does_not_wait_for_the_disk() {
+        let (writer, _thread) = start();
+        let weights = [Weight::Light, Weight::Normal, Weight::Light, Weight::Urgent, Weight::Light];
+        let writes = weights.map(|weight| writer.write(weight, |tx| Ok(tx.waits)));
+        let waits = futures::future::join_all(writes).await;
+        for (weight, waits) in weights.into_iter().zip(waits) {
+            assert_eq!(waits.unwrap(), weight != Weight::Light, "{weight:?}");
+        }
     }
 
     #[test]
