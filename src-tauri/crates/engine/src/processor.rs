@@ -180,7 +180,9 @@ impl Processor {
         mut changes: broadcast::Receiver<Arc<[Change]>>,
     ) {
         loop {
-            // Everything that has happened by now goes into the same round.
+            // Everything that has happened by now goes into the same round, with what tasks do that
+            // are about to run: many of them are over in no time.
+            task::yield_now().await;
             self.catch_up(&mut changes);
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.ended(ended);

@@ -135,8 +135,7 @@ async fn nothing_of_a_paused_run_starts_until_it_is_resumed() {
     let run = bench.submit(vec![Step::new("a", config)]).await;
     bench.until_starts(3).await;
     bench.engine().pause(run).await.unwrap();
-    let view = bench.engine().monitor().progress(run);
-    assert!(view.is_none_or(|view| view.run.status.as_str() == "paused"));
+    assert!(bench.store().run_progress(run).await.unwrap().unwrap().paused);
     // Another run does not mind; when it has ended, everything that could have started has.
     let other = bench.submit(vec![Step::new("b", json!({"width": 5, "depth": 1}))]).await;
     soon(bench.wait(other)).await;
