@@ -314,7 +314,7 @@ fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Conne
         ("temp_store", "MEMORY"),
         ("mmap_size", "0"),
         ("cache_size", "-16000"),
-        // Half a million rows of progress rewrite the same pages: folding them in less often costs less.
+        // A run rewrites the same pages again and again; the less often they are folded in, the better.
         ("wal_autocheckpoint", "4000"),
         ("journal_size_limit", "67108864"),
         ("analysis_limit", "400"),

@@ -52,7 +52,7 @@ const ONLY_IN: [(&str, &[&str]); 6] = [
     ("tauri", &["quaero"]),
     ("sqlx", &["quaero-store"]),
     ("libsqlite3-sys", &["quaero-store"]),
-    ("rusqlite", &[]),
+    ("rusqlite", &["quaero-store"]),
     ("reqwest", &["quaero-net"]),
     ("hyper", &["quaero-net", "quaero-tests"]),
 ];

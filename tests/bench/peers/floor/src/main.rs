@@ -65,7 +65,7 @@ fn open(arguments: &Arguments) -> Result<Connection> {
     connection.execute_batch(&format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {};
          PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA cache_size = -16000;
-         PRAGMA journal_size_limit = 67108864;",
+         PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
         if arguments.is_full() { "FULL" } else { "NORMAL" }
     ))?;
     for path in migrations() {
