@@ -18,6 +18,23 @@ pub struct Mixed {
     pub phrases: Vec<(String, PathBuf)>,
 }
 
+/// Copies the files of a folder and of the folders in it. The new folder may exist.
+///
+/// # Errors
+/// If that fails.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if entry.is_dir() {
+            copy(&entry, &to.join(name))?;
+        } else {
+            fs::copy(&entry, to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
 /// Fills a folder with about 300 files of every kind that `local_dir` meets.
 ///
 /// # Errors

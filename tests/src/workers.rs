@@ -35,6 +35,8 @@ pub struct Script {
     pub takes_ms: u64,
     /// Bytes of text in each document, beside its name.
     pub text_bytes: usize,
+    /// Its tasks write no documents.
+    pub silent: bool,
     /// Children are written while their task still runs.
     pub early: bool,
     /// The leaves never end, in an engine whose workers hold ([`Conduct::hold`]).
@@ -203,7 +205,8 @@ impl JobWorker for Worker {
         if script.early {
             job.spawn(std::mem::take(&mut children)).await?;
         }
-        Ok(Outcome { documents: vec![document(job, &script)], children, ..Outcome::default() })
+        let documents = if script.silent { Vec::new() } else { vec![document(job, &script)] };
+        Ok(Outcome { documents, children, ..Outcome::default() })
     }
 }
 

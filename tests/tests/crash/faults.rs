@@ -17,6 +17,8 @@ use quaero_store::{Access, NewRun, Store};
 use quaero_tests::workers::{Conduct, Fast, Script, registry};
 use tempfile::TempDir;
 
+use super::is_long;
+
 /// Steps of SQLite's virtual machine from one chance to fail to the next.
 const STEPS: i32 = 25;
 /// No run of a test takes this long; one that does is stuck.
@@ -136,10 +138,6 @@ async fn tell(from: u64, times: u64) -> (RunSummary, u64) {
 fn outcome(run: &RunSummary) -> impl PartialEq + std::fmt::Debug + use<> {
     let error = run.error.as_ref().map(|error| error.code.clone());
     (run.status, run.jobs, run.documents, error)
-}
-
-fn is_long() -> bool {
-    std::env::var_os("QUAERO_LONG").is_some()
 }
 
 async fn check(times: u64) {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_contract::{JobId, JobKind};
-use quaero_store::{Change, Claimed, Lease, Store, Tx};
+use quaero_store::{Change, Claimed, Lease, Point, Store, Tx};
 use tokio::{
     sync::{
         broadcast::{
@@ -382,7 +382,9 @@ impl Processor {
                     tracing::warn!(outcome.stale, "results of tasks that are no longer ours");
                 }
                 self.suspects = outcome.suspects;
+                Point::Claimed.pass();
                 self.start(outcome, now_ms);
+                Point::HandedOut.pass();
                 Next::Again
             }
             Err(error) => {
@@ -491,6 +493,7 @@ impl Processor {
 
     /// Waits for the running tasks, then puts back those that did not end in time.
     async fn stop(&mut self, grace: Duration) {
+        Point::StopBegun.pass();
         let limit = self.clock.sleep(grace);
         tokio::pin!(limit);
         loop {
@@ -510,6 +513,7 @@ impl Processor {
         if !done.is_empty() {
             self.one_by_one(done, Vec::new(), now_ms).await;
         }
+        Point::StopEnded.pass();
     }
 }
 

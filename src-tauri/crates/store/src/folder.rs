@@ -21,11 +21,12 @@ use sqlx::{
 use crate::{
     Durability,
     error::{Result, StoreError, code, primary_code, result_code},
+    point::Point,
 };
 
 pub(crate) const DATABASE: &str = "quaero.db";
 /// There from the moment the database was first complete: without the database, something is lost.
-const INITIALISED: &str = "initialised";
+pub(crate) const INITIALISED: &str = "initialised";
 const LOCK: &str = "engine.lock";
 /// `Quae`, in the file's header.
 const APPLICATION_ID: i64 = 0x5175_6165;
@@ -34,7 +35,7 @@ const BACKUPS_KEPT: usize = 3;
 /// How long SQLite waits for another program that has the database.
 const BUSY: Duration = Duration::from_secs(5);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The version of the linked SQLite, such as `3.51.3`.
 pub(crate) const SQLITE_VERSION: &str = match libsqlite3_sys::SQLITE_VERSION.to_str() {
@@ -214,12 +215,23 @@ pub(crate) fn holds_store(folder: &Path) -> bool {
     folder.join(INITIALISED).exists()
 }
 
-fn newest_format() -> i64 {
+pub(crate) fn newest_format() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 async fn pragma(conn: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
+/// A connection that may create the database and change its schema.
+pub(crate) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = options(path)
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("recursive_triggers", "ON");
+    SqliteConnection::connect_with(&options).await
 }
 
 pub(crate) struct Opened {
@@ -236,21 +248,18 @@ pub(crate) async fn open_writer(
     now_ms: i64,
 ) -> Result<Opened> {
     check_database(folder).await?;
+    Point::Checked.reach()?;
     let path = folder.join(DATABASE);
-    let mut conn = SqliteConnection::connect_with(
-        &options(&path)
-            .create_if_missing(true)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("recursive_triggers", "ON"),
-    )
-    .await?;
+    let mut conn = connect(&path).await?;
     restrict(&path)?;
+    #[cfg(feature = "failpoints")]
+    crate::faults::while_opening(&mut conn).await?;
+    Point::Connected.reach()?;
     let format: i64 = pragma(&mut conn, "PRAGMA user_version").await?;
     if format > 0 && format < newest_format() {
         back_up(folder, &mut conn, format, now_ms).await?;
     }
+    Point::MigrationBegun.reach()?;
     // `run` would make this future not provably `Send`: "Acquire is not general enough".
     MIGRATIONS.run_direct(None, &mut conn, false).await.map_err(|error| match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
@@ -263,6 +272,7 @@ pub(crate) async fn open_writer(
             detail: format!("bringing it up to date failed: {error}"),
         },
     })?;
+    Point::Migrated.reach()?;
     let was_unclean: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)")
             .fetch_one(&mut conn)
@@ -280,17 +290,20 @@ pub(crate) async fn open_writer(
             .bind(now_ms)
             .fetch_one(&mut conn)
             .await?;
+    Point::EpochBegun.reach()?;
     sqlx::query("UPDATE epochs SET stopped_ms = ?1 WHERE stopped_ms IS NULL AND id < ?2")
         .bind(now_ms)
         .bind(epoch)
         .execute(&mut conn)
         .await?;
+    Point::EpochsEnded.reach()?;
     let writer = connect_writer(&path, durability)?;
     conn.close().await?;
     let marker = folder.join(INITIALISED);
     if !marker.exists() {
         File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
     }
+    Point::Initialised.reach()?;
     Ok(Opened { conn: writer, epoch, was_unclean })
 }
 
@@ -331,6 +344,7 @@ fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Conne
 pub(crate) fn close_writer(conn: rusqlite::Connection) -> Result<()> {
     // Neither is more than a convenience.
     let _ = conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+    Point::Folded.pass();
     conn.close().map_err(|(_, error)| error.into())
 }
 
@@ -361,9 +375,12 @@ async fn back_up(
     if partial.exists() {
         std::fs::remove_file(&partial).map_err(StoreError::io(&partial))?;
     }
+    Point::BackupBegun.reach()?;
     sqlx::query("VACUUM INTO ?").bind(partial.to_string_lossy().into_owned()).execute(conn).await?;
     File::open(&partial).and_then(|file| file.sync_all()).map_err(StoreError::io(&partial))?;
+    Point::BackupCopied.reach()?;
     std::fs::rename(&partial, &target).map_err(StoreError::io(&target))?;
+    Point::BackedUp.reach()?;
     let mut copies: Vec<PathBuf> = std::fs::read_dir(&backups)
         .map_err(StoreError::io(&backups))?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quaero_contract::{JobError, JobId, JobStatus};
 use rusqlite::params;
 
-use crate::{control::id, error::Result, writer::Tx};
+use crate::{control::id, error::Result, point::Point, writer::Tx};
 
 /// A task that was under way when this many processes died runs alone from then on: which of the
 /// tasks of those processes is to blame cannot be told otherwise.
@@ -60,6 +60,7 @@ impl Tx {
             self.end_waiting_tasks(run, step, &error, now_ms)?;
             runs.insert(run);
         }
+        Point::LeasesVoided.reach()?;
         Ok(runs)
     }
 

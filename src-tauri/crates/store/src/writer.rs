@@ -35,6 +35,7 @@ use crate::{
     Durability,
     change::Change,
     error::{Result, StoreError},
+    point::Point,
     tally::Tally,
 };
 
@@ -229,9 +230,11 @@ async fn serve(
             // Without a listener there is nobody to tell.
             let _ = changes.send(committed.into());
         }
+        Point::CommitTold.pass();
         for answer in answers {
             answer(outcome.clone());
         }
+        Point::CommitAnswered.pass();
     }
 }
 
@@ -298,7 +301,9 @@ fn group(
         tx.clean = clean(&tx.conn).is_ok();
     }
     let is_light = first.as_ref().is_none_or(|command| command.weight == Weight::Light);
+    Point::CommandsWait.pass();
     let mut state = tx.wait_for_disk(!is_light).and_then(|()| execute(&tx.conn, "BEGIN IMMEDIATE"));
+    state = state.and_then(|()| Point::Begun.reach());
     if let (Err(error), false) = (&state, tx.clean) {
         // What keeps the last transaction from being undone may pass, so this may pass as well.
         tracing::debug!(%error, "the last transaction is still open");
@@ -316,6 +321,7 @@ fn group(
         }
         let mark = tx.changes.len();
         let (mut done, answer) = (command.run)(Ok(tx));
+        done = done.and_then(|()| Point::CommandDone.reach());
         if done.is_ok() {
             done = tx.flush();
             // Whoever ends tasks settles what is above them; of steps the coordinator is asked.
@@ -344,7 +350,8 @@ fn group(
         let progress = tx.progress(run)?;
         tx.changes.extend(progress.map(Change::Progress));
     }
-    execute(&tx.conn, "COMMIT")
+    Point::CommitBegun.reach()?;
+    execute(&tx.conn, "COMMIT").inspect(|()| Point::Committed.pass())
 }
 
 /// Leaves no transaction open. After most errors SQLite has undone it by itself.
