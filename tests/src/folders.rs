@@ -1,5 +1,7 @@
 //! Folders as users have them, made anew for each test.
 
+#[cfg(target_os = "linux")]
+use crate::{not_tested, note};
 use std::{
     collections::{BTreeSet, VecDeque},
     ffi::OsString,
@@ -276,4 +278,67 @@ pub fn pdf(line: &str) -> Vec<u8> {
     );
     file.extend(trailer.bytes());
     file
+}
+
+/// A small file system in memory, which only the administrator may mount.
+#[cfg(target_os = "linux")]
+pub struct Disk(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Disk {
+    /// Mounts it on a folder. None, with a note in the test's output, where that is not allowed.
+    #[must_use]
+    pub fn mount(at: PathBuf, options: &str) -> Option<Self> {
+        match mount(&["-t", "tmpfs", "-o", options, "quaero-test"], &at) {
+            Ok(()) => Some(Self(at)),
+            Err(error) => {
+                not_tested(&format!(
+                    "disks that are full: no file system can be mounted here ({error})"
+                ));
+                None
+            }
+        }
+    }
+
+    /// Mounts it again with other options.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn change(&self, options: &str) {
+        mount(&["-o", &format!("remount,{options}")], &self.0).expect("it was mounted by us");
+    }
+
+    /// Bytes that are left.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.0).expect("it is mounted");
+        disk.f_bavail * disk.f_frsize
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let done = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+        if !done.is_ok_and(|status| status.success()) {
+            note(&format!("{} could not be unmounted", self.0.display()));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn mount(args: &[&str], at: &Path) -> Result<(), String> {
+    let output = std::process::Command::new("mount")
+        .args(args)
+        .arg(at)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
 }

@@ -7,6 +7,7 @@
 mod cut;
 mod faults;
 mod kills;
+mod migration;
 mod points;
 mod signals;
 

@@ -77,6 +77,8 @@ pub(crate) mod code {
     pub(crate) const CANTOPEN: i32 = 14;
     pub(crate) const CONSTRAINT: i32 = 19;
     pub(crate) const NOTADB: i32 = 26;
+    /// Extended: the file ends where it must not.
+    pub(crate) const IOERR_SHORT_READ: i32 = 522;
     /// Extended: a change was cut off, and only a writer may undo it.
     pub(crate) const READONLY_ROLLBACK: i32 = 776;
 }

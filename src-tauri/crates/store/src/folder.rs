@@ -178,7 +178,10 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
         }
         Err(error) => {
             return Err(match primary_code(&error) {
-                Some(code::CANTOPEN) => {
+                // The disk fails or is full, which says nothing of the database.
+                Some(code::CANTOPEN | code::IOERR | code::FULL)
+                    if result_code(&error) != Some(code::IOERR_SHORT_READ) =>
+                {
                     StoreError::io(&path)(std::io::Error::other(error.to_string()))
                 }
                 // Another program has it open; nothing is wrong with it.
@@ -254,32 +257,49 @@ pub(crate) async fn open_writer(
     restrict(&path)?;
     #[cfg(feature = "failpoints")]
     crate::faults::while_opening(&mut conn).await?;
+    let begun = begin(folder, &mut conn, now_ms).await;
+    let writer = begun.and_then(|begun| Ok((begun, connect_writer(&path, durability)?)));
+    // In any case before the lock goes.
+    conn.close().await?;
+    let ((epoch, was_unclean), writer) = writer?;
+    let marker = folder.join(INITIALISED);
+    if !marker.exists() {
+        File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
+    }
+    Point::Initialised.reach()?;
+    Ok(Opened { conn: writer, epoch, was_unclean })
+}
+
+/// Brings the database up to date and starts a new epoch. Returns it, and whether the one before did
+/// not end in order.
+async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Result<(i64, bool)> {
+    let path = folder.join(DATABASE);
     Point::Connected.reach()?;
-    let format: i64 = pragma(&mut conn, "PRAGMA user_version").await?;
+    let format: i64 = pragma(conn, "PRAGMA user_version").await?;
     if format > 0 && format < newest_format() {
-        back_up(folder, &mut conn, format, now_ms).await?;
+        back_up(folder, conn, format, now_ms).await?;
     }
     Point::MigrationBegun.reach()?;
     // `run` would make this future not provably `Send`: "Acquire is not general enough".
-    MIGRATIONS.run_direct(None, &mut conn, false).await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
-            if primary_code(&error) == Some(code::FULL) =>
-        {
-            StoreError::Full
+    MIGRATIONS.run_direct(None, conn, false).await.map_err(|error| {
+        let detail = format!("bringing it up to date failed: {error}");
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                // It was undone, and can be tried again.
+                Some(StoreError::from(error)).filter(StoreError::may_pass)
+            }
+            _ => None,
         }
-        _ => StoreError::Corrupt {
-            path: path.clone(),
-            detail: format!("bringing it up to date failed: {error}"),
-        },
+        .unwrap_or_else(|| StoreError::Corrupt { path: path.clone(), detail })
     })?;
     Point::Migrated.reach()?;
     let was_unclean: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)")
-            .fetch_one(&mut conn)
+            .fetch_one(&mut *conn)
             .await?;
     if was_unclean {
         let verdict: String =
-            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut conn).await?;
+            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *conn).await?;
         if verdict != "ok" {
             return Err(StoreError::Corrupt { path, detail: verdict });
         }
@@ -288,23 +308,16 @@ pub(crate) async fn open_writer(
         sqlx::query_scalar("INSERT INTO epochs (pid, started_ms) VALUES (?, ?) RETURNING id")
             .bind(std::process::id())
             .bind(now_ms)
-            .fetch_one(&mut conn)
+            .fetch_one(&mut *conn)
             .await?;
     Point::EpochBegun.reach()?;
     sqlx::query("UPDATE epochs SET stopped_ms = ?1 WHERE stopped_ms IS NULL AND id < ?2")
         .bind(now_ms)
         .bind(epoch)
-        .execute(&mut conn)
+        .execute(&mut *conn)
         .await?;
     Point::EpochsEnded.reach()?;
-    let writer = connect_writer(&path, durability)?;
-    conn.close().await?;
-    let marker = folder.join(INITIALISED);
-    if !marker.exists() {
-        File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
-    }
-    Point::Initialised.reach()?;
-    Ok(Opened { conn: writer, epoch, was_unclean })
+    Ok((epoch, was_unclean))
 }
 
 /// The connection of the writer, to a database that is up to date.
