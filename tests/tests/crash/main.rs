@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod cut;
+mod damage;
 mod faults;
 mod kills;
 mod migration;

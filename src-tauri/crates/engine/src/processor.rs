@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_contract::{JobId, JobKind};
-use quaero_store::{Change, Claimed, Lease, Point, Store, Tx};
+use quaero_store::{Change, Claimed, Lease, Point, Store, StoreError, Tx};
 use tokio::{
     sync::{
         broadcast::{
@@ -90,6 +90,8 @@ pub(crate) struct Processor {
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
     paused: bool,
+    /// The store is damaged: nothing is to be had from it any more.
+    gave_up: bool,
 }
 
 struct Working {
@@ -170,6 +172,7 @@ impl Processor {
             resting_until_ms: 0,
             suspects: false,
             paused: false,
+            gave_up: false,
         }
     }
 
@@ -350,6 +353,9 @@ impl Processor {
     /// Records what is done, asks the coordinator about runs whose time has come, and claims what may
     /// start, all in one transaction.
     async fn round(&mut self) -> Next {
+        if self.gave_up {
+            return Next::Wait(None);
+        }
         let now_ms = self.clock.now_ms();
         self.follow_clock(now_ms);
         if self.resting_until_ms > now_ms {
@@ -361,7 +367,7 @@ impl Processor {
         };
         if let Err(error) = looked {
             tracing::error!(%error, "runs could not be looked into");
-            return self.rest(now_ms);
+            return self.rest_after(&error, now_ms);
         }
         let round = self.plan(now_ms);
         if round.done.is_empty() && round.due.is_empty() && round.candidates.is_empty() {
@@ -389,14 +395,25 @@ impl Processor {
             }
             Err(error) => {
                 tracing::error!(%error, "tasks could not be recorded and claimed");
-                if error.may_pass() {
+                if error.may_pass() || is_damage(&error) {
                     self.done.extend(done);
                     self.wake(&due, now_ms);
-                    return self.rest(now_ms);
+                    return self.rest_after(&error, now_ms);
                 }
                 self.one_by_one(done, due, now_ms).await
             }
         }
+    }
+
+    /// Tries again later; never, if the store is damaged: what runs is stopped, and its leases stay.
+    fn rest_after(&mut self, error: &StoreError, now_ms: i64) -> Next {
+        if is_damage(error) {
+            tracing::error!(%error, "no task is started any more");
+            self.gave_up = true;
+            self.stopping.cancel();
+            return Next::Wait(None);
+        }
+        self.rest(now_ms)
     }
 
     fn rest(&mut self, now_ms: i64) -> Next {
@@ -515,6 +532,10 @@ impl Processor {
         }
         Point::StopEnded.pass();
     }
+}
+
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt { .. })
 }
 
 #[cfg(test)]

@@ -1,7 +1,14 @@
 //! Faults on purpose, and databases of earlier versions, for tests: only built with the feature
 //! `failpoints`.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
 
 use sqlx::{Connection, SqliteConnection};
 
@@ -15,6 +22,11 @@ use crate::{
 
 /// Asked again and again while SQLite works; true ends the statement that is running.
 type Fails = Arc<dyn Fn() -> bool + Send + Sync>;
+
+thread_local! {
+    /// On the writer's thread: whether its connection is not to write, as it is and as it shall be.
+    static READ_ONLY: RefCell<(bool, Arc<AtomicBool>)> = RefCell::default();
+}
 
 tokio::task_local! {
     /// Faults of the store that is being opened.
@@ -48,6 +60,11 @@ impl Tx {
         Ok(())
     }
 
+    /// Has the database be read-only whenever `is_read_only` is set, from the next commit on.
+    pub fn read_only_when(&mut self, is_read_only: Arc<AtomicBool>) {
+        READ_ONLY.with_borrow_mut(|(_, wanted)| *wanted = is_read_only);
+    }
+
     /// Has SQLite forget what it has read, so that it reads from the disk again.
     ///
     /// # Errors
@@ -69,6 +86,18 @@ pub async fn open(
 ) -> Result<Store> {
     let open = Store::open(folder, Access::Write, now_ms);
     OPENING.scope((steps, Arc::new(fails)), open).await
+}
+
+/// Sets up the faults of a commit. Called on the writer's thread.
+pub(crate) fn before_commit(conn: &rusqlite::Connection) -> Result<()> {
+    READ_ONLY.with_borrow_mut(|(now, wanted)| {
+        let wanted = wanted.load(SeqCst);
+        if *now != wanted {
+            conn.pragma_update(None, "query_only", wanted)?;
+            *now = wanted;
+        }
+        Ok(())
+    })
 }
 
 /// Sets up the faults of the store that is being opened, if it has any.

@@ -148,11 +148,12 @@ pub(crate) async fn readers(folder: &Path) -> Result<SqlitePool> {
         .await?)
 }
 
-/// Looks at the database without changing a byte.
+/// Looks at the database without changing a byte; if asked to, at every page of one that was not
+/// closed. Returns whether it was not.
 ///
 /// # Errors
 /// If it is missing although it was there before, damaged, of another program, or too new.
-pub(crate) async fn check_database(folder: &Path) -> Result<()> {
+pub(crate) async fn check_database(folder: &Path, closely: bool) -> Result<bool> {
     let path = folder.join(DATABASE);
     let corrupt = |detail: String| StoreError::Corrupt { path: path.clone(), detail };
     let length = match std::fs::metadata(&path) {
@@ -167,14 +168,14 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
                 "it is missing or empty, but this folder has held one before".to_owned(),
             ));
         }
-        return Ok(());
+        return Ok(false);
     }
     let is_new = !holds_store(folder);
-    let (application, format) = match header(&path).await {
+    let Header { application, format, was_unclean, verdict } = match header(&path, closely).await {
         Ok(header) => header,
         // A process was killed while it created the database. The writer will undo that.
         Err(error) if is_new && result_code(&error) == Some(code::READONLY_ROLLBACK) => {
-            return Ok(());
+            return Ok(false);
         }
         Err(error) => {
             return Err(match primary_code(&error) {
@@ -192,7 +193,7 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
     };
     // A process that was killed before the first migration leaves an empty database behind.
     if application == 0 && format == 0 && is_new {
-        return Ok(());
+        return Ok(false);
     }
     if application != APPLICATION_ID {
         return Err(corrupt("it is not a database of Quaero's".to_owned()));
@@ -201,16 +202,37 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
     if format > known {
         return Err(StoreError::Newer { path, found: format, known });
     }
-    Ok(())
+    match verdict {
+        Some(verdict) if verdict != "ok" => Err(corrupt(verdict)),
+        _ => Ok(was_unclean),
+    }
 }
 
-/// The application and the format that the file names.
-async fn header(path: &Path) -> Result<(i64, i64), sqlx::Error> {
+/// What a database says of itself.
+struct Header {
+    application: i64,
+    format: i64,
+    /// A process had it open and did not close it.
+    was_unclean: bool,
+    /// What SQLite finds in it, if that was looked for.
+    verdict: Option<String>,
+}
+
+async fn header(path: &Path, closely: bool) -> Result<Header, sqlx::Error> {
     let mut conn = SqliteConnection::connect_with(&options(path).read_only(true)).await?;
     let application = pragma(&mut conn, "PRAGMA application_id").await?;
     let format = pragma(&mut conn, "PRAGMA user_version").await?;
+    let mut header = Header { application, format, was_unclean: false, verdict: None };
+    if closely && application == APPLICATION_ID && (1..=newest_format()).contains(&format) {
+        let unclean = "SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)";
+        header.was_unclean = sqlx::query_scalar(unclean).fetch_one(&mut conn).await?;
+        if header.was_unclean {
+            let check = sqlx::query_scalar("PRAGMA quick_check(1)");
+            header.verdict = Some(check.fetch_one(&mut conn).await?);
+        }
+    }
     conn.close().await?;
-    Ok((application, format))
+    Ok(header)
 }
 
 /// Whether a folder holds a database that was complete once.
@@ -250,7 +272,7 @@ pub(crate) async fn open_writer(
     durability: Durability,
     now_ms: i64,
 ) -> Result<Opened> {
-    check_database(folder).await?;
+    let was_unclean = check_database(folder, true).await?;
     Point::Checked.reach()?;
     let path = folder.join(DATABASE);
     let mut conn = connect(&path).await?;
@@ -261,7 +283,7 @@ pub(crate) async fn open_writer(
     let writer = begun.and_then(|begun| Ok((begun, connect_writer(&path, durability)?)));
     // In any case before the lock goes.
     conn.close().await?;
-    let ((epoch, was_unclean), writer) = writer?;
+    let (epoch, writer) = writer?;
     let marker = folder.join(INITIALISED);
     if !marker.exists() {
         File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
@@ -270,9 +292,8 @@ pub(crate) async fn open_writer(
     Ok(Opened { conn: writer, epoch, was_unclean })
 }
 
-/// Brings the database up to date and starts a new epoch. Returns it, and whether the one before did
-/// not end in order.
-async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Result<(i64, bool)> {
+/// Brings the database up to date and starts a new epoch.
+async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Result<i64> {
     let path = folder.join(DATABASE);
     Point::Connected.reach()?;
     let format: i64 = pragma(conn, "PRAGMA user_version").await?;
@@ -293,17 +314,6 @@ async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Resul
         .unwrap_or_else(|| StoreError::Corrupt { path: path.clone(), detail })
     })?;
     Point::Migrated.reach()?;
-    let was_unclean: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)")
-            .fetch_one(&mut *conn)
-            .await?;
-    if was_unclean {
-        let verdict: String =
-            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *conn).await?;
-        if verdict != "ok" {
-            return Err(StoreError::Corrupt { path, detail: verdict });
-        }
-    }
     let epoch: i64 =
         sqlx::query_scalar("INSERT INTO epochs (pid, started_ms) VALUES (?, ?) RETURNING id")
             .bind(std::process::id())
@@ -317,7 +327,7 @@ async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Resul
         .execute(&mut *conn)
         .await?;
     Point::EpochsEnded.reach()?;
-    Ok((epoch, was_unclean))
+    Ok(epoch)
 }
 
 /// The connection of the writer, to a database that is up to date.

@@ -127,7 +127,7 @@ impl Store {
     pub async fn open(folder: &Path, access: Access, now_ms: i64) -> Result<Self> {
         match access {
             Access::Read => {
-                folder::check_database(folder).await?;
+                folder::check_database(folder, false).await?;
                 let readers = folder::readers(folder).await?;
                 let logs = Logs::open(folder, access).await?;
                 Ok(Self { folder: folder.into(), readers, logs, writing: None })
