@@ -4,6 +4,7 @@
 
 #![cfg(unix)]
 
+mod clock;
 mod cut;
 mod damage;
 mod faults;

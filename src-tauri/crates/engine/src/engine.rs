@@ -119,6 +119,7 @@ impl Engine {
                 if back > 0 {
                     tx.follow_clock(back)?;
                 }
+                tx.skip_time((now_ms - last).max(0))?;
                 for run in tx.void_dead_leases(now_ms)? {
                     advance(tx, run, &registry, now_ms)?;
                 }

@@ -43,8 +43,8 @@ use round::{Outcome, Served};
 
 /// How soon a storage fault that may pass is met with another try, in milliseconds.
 const STORAGE_PAUSE_MS: i64 = 1_000;
-/// The clock is set back by this much, in milliseconds, before what is stored has to follow it.
-const SET_BACK_MS: i64 = 1_000;
+/// The clock is set by this much, in milliseconds, before what is stored has to follow it.
+const SET_MS: i64 = 1_000;
 /// A time that never comes.
 const NEVER: i64 = i64::MAX;
 
@@ -81,10 +81,14 @@ pub(crate) struct Processor {
     done: Vec<Lease>,
     /// Set when running tasks must end now, whatever becomes of their results.
     stopping: CancellationToken,
-    /// What the clock said last.
+    /// What the clock said last, and how long the computer had been running.
     seen_ms: i64,
+    seen_running_ms: Option<i64>,
     /// By how much the clock was set back, as long as what is stored has not followed it.
     set_back_ms: i64,
+    /// How much time was skipped, by a suspended computer or a clock set forward, as long as that is
+    /// not stored.
+    skipped_ms: i64,
     /// After a storage fault: nothing is written before this time.
     resting_until_ms: i64,
     /// Whether there may be tasks among those to start that have to run alone.
@@ -155,7 +159,9 @@ impl Processor {
     ) -> Self {
         Self {
             seen_ms: clock.now_ms(),
+            seen_running_ms: clock.running_ms(),
             set_back_ms: 0,
+            skipped_ms: 0,
             store,
             registry,
             clock,

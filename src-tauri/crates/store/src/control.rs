@@ -280,7 +280,7 @@ impl Tx {
     }
 
     /// Moves the deadlines of a run, or of all that are not paused themselves, by this much.
-    fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
+    pub(crate) fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
         self.execute(
             "UPDATE runs SET deadline_ms = deadline_ms + ?2
              WHERE deadline_ms IS NOT NULL AND (id = ?1 OR (?1 IS NULL AND paused_ms IS NULL))",

@@ -98,6 +98,15 @@ impl Tx {
         Ok(())
     }
 
+    /// So much time has passed in which nothing could be done: it does not count for the limits of
+    /// runs and steps. Of what is paused that is known already.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub fn skip_time(&mut self, ms: i64) -> Result<()> {
+        if self.engine_paused()? { Ok(()) } else { self.put_off(None, ms) }
+    }
+
     /// When the last job changed its state, in milliseconds since 1970: the clock said so once.
     ///
     /// # Errors
