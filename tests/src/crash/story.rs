@@ -81,7 +81,8 @@ pub async fn play(act: Act, engine: &Engine, store: &Store) -> Result<(), Engine
     let schedules = [("scheduled".to_owned(), "0 * * * *".to_owned())];
     insist(async || {
         let schedules = schedules.clone();
-        Ok(drop(store.write(move |tx| tx.set_schedules(&schedules, 1)).await?))
+        store.write(move |tx| tx.set_schedules(&schedules, 1)).await?;
+        Ok(())
     })
     .await?;
     let mut ids = BTreeMap::new();
@@ -105,7 +106,7 @@ pub async fn play(act: Act, engine: &Engine, store: &Store) -> Result<(), Engine
     insist(async || engine.cancel(ids[DOOMED]).await).await?;
     until_all_have_ended(store, &mut events).await?;
     let keep = Keep { runs: None, ended_after_ms: Some(1_000) };
-    insist(async || Ok(drop(engine.prune(keep).await?))).await
+    insist(async || engine.prune(keep).await.map(drop)).await
 }
 
 /// Asks until there is an answer. That a run has ended meanwhile is one.

@@ -143,7 +143,8 @@ fn a_call_that_fails_at_any_point_changes_nothing_in_the_end() {
             continue;
         }
         for times in times {
-            if !(first && *times == 1) && !is_chosen(&mut dice) {
+            let is_sure = first && *times == 1;
+            if !is_sure && !is_chosen(&mut dice) {
                 continue;
             }
             let from = if *times == 1 { 1 } else { 1 + dice.roll() % hits };
