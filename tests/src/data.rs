@@ -82,11 +82,14 @@ pub fn assert_whole(data_dir: &Path) {
     assert_eq!(found, [""; 0], "{} contradicts itself", data_dir.display());
 }
 
-fn reading<T: Send>(data_dir: &Path, read: impl AsyncFnOnce(&Store) -> T + Send) -> T {
+/// Reads from the store of a data folder.
+///
+/// # Panics
+/// If it cannot be opened.
+pub fn reading<T: Send>(data_dir: &Path, read: impl AsyncFnOnce(&Store) -> T + Send) -> T {
     with(data_dir, Access::Read, read)
 }
 
-/// On a thread of its own, so that tests with a runtime can use it too.
 fn with<T: Send>(data_dir: &Path, access: Access, read: impl AsyncFnOnce(&Store) -> T + Send) -> T {
     let work = async move || {
         let store = Store::open(data_dir, access, 0).await;
@@ -96,6 +99,18 @@ fn with<T: Send>(data_dir: &Path, access: Access, read: impl AsyncFnOnce(&Store)
         store.close(0).await.expect("closed");
         result
     };
+    on_a_thread(work)
+}
+
+/// Waits for something on a thread of its own, so that tests with a runtime can use it too.
+///
+/// # Panics
+/// If it does.
+pub fn wait<T: Send>(what: impl Future<Output = T> + Send) -> T {
+    on_a_thread(async move || what.await)
+}
+
+fn on_a_thread<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
     let result = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,5 +1,7 @@
 //! Folders as users have them, made anew for each test.
 
+#[cfg(target_os = "linux")]
+use crate::{not_tested, note};
 use std::{
     collections::{BTreeSet, VecDeque},
     ffi::OsString,
@@ -16,6 +18,23 @@ pub struct Mixed {
     pub unreadable: usize,
     /// Words that only one file holds each, with the path of that file.
     pub phrases: Vec<(String, PathBuf)>,
+}
+
+/// Copies the files of a folder and of the folders in it. The new folder may exist.
+///
+/// # Errors
+/// If that fails.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if entry.is_dir() {
+            copy(&entry, &to.join(name))?;
+        } else {
+            fs::copy(&entry, to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Fills a folder with about 300 files of every kind that `local_dir` meets.
@@ -259,4 +278,67 @@ pub fn pdf(line: &str) -> Vec<u8> {
     );
     file.extend(trailer.bytes());
     file
+}
+
+/// A small file system in memory, which only the administrator may mount.
+#[cfg(target_os = "linux")]
+pub struct Disk(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Disk {
+    /// Mounts it on a folder. None, with a note in the test's output, where that is not allowed.
+    #[must_use]
+    pub fn mount(at: PathBuf, options: &str) -> Option<Self> {
+        match mount(&["-t", "tmpfs", "-o", options, "quaero-test"], &at) {
+            Ok(()) => Some(Self(at)),
+            Err(error) => {
+                not_tested(&format!(
+                    "disks that are full: no file system can be mounted here ({error})"
+                ));
+                None
+            }
+        }
+    }
+
+    /// Mounts it again with other options.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn change(&self, options: &str) {
+        mount(&["-o", &format!("remount,{options}")], &self.0).expect("it was mounted by us");
+    }
+
+    /// Bytes that are left.
+    ///
+    /// # Panics
+    /// If it does not tell.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        let disk = rustix::fs::statvfs(&self.0).expect("it is mounted");
+        disk.f_bavail * disk.f_frsize
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let done = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+        if !done.is_ok_and(|status| status.success()) {
+            note(&format!("{} could not be unmounted", self.0.display()));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn mount(args: &[&str], at: &Path) -> Result<(), String> {
+    let output = std::process::Command::new("mount")
+        .args(args)
+        .arg(at)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
 }

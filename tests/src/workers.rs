@@ -14,6 +14,7 @@ use quaero_engine::{
 use quaero_store::{NewDocument, NewRun, NewStep};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// The name of the step type and of its tasks.
 pub const SCRIPTED: &str = "scripted";
@@ -35,6 +36,10 @@ pub struct Script {
     pub takes_ms: u64,
     /// Bytes of text in each document, beside its name.
     pub text_bytes: usize,
+    /// Its tasks write no documents.
+    pub silent: bool,
+    /// Milliseconds from one start of a task to the next.
+    pub delay_ms: u32,
     /// Children are written while their task still runs.
     pub early: bool,
     /// The leaves never end, in an engine whose workers hold ([`Conduct::hold`]).
@@ -83,6 +88,20 @@ impl Script {
     fn children(&self, number: u64) -> impl Iterator<Item = u64> + use<> {
         let width = u64::from(self.width);
         (1..=width).map(move |n| number * width + n)
+    }
+
+    fn task(&self, step: &str, number: u64) -> NewTask {
+        NewTask {
+            task_type: SCRIPTED,
+            name: format!("{step} {number}"),
+            key: Some(number.to_string()),
+            payload: json!({"number": number, "step": step}),
+            lane: match self.delay_ms {
+                0 => Lane::local(),
+                delay => Lane::host("slow", 1, delay),
+            },
+            ..NewTask::default()
+        }
     }
 
     /// A run of one step that does this.
@@ -148,24 +167,15 @@ impl StepManager for Manager {
     }
 
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError> {
-        Ok(vec![task(&step.name, 0)])
+        let script: Script = serde_json::from_value(step.config.clone())
+            .map_err(|error| TaskError::permanent("scripted", error.to_string()))?;
+        Ok(vec![script.task(&step.name, 0)])
     }
 }
 
 #[derive(Deserialize)]
 struct Payload {
     number: u64,
-}
-
-fn task(step: &str, number: u64) -> NewTask {
-    NewTask {
-        task_type: SCRIPTED,
-        name: format!("{step} {number}"),
-        key: Some(number.to_string()),
-        payload: json!({"number": number, "step": step}),
-        lane: Lane::local(),
-        ..NewTask::default()
-    }
 }
 
 struct Worker(Conduct);
@@ -187,7 +197,9 @@ impl JobWorker for Worker {
         if leaf && script.hangs && self.0.hold {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(Duration::from_millis(script.takes_ms)).await;
+        if script.takes_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(script.takes_ms)).await;
+        }
         if hits(script.fail_every, number) {
             return Err(TaskError::permanent("scripted", format!("{number} fails.")));
         }
@@ -198,12 +210,13 @@ impl JobWorker for Worker {
         let mut children: Vec<NewTask> = if leaf {
             Vec::new()
         } else {
-            script.children(number).map(|child| task(step, child)).collect()
+            script.children(number).map(|child| script.task(step, child)).collect()
         };
         if script.early {
             job.spawn(std::mem::take(&mut children)).await?;
         }
-        Ok(Outcome { documents: vec![document(job, &script)], children, ..Outcome::default() })
+        let documents = if script.silent { Vec::new() } else { vec![document(job, &script)] };
+        Ok(Outcome { documents, children, ..Outcome::default() })
     }
 }
 
@@ -238,5 +251,72 @@ impl Clock for Fast {
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         SystemClock.sleep(duration / self.0)
+    }
+}
+
+/// A clock that the test moves.
+#[derive(Clone, Debug)]
+pub struct Manual(watch::Sender<Moment>);
+
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now_ms: i64,
+    running_ms: i64,
+}
+
+impl Manual {
+    /// It is this many milliseconds after 1970.
+    #[must_use]
+    pub fn at(now_ms: i64) -> Self {
+        Self(watch::channel(Moment { now_ms, running_ms: 0 }).0)
+    }
+
+    /// So much time passes.
+    pub fn pass(&self, ms: i64) {
+        self.0.send_modify(|moment| {
+            moment.now_ms += ms;
+            moment.running_ms += ms;
+        });
+    }
+
+    /// Somebody sets the clock.
+    pub fn set(&self, now_ms: i64) {
+        self.0.send_modify(|moment| moment.now_ms = now_ms);
+    }
+
+    fn when(
+        &self,
+        is_over: impl Fn(Moment) -> bool + Send + Sync + 'static,
+    ) -> BoxFuture<'static, ()> {
+        let mut moment = self.0.subscribe();
+        Box::pin(async move {
+            if moment.wait_for(|moment| is_over(*moment)).await.is_err() {
+                std::future::pending().await
+            }
+        })
+    }
+}
+
+impl Clock for Manual {
+    fn now_ms(&self) -> i64 {
+        self.0.borrow().now_ms
+    }
+
+    fn running_ms(&self) -> Option<i64> {
+        Some(self.0.borrow().running_ms)
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        let end = self.0.borrow().running_ms
+            + i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2);
+        self.when(move |moment| moment.running_ms >= end)
+    }
+
+    /// Ends early when the clock is set, as the computer's does.
+    fn until(&self, at_ms: Option<i64>) -> BoxFuture<'static, ()> {
+        let Some(at_ms) = at_ms else { return Box::pin(std::future::pending()) };
+        let ahead = |moment: Moment| moment.now_ms - moment.running_ms;
+        let as_set = ahead(*self.0.borrow());
+        self.when(move |moment| moment.now_ms >= at_ms || ahead(moment) != as_set)
     }
 }

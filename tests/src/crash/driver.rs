@@ -3,14 +3,22 @@
 //! at the first signal.
 
 use std::{
-    collections::BTreeSet, io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration,
+    collections::BTreeSet,
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use quaero_contract::JobId;
 use quaero_engine::{Adopt, Clock, Engine, EngineOptions, Event};
-use quaero_store::{Access, Store};
+use quaero_store::{Access, Point, Store, faults};
 use quaero_tests::{
-    crash::{Ended, Order, SPEED, Said},
+    crash::{Ended, Fault, Order, SPEED, Said, story},
     workers::{Conduct, Fast, registry},
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -29,7 +37,11 @@ async fn main() -> Result<ExitCode, Failure> {
     let grace = Duration::from_millis(order.grace_ms);
 
     let clock = Fast(SPEED);
-    let store = Store::open(Path::new(&folder), Access::Write, clock.now_ms()).await?;
+    let counts = if order.counts { count()? } else { Vec::new() };
+    for (point, fault) in &order.faults {
+        arm(point, *fault)?;
+    }
+    let store = open(Path::new(&folder), &order, clock.now_ms()).await?;
     say(&Said::Opened);
     let engine = start(&store, &order, clock).await?;
     say(&Said::Ready);
@@ -60,7 +72,62 @@ async fn main() -> Result<ExitCode, Failure> {
         () = impatient => return Ok(ExitCode::FAILURE),
     }
     say(&Said::Stopped);
+    for (point, times) in counts {
+        say(&Said::Reached { point: point.name().to_owned(), times: times.load(SeqCst) });
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn open(folder: &Path, order: &Order, now_ms: i64) -> quaero_store::Result<Store> {
+    let Some(last) = order.dies_opening else {
+        return Store::open(folder, Access::Write, now_ms).await;
+    };
+    let steps = AtomicU64::new(0);
+    let dies = move || {
+        if steps.fetch_add(1, SeqCst) == last {
+            die();
+        }
+        false
+    };
+    faults::open(folder, now_ms, 1, dies).await
+}
+
+/// Counts how often each point is reached.
+fn count() -> Result<Vec<(Point, Arc<AtomicU64>)>, Failure> {
+    let counted = Point::ALL.iter().map(|point| {
+        let times = Arc::new(AtomicU64::new(0));
+        let counter = times.clone();
+        fail::cfg_callback(point.name(), move || {
+            counter.fetch_add(1, SeqCst);
+        })?;
+        Ok((*point, times))
+    });
+    counted.collect()
+}
+
+fn arm(point: &str, fault: Fault) -> Result<(), Failure> {
+    match fault {
+        Fault::Dies(last) => {
+            let times = AtomicU64::new(1);
+            fail::cfg_callback(point, move || {
+                if times.fetch_add(1, SeqCst) == last {
+                    die();
+                }
+            })?;
+        }
+        Fault::Fails { from: 1, times } => fail::cfg(point, &format!("{times}*return->off"))?,
+        Fault::Fails { from, times } => {
+            fail::cfg(point, &format!("{}*off->{times}*return->off", from - 1))?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends this process as `kill -9` does.
+fn die() -> ! {
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
 }
 
 async fn start(store: &Store, order: &Order, clock: Fast) -> Result<Engine, Failure> {
@@ -74,6 +141,11 @@ async fn start(store: &Store, order: &Order, clock: Fast) -> Result<Engine, Fail
 
 /// Asks for the runs, and tells of the end of every run of the folder.
 async fn work(engine: &Engine, store: &Store, order: &Order) -> Result<(), Failure> {
+    if let Some(act) = order.act {
+        story::play(act, engine, store).await?;
+        say(&Said::Played);
+        return Ok(());
+    }
     let mut events = engine.events();
     for (request, script) in &order.runs {
         let run = engine.submit(script.run(request)).await?;

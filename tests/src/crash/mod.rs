@@ -3,10 +3,12 @@
 //! [`wal`] cuts the write-ahead log of a recorded run at every commit: each state that a killed
 //! process can leave behind, cheaply and without luck. [`kill`] kills a real process, the
 //! `engine-driver`, at random moments, for everything that is not in the log: files, locks,
-//! checkpoints, the start and the stop.
+//! checkpoints, the start and the stop. A [`story`] comes by every named point of the code, at
+//! which a driver dies, or a call fails, as its order says.
 
 #[cfg(unix)]
 pub mod kill;
+pub mod story;
 pub mod wal;
 
 use std::{
@@ -18,6 +20,7 @@ use quaero_contract::{DocumentCounts, JobCounts, JobId, JobStatus};
 use serde::{Deserialize, Serialize};
 
 use crate::{program::Process, workers::Script};
+use story::Act;
 
 /// What a driver is to do: its only argument beside the data folder, as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,11 +34,42 @@ pub struct Order {
     /// How long running tasks may still take at an orderly stop, in milliseconds of the engine's
     /// clock, which is [`SPEED`] times as fast as the computer's.
     pub grace_ms: u64,
+    /// Plays this act of the [`story`], too.
+    pub act: Option<Act>,
+    /// What goes wrong, by the name of a point.
+    pub faults: Vec<(String, Fault)>,
+    /// Tells in the end how often each point was reached.
+    pub counts: bool,
+    /// Dies at this step of SQLite's virtual machine while the store is opened.
+    pub dies_opening: Option<u64>,
+}
+
+/// What goes wrong at a point.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Fault {
+    /// The process dies as by `kill -9` when it comes by for so manieth time, from 1.
+    Dies(u64),
+    /// From the so manieth time on, from 1, the call fails, so many times.
+    Fails {
+        /// The first time.
+        from: u64,
+        /// How many times.
+        times: u64,
+    },
 }
 
 impl Default for Order {
     fn default() -> Self {
-        Self { runs: Vec::new(), hold: false, width: 8, grace_ms: 0 }
+        Self {
+            runs: Vec::new(),
+            hold: false,
+            width: 8,
+            grace_ms: 0,
+            act: None,
+            faults: Vec::new(),
+            counts: false,
+            dies_opening: None,
+        }
     }
 }
 
@@ -66,10 +100,19 @@ pub enum Said {
     },
     /// A run has ended.
     Finished(Ended),
+    /// The act of the story is over.
+    Played,
     /// It was told to stop.
     Stopping,
     /// Everything is written and closed.
     Stopped,
+    /// It came by a point.
+    Reached {
+        /// The point's name.
+        point: String,
+        /// How often.
+        times: u64,
+    },
 }
 
 /// How a run ended.

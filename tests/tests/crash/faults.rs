@@ -6,16 +6,18 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
 
 use quaero_contract::{JobId, OnError, RunSummary};
-use quaero_engine::{Engine, EngineOptions};
-use quaero_store::{Access, NewRun, Store};
+use quaero_engine::{Engine, EngineError, EngineOptions};
+use quaero_store::{Access, NewRun, Store, StoreError};
 use quaero_tests::workers::{Conduct, Fast, Script, registry};
 use tempfile::TempDir;
+
+use super::is_long;
 
 /// Steps of SQLite's virtual machine from one chance to fail to the next.
 const STEPS: i32 = 25;
@@ -138,10 +140,6 @@ fn outcome(run: &RunSummary) -> impl PartialEq + std::fmt::Debug + use<> {
     (run.status, run.jobs, run.documents, error)
 }
 
-fn is_long() -> bool {
-    std::env::var_os("QUAERO_LONG").is_some()
-}
-
 async fn check(times: u64) {
     let (calm, chances) = tell(u64::MAX - 1_000, times).await;
     let parts = if is_long() { chances } else { 40 };
@@ -176,7 +174,7 @@ async fn a_cancel_holds_although_storage_fails() {
             match place.engine.cancel(run).await {
                 Ok(()) => break,
                 // It was recorded, and the answer was lost.
-                Err(quaero_engine::EngineError::AlreadyEnded(..)) => break,
+                Err(EngineError::AlreadyEnded(..)) => break,
                 Err(error) => assert!(place.is_failing(), "refused without a fault: {error}"),
             }
         }
@@ -197,7 +195,7 @@ async fn on_a_full_disk_work_waits_and_goes_on_when_there_is_room() {
     let full = async {
         loop {
             let write = place.store.write(|tx| tx.keep_text(&"x".repeat(2_000_000)));
-            if matches!(write.await, Err(quaero_store::StoreError::Full)) {
+            if matches!(write.await, Err(StoreError::Full)) {
                 return;
             }
         }
@@ -210,4 +208,39 @@ async fn on_a_full_disk_work_waits_and_goes_on_when_there_is_room() {
     assert_eq!((summary.jobs.total, summary.jobs.completed), (expected.total, expected.completed));
     assert_eq!(summary.documents.created, expected.completed);
     place.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_becomes_read_only_is_waited_for() {
+    for tasks in [0, 1, 5, 12] {
+        let place = Place::new(u64::MAX - 1_000, 1).await;
+        let is_read_only = Arc::new(AtomicBool::new(false));
+        let switch = is_read_only.clone();
+        let set = place.store.write(move |tx| {
+            tx.read_only_when(switch);
+            Ok(())
+        });
+        set.await.expect("set");
+        let script = Script { flaky_every: 5, early: true, takes_ms: 1, ..Script::tree(3, 2) };
+        let run = place.submit(script.run("kept")).await;
+        let mut events = place.engine.events();
+        while place.store.run_progress(run).await.expect("read").expect("there").jobs.completed
+            < tasks
+        {
+            let _ = events.recv().await;
+        }
+        is_read_only.store(true, SeqCst);
+        // What is being committed now may still be.
+        while place.store.write(|_| Ok(())).await.is_ok() {}
+        let refused = place.engine.submit(script.run("later")).await;
+        let Err(EngineError::Store(error)) = refused else { panic!("accepted: {refused:?}") };
+        assert!(matches!(error, StoreError::Unwritable(_)) && error.may_pass(), "{error:?}");
+        is_read_only.store(false, SeqCst);
+        for run in [run, place.submit(script.run("later")).await] {
+            let (summary, expected) = (place.end_of(run).await, script.expected());
+            assert_eq!((summary.jobs.total, summary.jobs.completed), (13, expected.completed));
+            assert_eq!(summary.documents.created, expected.completed);
+        }
+        place.close().await;
+    }
 }

@@ -8,14 +8,14 @@ use quaero_tests::{
 };
 use tempfile::tempdir;
 
-use super::driver;
+use super::{driver, is_long};
 
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 fn check(times: u32, moments: &[Moment], scripts: &[Script]) -> Survived {
-    let rounds = if std::env::var_os("QUAERO_LONG").is_some() { 10 } else { 1 };
+    let rounds = if is_long() { 10 } else { 1 };
     let mut all = Survived::default();
     for _ in 0..rounds {
         let folder = tempdir().expect("a folder");

@@ -3,61 +3,14 @@
 
 #![cfg(target_os = "linux")]
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
+use std::time::Duration;
+
+use quaero_tests::{
+    data,
+    folders::{self, Disk},
 };
 
-use quaero_tests::{data, folders, not_tested, note};
-
 use super::{Place, completed_at_least, counts, index};
-
-/// A small file system in memory.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// None, with a note in the test's output, where mounting is not allowed.
-    fn mount(at: PathBuf, options: &str) -> Option<Self> {
-        match mount(&["-t", "tmpfs", "-o", options, "quaero-test"], &at) {
-            Ok(()) => Some(Self(at)),
-            Err(error) => {
-                not_tested(&format!(
-                    "disks that are full: no file system can be mounted here ({error})"
-                ));
-                None
-            }
-        }
-    }
-
-    fn change(&self, options: &str) {
-        mount(&["-o", &format!("remount,{options}")], &self.0).expect("it was mounted by us");
-    }
-
-    fn free(&self) -> u64 {
-        let disk = rustix::fs::statvfs(&self.0).expect("it is mounted");
-        disk.f_bavail * disk.f_frsize
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let done = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        if !done.is_ok_and(|status| status.success()) {
-            note(&format!("{} could not be unmounted", self.0.display()));
-        }
-    }
-}
-
-fn mount(args: &[&str], at: &Path) -> Result<(), String> {
-    let output =
-        Command::new("mount").args(args).arg(at).output().map_err(|error| error.to_string())?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    }
-}
 
 #[test]
 fn a_full_disk_stops_nothing_for_good() {

@@ -19,6 +19,8 @@ pub(crate) fn store(error: StoreError) -> ApiError {
             .with_hint("Check that the folder exists and can be written, or name another one."),
         StoreError::Full => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Make room on it. Runs can then be resumed."),
+        StoreError::Unwritable(_) => ApiError::new(ErrorCode::Storage, message)
+            .with_hint("Let the disk that holds the data folder be written again. Runs then go on."),
         StoreError::Unsettled => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Check the disk that holds the data folder. It is tried again."),
         StoreError::ReadOnly => ApiError::new(ErrorCode::Conflict, message),

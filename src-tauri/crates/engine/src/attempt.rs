@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
-use quaero_store::{Claimed, Lease, LogRow, Store, StoreError};
+use quaero_store::{Claimed, Lease, LogRow, Point, Store, StoreError};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +53,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     pub(crate) async fn run(self) -> Finished {
         let ending = self.work().await;
+        Point::WorkDone.pass();
         if let Ending::Done(done) = &ending
             && done.is_plain()
         {
@@ -62,7 +63,9 @@ impl Attempt {
             Ending::Failed(TaskError { retry: Retry::PauseLane { ms }, .. }) => *ms,
             _ => 0,
         };
-        match self.record(ending).await {
+        let recorded = self.record(ending).await;
+        Point::Recorded.pass();
+        match recorded {
             Recorded::Failed(message) => {
                 self.log(LogLevel::Error, format!("{}: {message}", self.task.name))
             }

@@ -1,6 +1,9 @@
 //! Time, as something that is handed in.
 
-use std::time::Duration;
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
 
@@ -8,6 +11,12 @@ use futures::future::BoxFuture;
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970.
     fn now_ms(&self) -> i64;
+
+    /// Milliseconds for which the computer has been running since some moment, if that is known:
+    /// setting the clock does not change it, and it does not go on while the computer is suspended.
+    fn running_ms(&self) -> Option<i64> {
+        None
+    }
 
     /// Resolves after this long.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
@@ -41,6 +50,11 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn running_ms(&self) -> Option<i64> {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(START.elapsed().as_millis()).ok()
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use quaero_contract::JobError;
-use quaero_store::{DocumentId, Lease, Leased, PreparedDocument, Result, TaskRow, Tx};
+use quaero_store::{DocumentId, Lease, Leased, Point, PreparedDocument, Result, TaskRow, Tx};
 
 use crate::{
     backoff::backoff_ms,
@@ -191,7 +191,7 @@ pub(crate) fn spawn(
     match tx.leased(lease)? {
         Some(task) if task.stop.is_none() => tx
             .insert_tasks(task.below, children, None, now_ms)
-            .map(|inserted| Some(inserted.written)),
+            .and_then(|inserted| Point::ChildrenSpawned.reach().map(|()| Some(inserted.written))),
         Some(_) | None => Ok(None),
     }
 }

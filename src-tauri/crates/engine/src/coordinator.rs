@@ -11,7 +11,7 @@ use std::{
 };
 
 use quaero_contract::{FailureAction, JobCounts, JobError, JobId, JobStatus, OnError};
-use quaero_store::{Place, Result, RunState, StepRow, TaskRow, Tolerance, Tx};
+use quaero_store::{Place, Point, Result, RunState, StepRow, TaskRow, Tolerance, Tx};
 use serde_json::Value;
 
 use crate::{
@@ -323,11 +323,13 @@ fn apply(
                 let message = format!("Step `{}` was skipped. {}", step.name, error.message);
                 tx.warn(run, step.id, &message, now_ms)?;
             }
-            tx.move_job(step.id, JobStatus::Skipped, Some(&error), now_ms)
+            tx.move_job(step.id, JobStatus::Skipped, Some(&error), now_ms)?;
+            Point::StepSkipped.reach()
         }
         Decision::EndStep(n, status) => {
             let error = end_error(tx, &state.steps[n], status)?;
-            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms)
+            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms)?;
+            Point::StepEnded.reach()
         }
         Decision::RetryStep(n) => {
             let step = &state.steps[n];
@@ -368,6 +370,7 @@ fn apply(
                 _ => None,
             };
             tx.move_job(run, status, error.as_ref(), now_ms)?;
+            Point::RunEnded.reach()?;
             more.extend(tx.release_next(run)?);
             more.extend(state.parent_run);
             Ok(())

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use quaero_contract::{JobId, JobStatus, LogLevel};
-use quaero_store::{Keep, LogRow, NewRun, Store, StoreError, Tx};
+use quaero_store::{Keep, LogRow, NewRun, Point, Store, StoreError, Tx};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinHandle,
@@ -90,6 +90,7 @@ impl Engine {
         tokio::spawn(processor.serve(received, changes));
         let engine = Self { store, registry, clock, monitor, commands, monitoring };
         let open = engine.recover().await?;
+        Point::Recovered.pass();
         if options.adopt == Adopt::All {
             for run in open {
                 for run in engine.adopt(run).await? {
@@ -118,6 +119,7 @@ impl Engine {
                 if back > 0 {
                     tx.follow_clock(back)?;
                 }
+                tx.skip_time((now_ms - last).max(0))?;
                 for run in tx.void_dead_leases(now_ms)? {
                     advance(tx, run, &registry, now_ms)?;
                 }
@@ -147,6 +149,7 @@ impl Engine {
         memo_keys(&mut run, &self.registry);
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
         let name = run.name.clone();
+        Point::SubmitBegun.pass();
         let (id, new) = self
             .store
             .write(move |tx| {
@@ -159,6 +162,7 @@ impl Engine {
                 Ok((id, new))
             })
             .await?;
+        Point::Submitted.pass();
         if new {
             self.log(id, &format!("{name} was started."));
         }
@@ -241,6 +245,7 @@ impl Engine {
             if runs.is_empty() {
                 break;
             }
+            Point::PruneCommitted.pass();
             self.store.logs().forget(&runs).await?;
             forgotten.extend(runs);
         }

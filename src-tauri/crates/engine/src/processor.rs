@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_contract::{JobId, JobKind};
-use quaero_store::{Change, Claimed, Lease, Store, Tx};
+use quaero_store::{Change, Claimed, Lease, Point, Store, StoreError, Tx};
 use tokio::{
     sync::{
         broadcast::{
@@ -43,8 +43,8 @@ use round::{Outcome, Served};
 
 /// How soon a storage fault that may pass is met with another try, in milliseconds.
 const STORAGE_PAUSE_MS: i64 = 1_000;
-/// The clock is set back by this much, in milliseconds, before what is stored has to follow it.
-const SET_BACK_MS: i64 = 1_000;
+/// The clock is set by this much, in milliseconds, before what is stored has to follow it.
+const SET_MS: i64 = 1_000;
 /// A time that never comes.
 const NEVER: i64 = i64::MAX;
 
@@ -81,15 +81,21 @@ pub(crate) struct Processor {
     done: Vec<Lease>,
     /// Set when running tasks must end now, whatever becomes of their results.
     stopping: CancellationToken,
-    /// What the clock said last.
+    /// What the clock said last, and how long the computer had been running.
     seen_ms: i64,
+    seen_running_ms: Option<i64>,
     /// By how much the clock was set back, as long as what is stored has not followed it.
     set_back_ms: i64,
+    /// How much time was skipped, by a suspended computer or a clock set forward, as long as that is
+    /// not stored.
+    skipped_ms: i64,
     /// After a storage fault: nothing is written before this time.
     resting_until_ms: i64,
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
     paused: bool,
+    /// The store is damaged: nothing is to be had from it any more.
+    gave_up: bool,
 }
 
 struct Working {
@@ -153,7 +159,9 @@ impl Processor {
     ) -> Self {
         Self {
             seen_ms: clock.now_ms(),
+            seen_running_ms: clock.running_ms(),
             set_back_ms: 0,
+            skipped_ms: 0,
             store,
             registry,
             clock,
@@ -170,6 +178,7 @@ impl Processor {
             resting_until_ms: 0,
             suspects: false,
             paused: false,
+            gave_up: false,
         }
     }
 
@@ -350,6 +359,9 @@ impl Processor {
     /// Records what is done, asks the coordinator about runs whose time has come, and claims what may
     /// start, all in one transaction.
     async fn round(&mut self) -> Next {
+        if self.gave_up {
+            return Next::Wait(None);
+        }
         let now_ms = self.clock.now_ms();
         self.follow_clock(now_ms);
         if self.resting_until_ms > now_ms {
@@ -361,7 +373,7 @@ impl Processor {
         };
         if let Err(error) = looked {
             tracing::error!(%error, "runs could not be looked into");
-            return self.rest(now_ms);
+            return self.rest_after(&error, now_ms);
         }
         let round = self.plan(now_ms);
         if round.done.is_empty() && round.due.is_empty() && round.candidates.is_empty() {
@@ -382,19 +394,32 @@ impl Processor {
                     tracing::warn!(outcome.stale, "results of tasks that are no longer ours");
                 }
                 self.suspects = outcome.suspects;
+                Point::Claimed.pass();
                 self.start(outcome, now_ms);
+                Point::HandedOut.pass();
                 Next::Again
             }
             Err(error) => {
                 tracing::error!(%error, "tasks could not be recorded and claimed");
-                if error.may_pass() {
+                if error.may_pass() || is_damage(&error) {
                     self.done.extend(done);
                     self.wake(&due, now_ms);
-                    return self.rest(now_ms);
+                    return self.rest_after(&error, now_ms);
                 }
                 self.one_by_one(done, due, now_ms).await
             }
         }
+    }
+
+    /// Tries again later; never, if the store is damaged: what runs is stopped, and its leases stay.
+    fn rest_after(&mut self, error: &StoreError, now_ms: i64) -> Next {
+        if is_damage(error) {
+            tracing::error!(%error, "no task is started any more");
+            self.gave_up = true;
+            self.stopping.cancel();
+            return Next::Wait(None);
+        }
+        self.rest(now_ms)
     }
 
     fn rest(&mut self, now_ms: i64) -> Next {
@@ -491,6 +516,7 @@ impl Processor {
 
     /// Waits for the running tasks, then puts back those that did not end in time.
     async fn stop(&mut self, grace: Duration) {
+        Point::StopBegun.pass();
         let limit = self.clock.sleep(grace);
         tokio::pin!(limit);
         loop {
@@ -510,7 +536,12 @@ impl Processor {
         if !done.is_empty() {
             self.one_by_one(done, Vec::new(), now_ms).await;
         }
+        Point::StopEnded.pass();
     }
+}
+
+fn is_damage(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt { .. })
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 use quaero_contract::{JobError, JobId, JobKind, JobStatus};
 use rusqlite::params;
 
-use crate::{change::Change, error::Result, runs::status, statement::Row, writer::Tx};
+use crate::{
+    change::Change, error::Result, point::Point, runs::status, statement::Row, writer::Tx,
+};
 
 pub(crate) fn id(row: &Row, column: &str) -> Result<JobId> {
     row.get(column).map(JobId)
@@ -70,7 +72,8 @@ impl Tx {
             "UPDATE steps SET run_after_ms = 0, deadline_ms = ?2 + timeout_ms WHERE id = ?1",
             params![step.0, now_ms],
         )?;
-        self.move_job(step, JobStatus::Waiting, None, now_ms)
+        self.move_job(step, JobStatus::Waiting, None, now_ms)?;
+        Point::StepOpened.reach()
     }
 
     /// Has a step that has nothing open tried again, not before `run_after_ms`.
@@ -90,7 +93,8 @@ impl Tx {
              FROM counters c WHERE c.job_id = steps.id AND steps.id = ?1", params![step.0, run_after_ms])?;
         // The runs below it are started again, too.
         self.execute("UPDATE step_instances SET run_id = NULL WHERE step_id = ?", [step.0])?;
-        self.move_job(step, JobStatus::Pending, error, now_ms)
+        self.move_job(step, JobStatus::Pending, error, now_ms)?;
+        Point::StepRetried.reach()
     }
 
     /// Makes this process the one that works on a run and on the runs below it. Returns all of
@@ -105,6 +109,7 @@ impl Tx {
             self.tell_adopted(*run, false)?;
             self.touch_now(*run);
         }
+        Point::RunAdopted.reach()?;
         Ok(family)
     }
 
@@ -146,6 +151,7 @@ impl Tx {
             self.end_waiting_tasks(*run, None, &error, now_ms)?;
             self.touch_now(*run);
         }
+        Point::RunCancelled.reach()?;
         Ok(family)
     }
 
@@ -173,6 +179,7 @@ impl Tx {
         }
         let error = JobError { code: "cancelled".to_owned(), message: error.message.clone() };
         self.end_waiting_tasks(run, Some(step), &error, now_ms)?;
+        Point::StepStopped.reach()?;
         Ok(runs)
     }
 
@@ -185,7 +192,7 @@ impl Tx {
             "UPDATE runs SET stop_code = ?2, stop_message = ?3 WHERE id = ?1",
             params![run.0, &error.code, &error.message],
         )?;
-        Ok(())
+        Point::RunStopped.reach()
     }
 
     /// Notes that more of a run's tasks have failed than it bears.
@@ -248,6 +255,7 @@ impl Tx {
         )?;
         self.note(Change::Paused { run: Some(run), paused: pause });
         self.touch_now(run);
+        Point::RunPaused.reach()?;
         Ok(true)
     }
 
@@ -268,11 +276,11 @@ impl Tx {
         for run in self.open_runs()? {
             self.touch_now(run);
         }
-        Ok(())
+        Point::EnginePaused.reach()
     }
 
     /// Moves the deadlines of a run, or of all that are not paused themselves, by this much.
-    fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
+    pub(crate) fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
         self.execute(
             "UPDATE runs SET deadline_ms = deadline_ms + ?2
              WHERE deadline_ms IS NOT NULL AND (id = ?1 OR (?1 IS NULL AND paused_ms IS NULL))",

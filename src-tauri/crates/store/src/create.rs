@@ -10,6 +10,7 @@ use crate::{
     change::Change,
     error::Result,
     jobs::{Place, TaskRow},
+    point::Point,
     runs::{NewRun, NewStep, Reuse, counts, json},
     schedules::Settled,
     writer::Tx,
@@ -90,6 +91,7 @@ impl Tx {
         if let Some(reuse) = &run.reuse {
             self.take_over(id, run, &steps, reuse, now_ms)?;
         }
+        Point::RunCreated.reach()?;
         Ok((id, true))
     }
 
@@ -310,6 +312,7 @@ impl Tx {
             }
         }
         self.touch(above);
+        Point::InstancesStarted.reach()?;
         Ok(started)
     }
 

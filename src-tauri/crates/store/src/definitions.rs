@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use crate::{
     Store,
     error::{Result, code},
+    point::Point,
     time::rfc3339,
     writer::Tx,
 };
@@ -35,6 +36,7 @@ impl Tx {
             "INSERT INTO definition_texts (hash, text) VALUES (?, ?) ON CONFLICT DO NOTHING",
             params![&hash, text],
         )?;
+        Point::TextKept.reach()?;
         Ok(hash)
     }
 
@@ -78,6 +80,7 @@ impl Tx {
              VALUES (?, ?, ?, ?, ?, ?)",
             params![definition_id, version, hash, why.as_str(), run.map(|run| run.0), now_ms],
         )?;
+        Point::VersionNoted.reach()?;
         self.forget_versions(definition_id, version.saturating_sub(VERSIONS_KEPT))?;
         Ok(version)
     }

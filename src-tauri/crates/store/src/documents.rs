@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::{
-    Store, change::Change, consistent, error::Result, jobs::Place, time::rfc3339, writer::Tx,
+    Store, change::Change, consistent, error::Result, jobs::Place, point::Point, time::rfc3339,
+    writer::Tx,
 };
 
 /// Original bytes are never inflated beyond this.
@@ -186,6 +187,7 @@ impl Tx {
                 (id, SaveOutcome::Updated)
             }
         };
+        Point::DocumentWritten.reach()?;
         for tag in &new.tags {
             self.execute(
                 "INSERT INTO document_tags (document_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING",

@@ -42,6 +42,9 @@ pub enum StoreError {
     /// The disk is full.
     #[error("The disk that holds the data folder is full.")]
     Full,
+    /// The disk or the file has become read-only under this process.
+    #[error("The database cannot be written at present: {0}.")]
+    Unwritable(String),
     /// This process opened the folder for reading only.
     #[error("The data folder is open for reading only.")]
     ReadOnly,
@@ -77,6 +80,10 @@ pub(crate) mod code {
     pub(crate) const CANTOPEN: i32 = 14;
     pub(crate) const CONSTRAINT: i32 = 19;
     pub(crate) const NOTADB: i32 = 26;
+    /// Extended: only the search index is damaged, which can be made anew.
+    pub(crate) const CORRUPT_VTAB: i32 = 267;
+    /// Extended: the file ends where it must not.
+    pub(crate) const IOERR_SHORT_READ: i32 = 522;
     /// Extended: a change was cut off, and only a writer may undo it.
     pub(crate) const READONLY_ROLLBACK: i32 = 776;
 }
@@ -117,8 +124,8 @@ impl StoreError {
     fn sqlite(code: Option<i32>, message: String) -> Self {
         match code.map(|code| code & 0xff) {
             Some(code::FULL) => Self::Full,
-            Some(code::READONLY) => Self::ReadOnly,
-            Some(code::CORRUPT | code::NOTADB) => {
+            Some(code::READONLY) => Self::Unwritable(message),
+            Some(code::CORRUPT | code::NOTADB) if code != Some(code::CORRUPT_VTAB) => {
                 Self::Corrupt { path: PathBuf::from("quaero.db"), detail: message }
             }
             _ => Self::Database { code, message },
@@ -142,7 +149,7 @@ impl StoreError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Full | Self::Io { .. } | Self::Unsettled => true,
+            Self::Full | Self::Unwritable(_) | Self::Io { .. } | Self::Unsettled => true,
             Self::Database { .. } => matches!(
                 self.primary_code(),
                 Some(

@@ -21,11 +21,12 @@ use sqlx::{
 use crate::{
     Durability,
     error::{Result, StoreError, code, primary_code, result_code},
+    point::Point,
 };
 
 pub(crate) const DATABASE: &str = "quaero.db";
 /// There from the moment the database was first complete: without the database, something is lost.
-const INITIALISED: &str = "initialised";
+pub(crate) const INITIALISED: &str = "initialised";
 const LOCK: &str = "engine.lock";
 /// `Quae`, in the file's header.
 const APPLICATION_ID: i64 = 0x5175_6165;
@@ -34,7 +35,7 @@ const BACKUPS_KEPT: usize = 3;
 /// How long SQLite waits for another program that has the database.
 const BUSY: Duration = Duration::from_secs(5);
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The version of the linked SQLite, such as `3.51.3`.
 pub(crate) const SQLITE_VERSION: &str = match libsqlite3_sys::SQLITE_VERSION.to_str() {
@@ -147,11 +148,12 @@ pub(crate) async fn readers(folder: &Path) -> Result<SqlitePool> {
         .await?)
 }
 
-/// Looks at the database without changing a byte.
+/// Looks at the database without changing a byte; if asked to, at every page of one that was not
+/// closed. Returns whether it was not.
 ///
 /// # Errors
 /// If it is missing although it was there before, damaged, of another program, or too new.
-pub(crate) async fn check_database(folder: &Path) -> Result<()> {
+pub(crate) async fn check_database(folder: &Path, closely: bool) -> Result<bool> {
     let path = folder.join(DATABASE);
     let corrupt = |detail: String| StoreError::Corrupt { path: path.clone(), detail };
     let length = match std::fs::metadata(&path) {
@@ -166,18 +168,21 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
                 "it is missing or empty, but this folder has held one before".to_owned(),
             ));
         }
-        return Ok(());
+        return Ok(false);
     }
     let is_new = !holds_store(folder);
-    let (application, format) = match header(&path).await {
+    let Header { application, format, was_unclean, verdict } = match header(&path, closely).await {
         Ok(header) => header,
         // A process was killed while it created the database. The writer will undo that.
         Err(error) if is_new && result_code(&error) == Some(code::READONLY_ROLLBACK) => {
-            return Ok(());
+            return Ok(false);
         }
         Err(error) => {
             return Err(match primary_code(&error) {
-                Some(code::CANTOPEN) => {
+                // The disk fails or is full, which says nothing of the database.
+                Some(code::CANTOPEN | code::IOERR | code::FULL)
+                    if result_code(&error) != Some(code::IOERR_SHORT_READ) =>
+                {
                     StoreError::io(&path)(std::io::Error::other(error.to_string()))
                 }
                 // Another program has it open; nothing is wrong with it.
@@ -188,7 +193,7 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
     };
     // A process that was killed before the first migration leaves an empty database behind.
     if application == 0 && format == 0 && is_new {
-        return Ok(());
+        return Ok(false);
     }
     if application != APPLICATION_ID {
         return Err(corrupt("it is not a database of Quaero's".to_owned()));
@@ -197,16 +202,37 @@ pub(crate) async fn check_database(folder: &Path) -> Result<()> {
     if format > known {
         return Err(StoreError::Newer { path, found: format, known });
     }
-    Ok(())
+    match verdict {
+        Some(verdict) if verdict != "ok" => Err(corrupt(verdict)),
+        _ => Ok(was_unclean),
+    }
 }
 
-/// The application and the format that the file names.
-async fn header(path: &Path) -> Result<(i64, i64), sqlx::Error> {
+/// What a database says of itself.
+struct Header {
+    application: i64,
+    format: i64,
+    /// A process had it open and did not close it.
+    was_unclean: bool,
+    /// What SQLite finds in it, if that was looked for.
+    verdict: Option<String>,
+}
+
+async fn header(path: &Path, closely: bool) -> Result<Header, sqlx::Error> {
     let mut conn = SqliteConnection::connect_with(&options(path).read_only(true)).await?;
     let application = pragma(&mut conn, "PRAGMA application_id").await?;
     let format = pragma(&mut conn, "PRAGMA user_version").await?;
+    let mut header = Header { application, format, was_unclean: false, verdict: None };
+    if closely && application == APPLICATION_ID && (1..=newest_format()).contains(&format) {
+        let unclean = "SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)";
+        header.was_unclean = sqlx::query_scalar(unclean).fetch_one(&mut conn).await?;
+        if header.was_unclean {
+            let check = sqlx::query_scalar("PRAGMA quick_check(1)");
+            header.verdict = Some(check.fetch_one(&mut conn).await?);
+        }
+    }
     conn.close().await?;
-    Ok((application, format))
+    Ok(header)
 }
 
 /// Whether a folder holds a database that was complete once.
@@ -214,12 +240,23 @@ pub(crate) fn holds_store(folder: &Path) -> bool {
     folder.join(INITIALISED).exists()
 }
 
-fn newest_format() -> i64 {
+pub(crate) fn newest_format() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 async fn pragma(conn: &mut SqliteConnection, sql: &'static str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(sql).fetch_one(conn).await
+}
+
+/// A connection that may create the database and change its schema.
+pub(crate) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
+    let options = options(path)
+        .create_if_missing(true)
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("recursive_triggers", "ON");
+    SqliteConnection::connect_with(&options).await
 }
 
 pub(crate) struct Opened {
@@ -235,63 +272,62 @@ pub(crate) async fn open_writer(
     durability: Durability,
     now_ms: i64,
 ) -> Result<Opened> {
-    check_database(folder).await?;
+    let was_unclean = check_database(folder, true).await?;
+    Point::Checked.reach()?;
     let path = folder.join(DATABASE);
-    let mut conn = SqliteConnection::connect_with(
-        &options(&path)
-            .create_if_missing(true)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .pragma("recursive_triggers", "ON"),
-    )
-    .await?;
+    let mut conn = connect(&path).await?;
     restrict(&path)?;
-    let format: i64 = pragma(&mut conn, "PRAGMA user_version").await?;
-    if format > 0 && format < newest_format() {
-        back_up(folder, &mut conn, format, now_ms).await?;
-    }
-    // `run` would make this future not provably `Send`: "Acquire is not general enough".
-    MIGRATIONS.run_direct(None, &mut conn, false).await.map_err(|error| match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
-            if primary_code(&error) == Some(code::FULL) =>
-        {
-            StoreError::Full
-        }
-        _ => StoreError::Corrupt {
-            path: path.clone(),
-            detail: format!("bringing it up to date failed: {error}"),
-        },
-    })?;
-    let was_unclean: bool =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)")
-            .fetch_one(&mut conn)
-            .await?;
-    if was_unclean {
-        let verdict: String =
-            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut conn).await?;
-        if verdict != "ok" {
-            return Err(StoreError::Corrupt { path, detail: verdict });
-        }
-    }
-    let epoch: i64 =
-        sqlx::query_scalar("INSERT INTO epochs (pid, started_ms) VALUES (?, ?) RETURNING id")
-            .bind(std::process::id())
-            .bind(now_ms)
-            .fetch_one(&mut conn)
-            .await?;
-    sqlx::query("UPDATE epochs SET stopped_ms = ?1 WHERE stopped_ms IS NULL AND id < ?2")
-        .bind(now_ms)
-        .bind(epoch)
-        .execute(&mut conn)
-        .await?;
-    let writer = connect_writer(&path, durability)?;
+    #[cfg(feature = "failpoints")]
+    crate::faults::while_opening(&mut conn).await?;
+    let begun = begin(folder, &mut conn, now_ms).await;
+    let writer = begun.and_then(|begun| Ok((begun, connect_writer(&path, durability)?)));
+    // In any case before the lock goes.
     conn.close().await?;
+    let (epoch, writer) = writer?;
     let marker = folder.join(INITIALISED);
     if !marker.exists() {
         File::create(&marker).and_then(|file| file.sync_all()).map_err(StoreError::io(&marker))?;
     }
+    Point::Initialised.reach()?;
     Ok(Opened { conn: writer, epoch, was_unclean })
+}
+
+/// Brings the database up to date and starts a new epoch.
+async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Result<i64> {
+    let path = folder.join(DATABASE);
+    Point::Connected.reach()?;
+    let format: i64 = pragma(conn, "PRAGMA user_version").await?;
+    if format > 0 && format < newest_format() {
+        back_up(folder, conn, format, now_ms).await?;
+    }
+    Point::MigrationBegun.reach()?;
+    // `run` would make this future not provably `Send`: "Acquire is not general enough".
+    MIGRATIONS.run_direct(None, conn, false).await.map_err(|error| {
+        let detail = format!("bringing it up to date failed: {error}");
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                // It was undone, and can be tried again.
+                Some(StoreError::from(error)).filter(StoreError::may_pass)
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| StoreError::Corrupt { path: path.clone(), detail })
+    })?;
+    Point::Migrated.reach()?;
+    let epoch: i64 =
+        sqlx::query_scalar("INSERT INTO epochs (pid, started_ms) VALUES (?, ?) RETURNING id")
+            .bind(std::process::id())
+            .bind(now_ms)
+            .fetch_one(&mut *conn)
+            .await?;
+    Point::EpochBegun.reach()?;
+    sqlx::query("UPDATE epochs SET stopped_ms = ?1 WHERE stopped_ms IS NULL AND id < ?2")
+        .bind(now_ms)
+        .bind(epoch)
+        .execute(&mut *conn)
+        .await?;
+    Point::EpochsEnded.reach()?;
+    Ok(epoch)
 }
 
 /// The connection of the writer, to a database that is up to date.
@@ -331,6 +367,7 @@ fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Conne
 pub(crate) fn close_writer(conn: rusqlite::Connection) -> Result<()> {
     // Neither is more than a convenience.
     let _ = conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+    Point::Folded.pass();
     conn.close().map_err(|(_, error)| error.into())
 }
 
@@ -361,9 +398,12 @@ async fn back_up(
     if partial.exists() {
         std::fs::remove_file(&partial).map_err(StoreError::io(&partial))?;
     }
+    Point::BackupBegun.reach()?;
     sqlx::query("VACUUM INTO ?").bind(partial.to_string_lossy().into_owned()).execute(conn).await?;
     File::open(&partial).and_then(|file| file.sync_all()).map_err(StoreError::io(&partial))?;
+    Point::BackupCopied.reach()?;
     std::fs::rename(&partial, &target).map_err(StoreError::io(&target))?;
+    Point::BackedUp.reach()?;
     let mut copies: Vec<PathBuf> = std::fs::read_dir(&backups)
         .map_err(StoreError::io(&backups))?
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -13,6 +13,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use crate::{
     Store,
     error::{Result, StoreError},
+    point::Point,
     time::rfc3339,
     views::job_node,
     writer::Tx,
@@ -222,6 +223,7 @@ impl Tx {
         ] {
             self.execute(sql, [&json])?;
         }
+        Point::RunsPruned.reach()?;
         Ok(ids.into_iter().map(JobId).collect())
     }
 }

@@ -8,7 +8,7 @@ use quaero_contract::{JobError, JobId, JobKind, JobStatus};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-use crate::{change::Change, error::Result, runs::status, writer::Tx};
+use crate::{change::Change, error::Result, point::Point, runs::status, writer::Tx};
 
 /// Tasks that one statement writes.
 const CHUNK: usize = 1_000;
@@ -103,6 +103,7 @@ impl Tx {
             all.written += part.written;
             all.left_out += part.left_out;
         }
+        Point::TasksWritten.reach()?;
         Ok(all)
     }
 
@@ -205,7 +206,7 @@ impl Tx {
         self.tally.moved(run, step, Some(JobStatus::Running), JobStatus::Pending, 1);
         self.note(Change::Ready { run, lane: task.lane.clone(), at_ms: run_after_ms });
         self.touch(run);
-        Ok(())
+        Point::Requeued.reach()
     }
 
     /// Ends the work of tasks that have done it and leave nothing else behind, all at once. Leases
@@ -242,6 +243,7 @@ impl Tx {
             }
             self.touch(run);
         }
+        Point::TasksEnded.reach()?;
         Ok((rows.len(), self.settle(now_ms)?))
     }
 
@@ -277,6 +279,7 @@ impl Tx {
             self.tally.children_ended(JobId(before.get("parent_id")?), 1);
         }
         self.touch(run);
+        Point::TaskEnded.reach()?;
         self.settle(now_ms)
     }
 

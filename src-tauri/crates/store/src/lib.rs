@@ -16,11 +16,12 @@ mod definitions;
 mod documents;
 mod error;
 #[cfg(feature = "failpoints")]
-mod faults;
+pub mod faults;
 mod folder;
 mod history;
 mod jobs;
 mod logs;
+mod point;
 mod query;
 mod recover;
 mod runs;
@@ -53,6 +54,7 @@ pub use folder::Lock;
 pub use history::Keep;
 pub use jobs::{Inserted, Lease, Leased, Place, TaskRow};
 pub use logs::{LogRow, Logs};
+pub use point::Point;
 pub use query::Query;
 pub use recover::{POISON_AFTER, SUSPECT_AFTER};
 pub use runs::{
@@ -125,7 +127,7 @@ impl Store {
     pub async fn open(folder: &Path, access: Access, now_ms: i64) -> Result<Self> {
         match access {
             Access::Read => {
-                folder::check_database(folder).await?;
+                folder::check_database(folder, false).await?;
                 let readers = folder::readers(folder).await?;
                 let logs = Logs::open(folder, access).await?;
                 Ok(Self { folder: folder.into(), readers, logs, writing: None })
@@ -140,10 +142,14 @@ impl Store {
     /// As [`Store::open`].
     pub async fn open_writer(folder: &Path, durability: Durability, now_ms: i64) -> Result<Self> {
         folder::create(folder)?;
+        Point::FolderMade.reach()?;
         let lock = Lock::acquire(folder)?;
+        Point::Locked.reach()?;
         let opened = folder::open_writer(folder, durability, now_ms).await?;
         let readers = folder::readers(folder).await?;
+        Point::ReadersOpened.reach()?;
         let logs = Logs::open(folder, Access::Write).await?;
+        Point::LogsOpened.reach()?;
         let (writer, thread) = Writer::start(opened.conn, opened.epoch, durability)?;
         let writing = Writing {
             writer,
@@ -288,6 +294,7 @@ impl Store {
         };
         let Some(mut held) = writing.held.lock().await.take() else { return Ok(()) };
         self.logs.close().await;
+        Point::LogsClosed.pass();
         let epoch = writing.epoch;
         let marked = writing
             .writer
@@ -296,13 +303,14 @@ impl Store {
                 Ok(())
             })
             .await;
+        Point::CloseMarked.pass();
         self.readers.close().await;
         writing.writer.stop();
         let closed = tokio::task::spawn_blocking(move || {
             let Some(Ok(conn)) = held.thread.take().map(thread::JoinHandle::join) else {
                 return Ok(());
             };
-            folder::close_writer(conn)
+            folder::close_writer(conn).inspect(|()| Point::Closed.pass())
         });
         // It neither panics nor is it aborted.
         let closed = closed.await.unwrap_or(Ok(()));

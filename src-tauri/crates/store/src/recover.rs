@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use quaero_contract::{JobError, JobId, JobStatus};
 use rusqlite::params;
 
-use crate::{control::id, error::Result, writer::Tx};
+use crate::{control::id, error::Result, point::Point, writer::Tx};
 
 /// A task that was under way when this many processes died runs alone from then on: which of the
 /// tasks of those processes is to blame cannot be told otherwise.
@@ -60,6 +60,7 @@ impl Tx {
             self.end_waiting_tasks(run, step, &error, now_ms)?;
             runs.insert(run);
         }
+        Point::LeasesVoided.reach()?;
         Ok(runs)
     }
 
@@ -95,6 +96,15 @@ impl Tx {
             self.execute(sql, [back_ms])?;
         }
         Ok(())
+    }
+
+    /// So much time has passed in which nothing could be done: it does not count for the limits of
+    /// runs and steps. Of what is paused that is known already.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub fn skip_time(&mut self, ms: i64) -> Result<()> {
+        if self.engine_paused()? { Ok(()) } else { self.put_off(None, ms) }
     }
 
     /// When the last job changed its state, in milliseconds since 1970: the clock said so once.

@@ -7,7 +7,7 @@
 use quaero_contract::{JobId, SlotResult};
 use rusqlite::params;
 
-use crate::{Store, error::Result, statement::Record, writer::Tx};
+use crate::{Store, error::Result, point::Point, statement::Record, writer::Tx};
 
 /// A scheduled moment of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,7 @@ impl Tx {
             )?;
             states.push(state(&row)?);
         }
+        Point::SchedulesSet.reach()?;
         Ok(states)
     }
 
@@ -136,6 +137,7 @@ impl Tx {
         let done = self.execute("UPDATE schedules SET settled_ms = ?2, last_slot_ms = ?2, last_result = ?3, last_run_id = ?4,
                  note = ?5, started = started + (?3 = 'started'), skipped = skipped + (?3 = 'skipped')
              WHERE definition_id = ?1 AND settled_ms < ?2", params![&slot.definition_id, slot.at_ms, settled.result().as_str(), settled.run().map(|run| run.0), &slot.note])?;
+        Point::SlotSettled.reach()?;
         Ok(done > 0)
     }
 

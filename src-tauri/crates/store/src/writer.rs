@@ -35,6 +35,7 @@ use crate::{
     Durability,
     change::Change,
     error::{Result, StoreError},
+    point::Point,
     tally::Tally,
 };
 
@@ -57,13 +58,16 @@ pub struct Tx {
     /// Whether commits wait for the disk if what they commit is to be durable, and whether they do now.
     durability: Durability,
     waits: bool,
+    /// The database turned out to be damaged: nothing is written any more, so that it gets no worse.
+    damaged: Option<StoreError>,
 }
 
 impl Tx {
     fn new(conn: Connection, epoch: i64, durability: Durability) -> Self {
         let (changes, touched, tally) = Default::default();
         let waits = durability == Durability::Disk;
-        Self { conn, epoch, changes, touched, tally, clean: true, durability, waits }
+        let (clean, damaged) = (true, None);
+        Self { conn, epoch, changes, touched, tally, clean, durability, waits, damaged }
     }
 
     /// Has the commits from now on wait for the disk, or not. Not possible within a transaction.
@@ -73,6 +77,14 @@ impl Tx {
             self.waits = waits;
         }
         Ok(())
+    }
+
+    /// From the first sign of damage on everything is refused.
+    fn notice_damage(&mut self, error: &StoreError) {
+        if matches!(error, StoreError::Corrupt { .. }) && self.damaged.is_none() {
+            tracing::error!(%error, "the database is damaged; nothing is written to it any more");
+            self.damaged = Some(error.clone());
+        }
     }
 
     /// Notes something that others are told of after the commit.
@@ -220,6 +232,7 @@ async fn serve(
         let outcome = group(&mut tx, first, queued, &mut apart, &mut told, &mut answers);
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
+            tx.notice_damage(error);
             tx.clean = clean(&tx.conn).is_ok();
             tx.changes.clear();
             tx.tally.clear();
@@ -229,9 +242,11 @@ async fn serve(
             // Without a listener there is nobody to tell.
             let _ = changes.send(committed.into());
         }
+        Point::CommitTold.pass();
         for answer in answers {
             answer(outcome.clone());
         }
+        Point::CommitAnswered.pass();
     }
 }
 
@@ -298,7 +313,12 @@ fn group(
         tx.clean = clean(&tx.conn).is_ok();
     }
     let is_light = first.as_ref().is_none_or(|command| command.weight == Weight::Light);
-    let mut state = tx.wait_for_disk(!is_light).and_then(|()| execute(&tx.conn, "BEGIN IMMEDIATE"));
+    Point::CommandsWait.pass();
+    #[cfg(feature = "failpoints")]
+    crate::faults::before_commit(&tx.conn)?;
+    let mut state = tx.damaged.clone().map_or_else(|| tx.wait_for_disk(!is_light), Err);
+    state = state.and_then(|()| execute(&tx.conn, "BEGIN IMMEDIATE"));
+    state = state.and_then(|()| Point::Begun.reach());
     if let (Err(error), false) = (&state, tx.clean) {
         // What keeps the last transaction from being undone may pass, so this may pass as well.
         tracing::debug!(%error, "the last transaction is still open");
@@ -316,6 +336,7 @@ fn group(
         }
         let mark = tx.changes.len();
         let (mut done, answer) = (command.run)(Ok(tx));
+        done = done.and_then(|()| Point::CommandDone.reach());
         if done.is_ok() {
             done = tx.flush();
             // Whoever ends tasks settles what is above them; of steps the coordinator is asked.
@@ -325,10 +346,12 @@ fn group(
             (Ok(()), true) => alone = false,
             (Ok(()), false) => state = execute(&tx.conn, "RELEASE command"),
             (Err(cause), _) => {
+                tx.notice_damage(cause);
                 tx.changes.truncate(mark);
                 tx.tally.clear();
                 // After a full disk, for one, SQLite has undone the whole transaction by itself.
                 state = undo(&tx.conn, alone).map_err(|_| cause.clone());
+                state = state.and_then(|()| tx.damaged.clone().map_or(Ok(()), Err));
             }
         }
         // What the command found is its answer, unless the commit fails as a whole.
@@ -344,7 +367,8 @@ fn group(
         let progress = tx.progress(run)?;
         tx.changes.extend(progress.map(Change::Progress));
     }
-    execute(&tx.conn, "COMMIT")
+    Point::CommitBegun.reach()?;
+    execute(&tx.conn, "COMMIT").inspect(|()| Point::Committed.pass())
 }
 
 /// Leaves no transaction open. After most errors SQLite has undone it by itself.

@@ -3,7 +3,7 @@
 use quaero_contract::{JobId, LogLevel};
 use quaero_store::{LogRow, StoreError};
 
-use super::{Look, NEVER, Processor, SET_BACK_MS};
+use super::{Look, NEVER, Processor, SET_MS, is_damage};
 use crate::coordinator::advance;
 
 impl Processor {
@@ -23,7 +23,7 @@ impl Processor {
         while let Some(run) = self.unseen.pop_first() {
             match self.look_into(run).await {
                 Ok(()) => {}
-                Err(error) if error.may_pass() => {
+                Err(error) if error.may_pass() || is_damage(&error) => {
                     self.unseen.insert(run);
                     return Err(error);
                 }
@@ -70,10 +70,17 @@ impl Processor {
         Ok(())
     }
 
-    /// When the clock is set back, what waits for a time must not wait that much longer.
+    /// When the clock is set back, what waits for a time must not wait that much longer. When it is
+    /// set forward, or the computer was suspended, that time was not used up.
     pub(super) fn follow_clock(&mut self, now_ms: i64) {
-        let back = (self.seen_ms - now_ms).max(0);
+        let (back, passed) = ((self.seen_ms - now_ms).max(0), now_ms - self.seen_ms);
         self.seen_ms = now_ms;
+        let running = self.clock.running_ms();
+        let before = std::mem::replace(&mut self.seen_running_ms, running);
+        if let (Some(running), Some(before)) = (running, before) {
+            let skipped = passed - (running - before);
+            self.skipped_ms += if skipped >= SET_MS { skipped } else { 0 };
+        }
         if back == 0 {
             return;
         }
@@ -88,19 +95,27 @@ impl Processor {
             }
             run.wake_ms = run.wake_ms.map(|at| at - back);
         }
-        if back >= SET_BACK_MS {
+        if back >= SET_MS {
             self.set_back_ms += back;
         }
     }
 
     /// Has what is stored follow the clock, and tells of it.
     pub(super) async fn store_follows_clock(&mut self, now_ms: i64) -> Result<(), StoreError> {
-        let back = self.set_back_ms;
+        let (back, skipped) = (self.set_back_ms, self.skipped_ms);
+        if back == 0 && skipped == 0 {
+            return Ok(());
+        }
+        let followed = self.store.write(move |tx| {
+            tx.follow_clock(back)?;
+            tx.skip_time(skipped)
+        });
+        followed.await?;
+        (self.set_back_ms, self.skipped_ms) = (0, 0);
+        self.unseen.extend(self.runs.keys());
         if back == 0 {
             return Ok(());
         }
-        self.store.write(move |tx| tx.follow_clock(back)).await?;
-        self.set_back_ms = 0;
         for run in self.runs.keys() {
             let message = format!(
                 "The computer's clock was set back by {} s. What waits for a time was moved with it.",
@@ -109,7 +124,6 @@ impl Processor {
             let (run, level) = (*run, LogLevel::Warn);
             self.store.logs().write(LogRow { run, job: Some(run), at_ms: now_ms, level, message });
         }
-        self.unseen.extend(self.runs.keys());
         Ok(())
     }
 }
