@@ -439,17 +439,24 @@ impl Processor {
     async fn one_by_one(&mut self, done: Vec<Lease>, due: Vec<JobId>, now_ms: i64) -> Next {
         for lease in done {
             let registry = self.registry.clone();
-            let written = self.store.write(move |tx| complete_all(tx, &[lease], &registry, now_ms));
-            if let Err(error) = written.await {
+            let written =
+                self.store.write(move |tx| complete_all(tx, &[lease], &registry, now_ms)).await;
+            match written {
+                Ok(_) => {}
+                Err(error) if error.may_pass() => self.done.push(lease),
                 // The lease stays; the next start takes the task back.
-                tracing::error!(%error, job = %lease.job, "a result could not be written");
+                Err(error) => {
+                    tracing::error!(%error, job = %lease.job, "a result could not be written");
+                }
             }
         }
         for run in due {
             let registry = self.registry.clone();
-            let written = self.store.write(move |tx| advance(tx, run, &registry, now_ms));
-            if let Err(error) = written.await {
-                tracing::error!(%error, %run, "a run could not be moved on");
+            let written = self.store.write(move |tx| advance(tx, run, &registry, now_ms)).await;
+            match written {
+                Ok(()) => {}
+                Err(error) if error.may_pass() => self.wake(&[run], now_ms),
+                Err(error) => tracing::error!(%error, %run, "a run could not be moved on"),
             }
         }
         self.rest(now_ms)
