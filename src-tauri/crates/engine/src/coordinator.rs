@@ -102,8 +102,10 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
             Decision::StopStep(n, error("timeout", message))
         },
     ));
-    let stopped_by = run.steps.iter().find(|step| stops_the_run(step));
-    let fatal = stopped_by.filter(|step| step.on_error == OnError::Fatal);
+    // The one that ends everything at once is the reason, if there is one.
+    let stopping = || run.steps.iter().filter(|step| stops_the_run(step));
+    let fatal = stopping().find(|step| step.on_error == OnError::Fatal);
+    let stopped_by = fatal.or_else(|| stopping().next());
     let cause = run.stop.as_ref().map(|stop| stop.message.clone()).or_else(|| {
         stopped_by.map(|step| format!("The run stopped because the step `{}` failed.", step.name))
     });
@@ -117,7 +119,10 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
     for (n, step) in pending(run) {
         let before: Vec<&StepRow> =
             run.steps.iter().filter(|other| step.depends.contains(&other.name)).collect();
-        if let (Some(message), false) = (&cause, step.always_run) {
+        if cause.is_some() && !step.always_run && step.attempt > 0 {
+            // It has failed, and was to be tried again.
+            decisions.push(Decision::EndStep(n, JobStatus::Failed));
+        } else if let (Some(message), false) = (&cause, step.always_run) {
             decisions.push(Decision::Skip(n, error("run_stopped", message.clone())));
         } else if step.run_after_ms > now_ms
             || before.iter().any(|other| !other.status.is_terminal())
@@ -182,7 +187,8 @@ fn end(run: &RunState, n: usize, step: &StepRow) -> Decision {
     let again = outcome == JobStatus::Failed
         && step.on_error == OnError::Retry
         && step.attempt < step.max_attempts
-        && run.stop.is_none();
+        && run.stop.is_none()
+        && (step.always_run || !run.steps.iter().any(stops_the_run));
     if again { Decision::RetryStep(n) } else { Decision::EndStep(n, outcome) }
 }
 
@@ -371,7 +377,7 @@ fn apply(
             };
             tx.move_job(run, status, error.as_ref(), now_ms)?;
             Point::RunEnded.reach()?;
-            more.extend(tx.release_next(run)?);
+            more.extend(tx.release_next(run, now_ms)?);
             more.extend(state.parent_run);
             Ok(())
         }

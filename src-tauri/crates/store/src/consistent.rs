@@ -27,7 +27,9 @@ const RULES: &[(&str, &str)] = &[
       HAVING p.n_children <> count(c.id)
           OR p.n_open <> sum(coalesce(c.status IN ('pending', 'running', 'waiting'), 0))"),
     ("a job that waits for nothing",
-     "SELECT id FROM jobs WHERE status = 'waiting' AND n_open = 0"),
+     // A run that is held may have nothing left to do: what it was to do again was kept.
+     "SELECT id FROM jobs j WHERE status = 'waiting' AND n_open = 0
+      AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = j.id AND r.held = 1)"),
     ("a run with an open run below a step that is not open",
      "SELECT r.id FROM runs r JOIN jobs b ON b.id = r.id JOIN jobs s ON s.id = r.caused_by
       WHERE b.finished_ms IS NULL AND s.status <> 'waiting'"),
