@@ -132,7 +132,7 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
             (before.iter().find(|other| !lets_go_on(other)), step.always_run)
         {
             let message =
-                format!("It depends on the step `{}`, which was {}.", cause.name, cause.status);
+                format!("It depends on the step `{}`, which {}.", cause.name, ended(cause.status));
             decisions.push(Decision::Skip(n, error("dependency_failed", message)));
         } else if !holds(run, step) {
             let condition = step.condition.as_deref().unwrap_or_default();
@@ -192,6 +192,16 @@ fn end(run: &RunState, n: usize, step: &StepRow) -> Decision {
     if again { Decision::RetryStep(n) } else { Decision::EndStep(n, outcome) }
 }
 
+const fn ended(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Failed => "failed",
+        JobStatus::Cancelled => "was cancelled",
+        JobStatus::Skipped => "was skipped",
+        JobStatus::Completed => "completed",
+        JobStatus::Pending | JobStatus::Running | JobStatus::Waiting => "has not ended",
+    }
+}
+
 /// A step fails when nothing in it succeeded and something failed, or when it took too long. A few
 /// bad pages among many good ones are warnings, not a failure.
 fn outcome(step: &StepRow, cancelled: bool) -> JobStatus {
@@ -200,6 +210,8 @@ fn outcome(step: &StepRow, cancelled: bool) -> JobStatus {
         _ if cancelled => JobStatus::Cancelled,
         Some(stop) if stop.code == "timeout" => JobStatus::Failed,
         Some(_) => JobStatus::Cancelled,
+        // What it brought before stands, whatever becomes of what had failed.
+        None if step.completed_before => JobStatus::Completed,
         None if completed == 0 && failed > 0 => JobStatus::Failed,
         None if completed == 0 && ended > 0 => JobStatus::Cancelled,
         // Of runs below a step each one matters.
@@ -333,8 +345,14 @@ fn apply(
             Point::StepSkipped.reach()
         }
         Decision::EndStep(n, status) => {
-            let error = end_error(tx, &state.steps[n], status)?;
-            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms)?;
+            let step = &state.steps[n];
+            let error = end_error(tx, step, status)?;
+            // Tasks that fail are warnings of their run; those of runs below are not.
+            if let (JobStatus::Failed, true, Some(error)) = (status, step.starts_runs, &error) {
+                let message = format!("Step `{}` failed: {}", step.name, error.message);
+                tx.warn(run, step.id, &message, now_ms)?;
+            }
+            tx.move_job(step.id, status, error.as_ref(), now_ms)?;
             Point::StepEnded.reach()
         }
         Decision::RetryStep(n) => {

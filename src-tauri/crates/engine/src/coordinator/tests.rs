@@ -63,6 +63,7 @@ fn step(n: usize, text: &str) -> StepRow {
         starts_runs: runs.is_some(),
         instances_left: runs.unwrap_or(0),
         parallel: 2,
+        completed_before: false,
     }
 }
 

@@ -2,8 +2,7 @@
 //! tells them apart.
 //!
 //! [`reference`] says what must be true after each operation. [`transactions`] performs the same
-//! operations on a real database with the coordinator's own transactions; [`engine`] performs fewer of
-//! them on the running engine.
+//! operations on a real database with the coordinator's own transactions.
 //!
 //! `QUAERO_LONG` tries many more sequences. A failure prints the shortest sequence and leaves its seed
 //! in `proptest-regressions/machine`; commit that, and it is tried first from then on.

@@ -129,6 +129,8 @@ pub(super) struct Step {
     unmet: bool,
     /// Keys and depths of the failed tasks of an earlier run, if those are all that it does.
     only: Option<Vec<(u8, u32)>>,
+    /// That of the earlier run completed nevertheless.
+    completed_before: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -261,6 +263,7 @@ impl Run {
             _ if self.cancelled => Cancelled,
             Some("timeout") => Failed,
             Some(_) => Cancelled,
+            None if self.steps[step].completed_before => Completed,
             None if count(Completed) > 0 => Completed,
             None if count(Failed) > 0 => Failed,
             None if count(Cancelled) > 0 => Cancelled,
@@ -312,6 +315,7 @@ impl Run {
             steps.push(Step {
                 status: if asked || before { Pending } else { Completed },
                 only: partly.then(|| bad(n)),
+                completed_before: partly && old.status == Completed,
                 ..Step::new()
             });
         }
@@ -329,6 +333,7 @@ impl Step {
             left_ms: None,
             unmet: false,
             only: None,
+            completed_before: false,
         }
     }
 }
