@@ -58,12 +58,13 @@ const RULES: &[(&str, &str)] = &[
      "SELECT t.id FROM jobs t JOIN runs r ON r.id = t.run_id JOIN steps s ON s.id = t.step_id
       WHERE (r.cancel_requested = 1 OR s.stop_code IS NOT NULL) AND t.kind = 'task' AND t.status = 'pending'"),
     ("a job whose events do not lead to its status",
-     "SELECT j.id FROM jobs j WHERE j.status <> coalesce(
-      (SELECT to_status FROM events e WHERE e.job_id = j.id ORDER BY seq DESC LIMIT 1), 'pending')"),
+     // Of the columns beside max(), SQLite takes those of the row that has it.
+     "SELECT j.id FROM jobs j LEFT JOIN (SELECT job_id, to_status, max(seq) FROM events GROUP BY job_id) e
+      ON e.job_id = j.id WHERE j.status <> coalesce(e.to_status, 'pending')"),
     ("a job that ended more or less than once",
-     "SELECT j.id FROM jobs j WHERE (j.finished_ms IS NOT NULL) <>
-      (SELECT count(*) FROM events e WHERE e.job_id = j.id
-       AND e.to_status IN ('completed', 'failed', 'cancelled', 'skipped'))"),
+     "SELECT j.id FROM jobs j LEFT JOIN (SELECT job_id, count(*) AS n FROM events
+          WHERE to_status IN ('completed', 'failed', 'cancelled', 'skipped') GROUP BY job_id) e ON e.job_id = j.id
+      WHERE (j.finished_ms IS NOT NULL) <> coalesce(e.n, 0)"),
     ("an event that does not follow the one before",
      "SELECT job_id FROM (SELECT job_id, from_status,
       lag(to_status, 1, 'pending') OVER (PARTITION BY job_id ORDER BY seq) AS before FROM events)

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed; its support is shared"
 )]
 
+mod hostile;
 mod picture;
 mod runs;
 mod stories;
