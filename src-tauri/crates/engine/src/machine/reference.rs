@@ -555,11 +555,8 @@ impl Model {
             }
             stopped |= run.steps[step].stop.is_some();
         }
-        if stopped {
-            run.end_waiting();
-            return true;
-        }
-        self.turn(at, &pending)
+        run.end_waiting();
+        self.turn(at, &pending) || stopped
     }
 
     /// What becomes of steps whose turn may have come; all that can start, start together.
