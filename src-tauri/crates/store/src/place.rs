@@ -13,7 +13,9 @@ pub fn shared_file_system(folder: &Path) -> Option<&'static str> {
     #[cfg(target_os = "linux")]
     {
         let found = rustix::fs::statfs(folder).ok()?;
-        kind(i64::try_from(found.f_type).ok()?)
+        #[allow(clippy::useless_conversion, reason = "the number is wider on some computers")]
+        let magic = i64::try_from(found.f_type).ok()?;
+        kind(magic)
     }
     #[cfg(not(target_os = "linux"))]
     {
