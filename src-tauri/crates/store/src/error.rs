@@ -153,11 +153,9 @@ impl StoreError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Full
-            | Self::Unwritable(_)
-            | Self::Io { .. }
-            | Self::Unsettled
-            | Self::InUse => true,
+            Self::Full | Self::Unwritable(_) | Self::Io { .. } | Self::Unsettled | Self::InUse => {
+                true
+            }
             Self::Database { .. } => matches!(
                 self.primary_code(),
                 Some(code::NOMEM | code::INTERRUPT | code::IOERR | code::CANTOPEN)

@@ -114,6 +114,8 @@ pub(super) struct Run {
     borne: bool,
     /// What is left of its timeout.
     left_ms: Option<i64>,
+    /// When something last happened to it.
+    changed_ms: i64,
     pub(super) steps: Vec<Step>,
     pub(super) tasks: Vec<Task>,
 }
@@ -152,6 +154,14 @@ pub(super) struct Task {
 impl Run {
     pub(super) fn is_open(&self) -> bool {
         !self.status.is_terminal()
+    }
+
+    /// The state of everything in it to which something has happened.
+    fn statuses(&self) -> Vec<JobStatus> {
+        let steps = self.steps.iter().map(|step| step.status);
+        // A task that is written is there, and nothing has happened to it.
+        let tasks = self.tasks.iter().filter(|task| task.attempt > 0 || task.status != Pending);
+        [self.status].into_iter().chain(steps).chain(tasks.map(|task| task.status)).collect()
     }
 
     fn plan(&self, step: usize) -> &StepPlan {
@@ -403,6 +413,7 @@ impl Model {
             stop: None,
             borne: false,
             left_ms: definition.timeout_ms,
+            changed_ms: self.now_ms,
             steps,
             tasks: Vec::new(),
         });
@@ -411,6 +422,10 @@ impl Model {
 
     fn pass(&mut self, ms: i64) {
         self.now_ms += ms;
+        self.pass_for_limits(ms);
+    }
+
+    fn pass_for_limits(&mut self, ms: i64) {
         let paused = self.paused;
         for run in self.runs.iter_mut().filter(|run| !paused && !run.paused && !run.held) {
             let steps = run.steps.iter_mut().map(|step| &mut step.left_ms);
@@ -421,6 +436,9 @@ impl Model {
     }
 
     fn die(&mut self) {
+        // When it died nobody knows, but what happened last did: the time since does not count.
+        let last = self.runs.iter().map(|run| run.changed_ms).max().unwrap_or(self.now_ms);
+        self.pass_for_limits(last - self.now_ms);
         for run in &mut self.runs {
             for at in 0..run.tasks.len() {
                 let task = &mut run.tasks[at];
@@ -720,6 +738,17 @@ impl ReferenceStateMachine for Model {
 
 impl Model {
     pub(super) fn perform(&mut self, op: &Op) {
+        let before: Vec<_> = self.runs.iter().map(|run| (run.number, run.statuses())).collect();
+        self.act(op);
+        let now_ms = self.now_ms;
+        for run in &mut self.runs {
+            if !before.contains(&(run.number, run.statuses())) {
+                run.changed_ms = now_ms;
+            }
+        }
+    }
+
+    fn act(&mut self, op: &Op) {
         let now_ms = self.now_ms;
         match op {
             Op::Submit(definition) => self.accept(definition, None),
