@@ -1,7 +1,7 @@
 //! `quaero doctor`: looks at everything that has to be right, and changes nothing.
 
 use quaero_contract::{RunStatus, Severity};
-use quaero_store::{Lock, Store};
+use quaero_store::{Lock, Store, shared_file_system};
 
 use crate::{App, Check};
 
@@ -12,7 +12,10 @@ impl App {
         let mut checks = vec![
             good("Quaero", env!("CARGO_PKG_VERSION")),
             good("SQLite", Store::sqlite_version()),
-            good("Data folder", core.data_dir.display()),
+            match shared_file_system(&core.data_dir) {
+                None => good("Data folder", core.data_dir.display()),
+                Some(kind) => bad("Data folder", crate::on_shared(&core.data_dir, kind)),
+            },
             match Lock::holder(&core.data_dir) {
                 Ok(Some(pid)) => good("Engine", format!("runs in process {pid}")),
                 Ok(None) => good("Engine", "not running"),

@@ -17,6 +17,8 @@ pub(crate) fn store(error: StoreError) -> ApiError {
             .with_hint("Nothing was changed. Copies of earlier states are in the folder `backups` beside it."),
         StoreError::Io { .. } => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Check that the folder exists and can be written, or name another one."),
+        StoreError::InUse => ApiError::new(ErrorCode::Busy, message)
+            .with_hint("Close the database tool, backup or virus scanner that uses it. Runs that are under way go on by themselves."),
         StoreError::Full => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Make room on it. Runs can then be resumed."),
         StoreError::Unwritable(_) => ApiError::new(ErrorCode::Storage, message)

@@ -33,7 +33,7 @@ use quaero_contract::{
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
 };
-use quaero_store::{Access, Store};
+use quaero_store::{Access, Store, shared_file_system};
 use quaero_workers::extract::PdfExtractor;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{RwLock, Semaphore, broadcast};
@@ -209,6 +209,9 @@ impl App {
         }
         let World { clock, registry } = world;
         let store = Store::open(&data_dir, access, clock.now_ms()).await.map_err(error::store)?;
+        if let (Access::Write, Some(kind)) = (access, shared_file_system(&data_dir)) {
+            tracing::warn!("{}", on_shared(&data_dir, kind));
+        }
         let library = Library::new(&data_dir);
         let (events, _) = broadcast::channel(4096);
         let engine = match adopt {
@@ -440,6 +443,14 @@ async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<App
         // Without a listener there is nobody to tell.
         let _ = to.send(event);
     }
+}
+
+/// What to say of a data folder that is not on a disk of this computer.
+fn on_shared(folder: &Path, kind: &str) -> String {
+    format!(
+        "{} is on a network or user-space file system ({kind}), where a database can be damaged. Keep it on a disk of this computer: name another folder with --data-dir or QUAERO_DATA_DIR.",
+        folder.display()
+    )
 }
 
 /// Runs what would hold up the async threads on one of its own.

@@ -18,6 +18,10 @@ use crate::{
 /// How soon a storage fault that may pass is met with another try, at first and at most.
 const STORAGE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// How far below its step a task may have children. Work that leads to itself ends here; what is meant
+/// to go deep is far from it.
+const MOST_DEPTH: u32 = 1_000;
+
 /// What all tasks of a step share.
 #[derive(Clone)]
 pub(crate) struct Step {
@@ -105,7 +109,7 @@ impl Attempt {
                 return Ending::Failed(TaskError::transient("timeout", message));
             }
         };
-        match result {
+        match result.map(|result| result.map(|outcome| self.within_depth(outcome))) {
             Ok(Ok(outcome)) if outcome.documents.is_empty() => {
                 Ending::Done(Arc::new(Done::new(outcome, &step.tags)))
             }
@@ -115,6 +119,15 @@ impl Attempt {
                 Ending::Failed(TaskError::permanent("panic", "The worker failed unexpectedly."))
             }
         }
+    }
+
+    /// Leaves out children that would be too deep. What the task has found stays.
+    fn within_depth(&self, mut outcome: Outcome) -> Outcome {
+        if self.task.depth >= MOST_DEPTH && !outcome.children.is_empty() {
+            outcome.children.clear();
+            outcome.warnings.push(too_deep(&self.task.name));
+        }
+        outcome
     }
 
     /// Commits the ending. While the store cannot write, for example because the disk is full, the
@@ -163,6 +176,7 @@ impl Attempt {
         let (run, job, lease) = (task.run, task.lease.job, task.lease);
         let (log_store, log_clock) = (store.clone(), clock.clone());
         let spawn_store = store.clone();
+        let (depth, name) = (task.depth, task.name.clone());
         JobContext {
             id: job,
             step_id: task.step,
@@ -179,6 +193,10 @@ impl Attempt {
                 log(&log_store, &*log_clock, run, job, level, message)
             }),
             spawn: Arc::new(move |tasks| {
+                if depth >= MOST_DEPTH {
+                    let error = TaskError::permanent("too_deep", too_deep(&name));
+                    return Box::pin(std::future::ready(Err(error)));
+                }
                 let (store, now_ms) = (spawn_store.clone(), clock.now_ms());
                 Box::pin(async move {
                     let children = rows(tasks);
@@ -192,6 +210,12 @@ impl Attempt {
             now_ms: self.now_ms,
         }
     }
+}
+
+fn too_deep(name: &str) -> String {
+    format!(
+        "{name} is {MOST_DEPTH} levels below its step, so what it leads to was left out. Limit the depth of the step, or look for work that leads to itself."
+    )
 }
 
 /// Hashing and compressing take time that belongs to no async thread.

@@ -102,8 +102,10 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
             Decision::StopStep(n, error("timeout", message))
         },
     ));
-    let stopped_by = run.steps.iter().find(|step| stops_the_run(step));
-    let fatal = stopped_by.filter(|step| step.on_error == OnError::Fatal);
+    // The one that ends everything at once is the reason, if there is one.
+    let stopping = || run.steps.iter().filter(|step| stops_the_run(step));
+    let fatal = stopping().find(|step| step.on_error == OnError::Fatal);
+    let stopped_by = fatal.or_else(|| stopping().next());
     let cause = run.stop.as_ref().map(|stop| stop.message.clone()).or_else(|| {
         stopped_by.map(|step| format!("The run stopped because the step `{}` failed.", step.name))
     });
@@ -117,7 +119,10 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
     for (n, step) in pending(run) {
         let before: Vec<&StepRow> =
             run.steps.iter().filter(|other| step.depends.contains(&other.name)).collect();
-        if let (Some(message), false) = (&cause, step.always_run) {
+        if cause.is_some() && !step.always_run && step.attempt > 0 {
+            // It has failed, and was to be tried again.
+            decisions.push(Decision::EndStep(n, JobStatus::Failed));
+        } else if let (Some(message), false) = (&cause, step.always_run) {
             decisions.push(Decision::Skip(n, error("run_stopped", message.clone())));
         } else if step.run_after_ms > now_ms
             || before.iter().any(|other| !other.status.is_terminal())
@@ -127,7 +132,7 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
             (before.iter().find(|other| !lets_go_on(other)), step.always_run)
         {
             let message =
-                format!("It depends on the step `{}`, which was {}.", cause.name, cause.status);
+                format!("It depends on the step `{}`, which {}.", cause.name, ended(cause.status));
             decisions.push(Decision::Skip(n, error("dependency_failed", message)));
         } else if !holds(run, step) {
             let condition = step.condition.as_deref().unwrap_or_default();
@@ -182,8 +187,19 @@ fn end(run: &RunState, n: usize, step: &StepRow) -> Decision {
     let again = outcome == JobStatus::Failed
         && step.on_error == OnError::Retry
         && step.attempt < step.max_attempts
-        && run.stop.is_none();
+        && run.stop.is_none()
+        && (step.always_run || !run.steps.iter().any(stops_the_run));
     if again { Decision::RetryStep(n) } else { Decision::EndStep(n, outcome) }
+}
+
+const fn ended(status: JobStatus) -> &'static str {
+    match status {
+        JobStatus::Failed => "failed",
+        JobStatus::Cancelled => "was cancelled",
+        JobStatus::Skipped => "was skipped",
+        JobStatus::Completed => "completed",
+        JobStatus::Pending | JobStatus::Running | JobStatus::Waiting => "has not ended",
+    }
 }
 
 /// A step fails when nothing in it succeeded and something failed, or when it took too long. A few
@@ -194,6 +210,8 @@ fn outcome(step: &StepRow, cancelled: bool) -> JobStatus {
         _ if cancelled => JobStatus::Cancelled,
         Some(stop) if stop.code == "timeout" => JobStatus::Failed,
         Some(_) => JobStatus::Cancelled,
+        // What it brought before stands, whatever becomes of what had failed.
+        None if step.completed_before => JobStatus::Completed,
         None if completed == 0 && failed > 0 => JobStatus::Failed,
         None if completed == 0 && ended > 0 => JobStatus::Cancelled,
         // Of runs below a step each one matters.
@@ -327,8 +345,14 @@ fn apply(
             Point::StepSkipped.reach()
         }
         Decision::EndStep(n, status) => {
-            let error = end_error(tx, &state.steps[n], status)?;
-            tx.move_job(state.steps[n].id, status, error.as_ref(), now_ms)?;
+            let step = &state.steps[n];
+            let error = end_error(tx, step, status)?;
+            // Tasks that fail are warnings of their run; those of runs below are not.
+            if let (JobStatus::Failed, true, Some(error)) = (status, step.starts_runs, &error) {
+                let message = format!("Step `{}` failed: {}", step.name, error.message);
+                tx.warn(run, step.id, &message, now_ms)?;
+            }
+            tx.move_job(step.id, status, error.as_ref(), now_ms)?;
             Point::StepEnded.reach()
         }
         Decision::RetryStep(n) => {
@@ -371,7 +395,7 @@ fn apply(
             };
             tx.move_job(run, status, error.as_ref(), now_ms)?;
             Point::RunEnded.reach()?;
-            more.extend(tx.release_next(run)?);
+            more.extend(tx.release_next(run, now_ms)?);
             more.extend(state.parent_run);
             Ok(())
         }

@@ -110,24 +110,7 @@ impl Engine {
             }
         }
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        let (open, back) = self
-            .store
-            .write(move |tx| {
-                // The clock cannot have been later than now, unless it was set back since.
-                let last = tx.last_change_ms()?.unwrap_or(now_ms);
-                let back = (last - now_ms).max(0);
-                if back > 0 {
-                    tx.follow_clock(back)?;
-                }
-                tx.skip_time((now_ms - last).max(0))?;
-                for run in tx.void_dead_leases(now_ms)? {
-                    advance(tx, run, &registry, now_ms)?;
-                }
-                let paused = tx.engine_paused()?;
-                tx.tell_paused(paused);
-                Ok((tx.open_roots()?, back))
-            })
-            .await?;
+        let (open, back) = self.store.write(move |tx| take_back(tx, &registry, now_ms)).await?;
         if back > 1_000 {
             for run in &open {
                 let message = format!(
@@ -312,10 +295,33 @@ impl Drop for Engine {
     }
 }
 
+/// Takes back what a dead process was working on, and has what is stored follow a clock that was set
+/// back since. Returns the runs that have not ended and that no other run waits for, and by how many
+/// milliseconds the clock was set back.
+pub(crate) fn take_back(
+    tx: &mut Tx,
+    registry: &Registry,
+    now_ms: i64,
+) -> quaero_store::Result<(Vec<JobId>, i64)> {
+    // The clock cannot have been later than now, unless it was set back since.
+    let last = tx.last_change_ms()?.unwrap_or(now_ms);
+    let back = (last - now_ms).max(0);
+    if back > 0 {
+        tx.follow_clock(back)?;
+    }
+    tx.skip_time((now_ms - last).max(0))?;
+    for run in tx.void_dead_leases(now_ms)? {
+        advance(tx, run, registry, now_ms)?;
+    }
+    let paused = tx.engine_paused()?;
+    tx.tell_paused(paused);
+    Ok((tx.open_roots()?, back))
+}
+
 /// Gives every step a key that two steps share only if they do the same work: by their type, its
 /// version, their configuration and tags, and the keys of the steps they wait for. Runs below a
 /// step get theirs, too, so that each can be repeated in part like any other.
-fn memo_keys(run: &mut NewRun, registry: &Registry) {
+pub(crate) fn memo_keys(run: &mut NewRun, registry: &Registry) {
     for instance in run.steps.iter_mut().flat_map(|step| &mut step.instances) {
         memo_keys(instance, registry);
     }

@@ -15,6 +15,8 @@ mod complete;
 mod coordinator;
 pub mod definition;
 mod engine;
+#[cfg(test)]
+mod machine;
 mod monitor;
 mod pace;
 mod processor;

@@ -27,7 +27,9 @@ const RULES: &[(&str, &str)] = &[
       HAVING p.n_children <> count(c.id)
           OR p.n_open <> sum(coalesce(c.status IN ('pending', 'running', 'waiting'), 0))"),
     ("a job that waits for nothing",
-     "SELECT id FROM jobs WHERE status = 'waiting' AND n_open = 0"),
+     // A run that is held may have nothing left to do: what it was to do again was kept.
+     "SELECT id FROM jobs j WHERE status = 'waiting' AND n_open = 0
+      AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = j.id AND r.held = 1)"),
     ("a run with an open run below a step that is not open",
      "SELECT r.id FROM runs r JOIN jobs b ON b.id = r.id JOIN jobs s ON s.id = r.caused_by
       WHERE b.finished_ms IS NULL AND s.status <> 'waiting'"),
@@ -56,12 +58,13 @@ const RULES: &[(&str, &str)] = &[
      "SELECT t.id FROM jobs t JOIN runs r ON r.id = t.run_id JOIN steps s ON s.id = t.step_id
       WHERE (r.cancel_requested = 1 OR s.stop_code IS NOT NULL) AND t.kind = 'task' AND t.status = 'pending'"),
     ("a job whose events do not lead to its status",
-     "SELECT j.id FROM jobs j WHERE j.status <> coalesce(
-      (SELECT to_status FROM events e WHERE e.job_id = j.id ORDER BY seq DESC LIMIT 1), 'pending')"),
+     // Of the columns beside max(), SQLite takes those of the row that has it.
+     "SELECT j.id FROM jobs j LEFT JOIN (SELECT job_id, to_status, max(seq) FROM events GROUP BY job_id) e
+      ON e.job_id = j.id WHERE j.status <> coalesce(e.to_status, 'pending')"),
     ("a job that ended more or less than once",
-     "SELECT j.id FROM jobs j WHERE (j.finished_ms IS NOT NULL) <>
-      (SELECT count(*) FROM events e WHERE e.job_id = j.id
-       AND e.to_status IN ('completed', 'failed', 'cancelled', 'skipped'))"),
+     "SELECT j.id FROM jobs j LEFT JOIN (SELECT job_id, count(*) AS n FROM events
+          WHERE to_status IN ('completed', 'failed', 'cancelled', 'skipped') GROUP BY job_id) e ON e.job_id = j.id
+      WHERE (j.finished_ms IS NOT NULL) <> coalesce(e.n, 0)"),
     ("an event that does not follow the one before",
      "SELECT job_id FROM (SELECT job_id, from_status,
       lag(to_status, 1, 'pending') OVER (PARTITION BY job_id ORDER BY seq) AS before FROM events)

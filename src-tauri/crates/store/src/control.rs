@@ -62,14 +62,17 @@ impl Tx {
         Ok(())
     }
 
-    /// Starts a step, or another attempt of it: from now on it can have tasks.
+    /// Starts a step, or another attempt of it: from now on it can have tasks. In a pause its time
+    /// begins with the pause, which is added to it when the pause ends.
     ///
     /// # Errors
     /// If the step is not pending, or SQLite fails.
     pub fn open_step(&mut self, step: JobId, now_ms: i64) -> Result<()> {
         self.execute("UPDATE jobs SET attempt = attempt + 1 WHERE id = ?", [step.0])?;
         self.execute(
-            "UPDATE steps SET run_after_ms = 0, deadline_ms = ?2 + timeout_ms WHERE id = ?1",
+            "UPDATE steps SET run_after_ms = 0, deadline_ms = timeout_ms +
+                 (SELECT min(coalesce(r.paused_ms, ?2), coalesce(e.paused_ms, ?2)) FROM runs r, engine e
+                  WHERE r.id = steps.run_id) WHERE id = ?1",
             params![step.0, now_ms],
         )?;
         self.move_job(step, JobStatus::Waiting, None, now_ms)?;
@@ -247,7 +250,17 @@ impl Tx {
             return Ok(false);
         }
         if let Some(since) = since {
-            self.put_off(Some(run), (now_ms - since).max(0))?;
+            // What both pauses have in common is added when that of the engine ends.
+            let engine: Option<i64> = self.scalar("SELECT paused_ms FROM engine", [])?;
+            let by_ms = (engine.unwrap_or(now_ms) - since).max(0);
+            self.execute(
+                "UPDATE runs SET deadline_ms = deadline_ms + ?2 WHERE id = ?1",
+                [run.0, by_ms],
+            )?;
+            self.execute(
+                "UPDATE steps SET deadline_ms = deadline_ms + ?2 WHERE run_id = ?1",
+                [run.0, by_ms],
+            )?;
         }
         self.execute(
             "UPDATE runs SET paused_ms = ?2 WHERE id = ?1",
@@ -269,7 +282,15 @@ impl Tx {
             return Ok(());
         }
         if let Some(since) = since {
-            self.put_off(None, (now_ms - since).max(0))?;
+            // Runs that are paused themselves get the rest when their own pause ends.
+            for sql in [
+                "UPDATE steps SET deadline_ms = steps.deadline_ms + max(0, coalesce(r.paused_ms, ?2) - ?1)
+                 FROM runs r WHERE r.id = steps.run_id AND steps.deadline_ms IS NOT NULL",
+                "UPDATE runs SET deadline_ms = deadline_ms + max(0, coalesce(paused_ms, ?2) - ?1)
+                 WHERE deadline_ms IS NOT NULL",
+            ] {
+                self.execute(sql, [since, now_ms])?;
+            }
         }
         self.execute("UPDATE engine SET paused_ms = ?", [pause.then_some(now_ms)])?;
         self.note(Change::Paused { run: None, paused: pause });
@@ -279,15 +300,15 @@ impl Tx {
         Point::EnginePaused.reach()
     }
 
-    /// Moves the deadlines of a run, or of all that are not paused themselves, by this much.
-    pub(crate) fn put_off(&mut self, run: Option<JobId>, by_ms: i64) -> Result<()> {
-        self.execute(
-            "UPDATE runs SET deadline_ms = deadline_ms + ?2
-             WHERE deadline_ms IS NOT NULL AND (id = ?1 OR (?1 IS NULL AND paused_ms IS NULL))",
-            params![run.map(|run| run.0), by_ms],
-        )?;
-        self.execute("UPDATE steps SET deadline_ms = deadline_ms + ?2 WHERE deadline_ms IS NOT NULL
-             AND (run_id = ?1 OR (?1 IS NULL AND run_id IN (SELECT id FROM runs WHERE paused_ms IS NULL)))", params![run.map(|run| run.0), by_ms])?;
+    /// Moves the deadlines of all runs that are not paused themselves by this much.
+    pub(crate) fn put_off(&mut self, by_ms: i64) -> Result<()> {
+        for sql in [
+            "UPDATE runs SET deadline_ms = deadline_ms + ? WHERE deadline_ms IS NOT NULL AND paused_ms IS NULL",
+            "UPDATE steps SET deadline_ms = deadline_ms + ? WHERE deadline_ms IS NOT NULL
+             AND run_id IN (SELECT id FROM runs WHERE paused_ms IS NULL)",
+        ] {
+            self.execute(sql, [by_ms])?;
+        }
         Ok(())
     }
 
@@ -295,7 +316,7 @@ impl Tx {
     ///
     /// # Errors
     /// If SQLite fails.
-    pub fn release_next(&mut self, run: JobId) -> Result<Option<JobId>> {
+    pub fn release_next(&mut self, run: JobId, now_ms: i64) -> Result<Option<JobId>> {
         let next: Option<i64> = self.first_scalar("UPDATE runs SET held = 0 WHERE id = (
                  SELECT r.id FROM runs r JOIN jobs j ON j.id = r.id
                  WHERE r.held = 1 AND j.finished_ms IS NULL
@@ -305,14 +326,18 @@ impl Tx {
                  ORDER BY r.id LIMIT 1)
              RETURNING id", [run.0])?;
         if let Some(next) = next {
-            self.begin_run(JobId(next))?;
+            self.begin_run(JobId(next), now_ms)?;
         }
         Ok(next.map(JobId))
     }
 
-    /// The time that a run may take begins.
-    pub(crate) fn begin_run(&mut self, run: JobId) -> Result<()> {
-        self.execute("UPDATE runs SET deadline_ms = j.changed_ms + timeout_ms FROM jobs j WHERE j.id = runs.id AND runs.id = ?", [run.0])?;
+    /// The time that a run may take begins; in a pause, as in [`Tx::open_step`].
+    pub(crate) fn begin_run(&mut self, run: JobId, now_ms: i64) -> Result<()> {
+        self.execute(
+            "UPDATE runs SET deadline_ms = timeout_ms + min(coalesce(paused_ms, ?2),
+                 coalesce((SELECT paused_ms FROM engine), ?2)) WHERE id = ?1",
+            [run.0, now_ms],
+        )?;
         self.touch_now(run);
         Ok(())
     }

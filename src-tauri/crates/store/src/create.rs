@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     jobs::{Place, TaskRow},
     point::Point,
-    runs::{NewRun, NewStep, Reuse, counts, json},
+    runs::{NewRun, NewStep, Reuse, json},
     schedules::Settled,
     writer::Tx,
 };
@@ -82,7 +82,7 @@ impl Tx {
         self.tell_adopted(id, true)?;
         self.move_job(id, JobStatus::Waiting, None, now_ms)?;
         if !held {
-            self.begin_run(id)?;
+            self.begin_run(id, now_ms)?;
         }
         self.note_version(&run.definition_id, &hash, VersionReason::Executed, Some(id), now_ms)?;
         if let Some(slot) = &run.slot {
@@ -177,25 +177,29 @@ impl Tx {
         struct Before {
             id: JobId,
             completed: bool,
-            failures: bool,
-            tasks: bool,
+            /// Tasks of its last attempt have failed, or runs below it.
+            failed_tasks: bool,
+            failed_runs: bool,
             memo_key: String,
         }
         let rows = self.all(
-            "SELECT j.id, j.name, j.status, s.memo_key, c.* FROM steps s JOIN jobs j ON j.id = s.id
-             JOIN counters c ON c.job_id = s.id WHERE s.run_id = ?",
+            "SELECT j.id, j.name, j.status, s.memo_key,
+                 EXISTS (SELECT 1 FROM jobs t WHERE t.step_id = s.id AND t.kind = 'task'
+                     AND t.status IN ('failed', 'cancelled') AND t.round = max(j.attempt, 1)) AS failed_tasks,
+                 EXISTS (SELECT 1 FROM step_instances i JOIN jobs b ON b.id = i.run_id
+                     WHERE i.step_id = s.id AND b.status IN ('failed', 'cancelled')) AS failed_runs
+             FROM steps s JOIN jobs j ON j.id = s.id WHERE s.run_id = ?",
             [reuse.run.0],
         )?;
         let mut before: BTreeMap<String, Before> = BTreeMap::new();
         for row in &rows {
-            let jobs = counts(row)?.0;
             before.insert(
                 row.get("name")?,
                 Before {
                     id: JobId(row.get("id")?),
                     completed: row.get::<String>("status")? == JobStatus::Completed.as_str(),
-                    failures: jobs.failed + jobs.cancelled > 0,
-                    tasks: jobs.total > 0,
+                    failed_tasks: row.get("failed_tasks")?,
+                    failed_runs: row.get("failed_runs")?,
                     memo_key: row.get("memo_key")?,
                 },
             );
@@ -208,7 +212,7 @@ impl Tx {
             let old = before.get(&step.name);
             let same =
                 old.is_some_and(|old| old.memo_key == step.memo_key && !step.memo_key.is_empty());
-            let ok = old.is_some_and(|old| old.completed && !old.failures);
+            let ok = old.is_some_and(|old| old.completed && !old.failed_tasks && !old.failed_runs);
             let asked = match &reuse.part {
                 RerunPart::Whole => true,
                 RerunPart::Failed => !ok,
@@ -217,7 +221,7 @@ impl Tx {
             if asked || !same {
                 again.insert(&step.name);
             }
-            let partly = old.is_some_and(|old| old.failures && old.tasks);
+            let partly = old.is_some_and(|old| old.failed_tasks);
             if reuse.part == RerunPart::Failed && same && partly && step.instances.is_empty() {
                 failed.insert(&step.name);
             }
@@ -316,7 +320,7 @@ impl Tx {
         Ok(started)
     }
 
-    /// Writes the failed tasks of a step of an earlier run as the first tasks of this one. Returns
+    /// Writes the tasks that failed in the last attempt at a step of an earlier run as the first tasks of this one. Returns
     /// how many there were.
     ///
     /// # Errors
@@ -328,8 +332,13 @@ impl Tx {
         step: JobId,
         now_ms: i64,
     ) -> Result<u64> {
-        let rows = self.all("SELECT type, name, task_key, payload, lane, lane_limit, lane_delay_ms, priority, depth FROM jobs
-             WHERE step_id = ? AND kind = 'task' AND status IN ('failed', 'cancelled') ORDER BY id", [from.0])?;
+        let rows = self.all(
+            "SELECT t.type, t.name, t.task_key, t.payload, t.lane, t.lane_limit, t.lane_delay_ms, t.depth
+             FROM jobs t JOIN jobs s ON s.id = t.step_id
+             WHERE t.step_id = ? AND t.kind = 'task' AND t.status IN ('failed', 'cancelled')
+                 AND t.round = max(s.attempt, 1) ORDER BY t.id",
+            [from.0],
+        )?;
         let mut written = 0;
         let mut tasks: BTreeMap<u32, Vec<TaskRow>> = BTreeMap::new();
         for row in &rows {

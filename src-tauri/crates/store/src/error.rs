@@ -39,6 +39,9 @@ pub enum StoreError {
         /// Why.
         source: Arc<std::io::Error>,
     },
+    /// Another program keeps the database to itself.
+    #[error("Another program has locked the database `quaero.db` in the data folder.")]
+    InUse,
     /// The disk is full.
     #[error("The disk that holds the data folder is full.")]
     Full,
@@ -105,8 +108,8 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::Closed,
-            // As if SQLite had waited for too long, or could not read.
-            sqlx::Error::PoolTimedOut => Self::sqlite(Some(code::BUSY), error.to_string()),
+            // As if SQLite had been told to stop waiting, or could not read.
+            sqlx::Error::PoolTimedOut => Self::sqlite(Some(code::INTERRUPT), error.to_string()),
             sqlx::Error::Io(_) => Self::sqlite(Some(code::IOERR), error.to_string()),
             error => Self::sqlite(result_code(&error), error.to_string()),
         }
@@ -125,6 +128,7 @@ impl StoreError {
         match code.map(|code| code & 0xff) {
             Some(code::FULL) => Self::Full,
             Some(code::READONLY) => Self::Unwritable(message),
+            Some(code::BUSY | code::LOCKED) => Self::InUse,
             Some(code::CORRUPT | code::NOTADB) if code != Some(code::CORRUPT_VTAB) => {
                 Self::Corrupt { path: PathBuf::from("quaero.db"), detail: message }
             }
@@ -149,17 +153,12 @@ impl StoreError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Full | Self::Unwritable(_) | Self::Io { .. } | Self::Unsettled => true,
+            Self::Full | Self::Unwritable(_) | Self::Io { .. } | Self::Unsettled | Self::InUse => {
+                true
+            }
             Self::Database { .. } => matches!(
                 self.primary_code(),
-                Some(
-                    code::BUSY
-                        | code::LOCKED
-                        | code::NOMEM
-                        | code::INTERRUPT
-                        | code::IOERR
-                        | code::CANTOPEN
-                )
+                Some(code::NOMEM | code::INTERRUPT | code::IOERR | code::CANTOPEN)
             ),
             Self::Locked { .. }
             | Self::Newer { .. }

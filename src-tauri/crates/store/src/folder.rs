@@ -294,6 +294,12 @@ pub(crate) async fn open_writer(
 
 /// Brings the database up to date and starts a new epoch.
 async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Result<i64> {
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *conn).await?;
+    if journal != "wal" {
+        // The write-ahead log needs memory that processes share; network file systems have none.
+        let why = format!("its file system cannot hold a write-ahead log (it offers `{journal}`)");
+        return Err(StoreError::io(folder.join(DATABASE))(std::io::Error::other(why)));
+    }
     let path = folder.join(DATABASE);
     Point::Connected.reach()?;
     let format: i64 = pragma(conn, "PRAGMA user_version").await?;

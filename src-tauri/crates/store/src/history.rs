@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Which runs are kept. Runs that have not ended are never forgotten, nor are those above or below
-/// one that has not.
+/// one that has not, nor those whose work such a run does again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
     /// At most this many of the newest runs.
@@ -190,10 +190,16 @@ impl Tx {
     pub fn prune_runs(&mut self, keep: Keep) -> Result<Vec<JobId>> {
         // A run and those below it are forgotten together.
         let roots: Vec<i64> = self.scalars(
-            "WITH roots AS (
+            "WITH RECURSIVE needed (id) AS (
+                 SELECT r.rerun_of FROM runs r JOIN jobs j ON j.id = r.id
+                 WHERE r.rerun_of IS NOT NULL AND j.finished_ms IS NULL
+                 UNION
+                 SELECT s.run_id FROM needed n JOIN runs r ON r.id = n.id JOIN steps s ON s.id = r.caused_by),
+             roots AS (
                  SELECT r.id, j.finished_ms, row_number() OVER (ORDER BY r.id DESC) AS place
                  FROM runs r JOIN jobs j ON j.id = r.id WHERE r.caused_by IS NULL)
              SELECT id FROM roots WHERE finished_ms IS NOT NULL AND (place > ?1 OR finished_ms < ?2)
+                 AND id NOT IN (SELECT id FROM needed)
              ORDER BY id LIMIT 100",
             params![keep.runs.map_or(i64::MAX, i64::from), keep.ended_after_ms.unwrap_or(i64::MIN)],
         )?;

@@ -284,7 +284,7 @@ impl Tx {
     }
 
     /// Ends every task that has only been waiting for children that have now ended, and so on
-    /// upwards. Returns the steps that have nothing open any more.
+    /// upwards. Returns the steps that have nothing open any more, or in which one of these failed.
     pub(crate) fn settle(&mut self, now_ms: i64) -> Result<Vec<JobId>> {
         let mut drained = BTreeSet::new();
         loop {
@@ -310,6 +310,8 @@ impl Tx {
                 let to = ending(row.get::<Option<String>>("error_code")?.as_deref());
                 let run = JobId(row.get("run_id")?);
                 let step = JobId(row.get("step_id")?);
+                // A run that bears only so many failures has to be asked after this one, too.
+                drained.extend((to == JobStatus::Failed).then_some(step));
                 self.tally.moved(run, step, Some(JobStatus::Waiting), to, 1);
                 self.tally.children_ended(JobId(row.get("parent_id")?), 1);
                 self.touch(run);

@@ -104,7 +104,7 @@ impl Tx {
     /// # Errors
     /// If SQLite fails.
     pub fn skip_time(&mut self, ms: i64) -> Result<()> {
-        if self.engine_paused()? { Ok(()) } else { self.put_off(None, ms) }
+        if self.engine_paused()? { Ok(()) } else { self.put_off(ms) }
     }
 
     /// When the last job changed its state, in milliseconds since 1970: the clock said so once.

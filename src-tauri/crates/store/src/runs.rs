@@ -202,6 +202,8 @@ pub struct StepRow {
     pub instances_left: u32,
     /// How many runs it starts at the same time.
     pub parallel: u32,
+    /// It does again what failed in a step of an earlier run that completed nevertheless.
+    pub completed_before: bool,
 }
 
 /// A run as the coordinator sees it.

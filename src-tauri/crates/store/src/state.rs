@@ -45,6 +45,7 @@ impl Tx {
             steps: Vec::new(),
         };
         let rows = self.all("SELECT j.id, j.name, j.type, j.status, j.n_open, j.attempt, j.error_code, s.*, c.*,
+                 EXISTS (SELECT 1 FROM jobs p WHERE p.id = s.reused_from AND p.status = 'completed') AS completed_before,
                  (SELECT count(*) FROM step_instances i WHERE i.step_id = s.id) AS instances,
                  (SELECT count(*) FROM step_instances i WHERE i.step_id = s.id AND i.run_id IS NULL) AS instances_left
              FROM steps s JOIN jobs j ON j.id = s.id JOIN counters c ON c.job_id = s.id
@@ -81,6 +82,7 @@ impl Tx {
                 starts_runs: row.get::<i64>("instances")? > 0,
                 instances_left: row.get("instances_left")?,
                 parallel: row.get("parallel")?,
+                completed_before: row.get("completed_before")?,
             });
         }
         Ok(Some(state))

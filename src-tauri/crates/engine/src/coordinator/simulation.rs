@@ -91,6 +91,7 @@ impl World {
                 starts_runs,
                 instances_left: if starts_runs { 1 + dice.small(5) } else { 0 },
                 parallel: 1 + dice.small(3),
+                completed_before: false,
             });
         }
         let action = [FailureAction::StopAll, FailureAction::MarkWarning, FailureAction::Continue]

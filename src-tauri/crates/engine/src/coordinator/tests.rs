@@ -45,7 +45,11 @@ fn step(n: usize, text: &str) -> StepRow {
         jobs,
         documents: DocumentCounts::default(),
         warnings: 0,
-        attempt: if has("last") { 3 } else { 1 },
+        attempt: match (has("last"), status == JobStatus::Pending && !has("later")) {
+            (true, _) => 3,
+            (_, true) => 0,
+            (false, false) => 1,
+        },
         max_attempts: 3,
         retry_delay_ms: 2_000,
         max_retry_delay_ms: 10_000,
@@ -59,6 +63,7 @@ fn step(n: usize, text: &str) -> StepRow {
         starts_runs: runs.is_some(),
         instances_left: runs.unwrap_or(0),
         parallel: 2,
+        completed_before: false,
     }
 }
 

@@ -7,7 +7,10 @@
     reason = "a test that cannot go on has failed; its support is shared"
 )]
 
+mod hostile;
+mod picture;
 mod runs;
+mod stories;
 mod support;
 
 use std::time::Duration;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -83,6 +83,8 @@ pub struct Witness {
     attempts: Mutex<BTreeMap<JobId, u32>>,
     order: Mutex<Vec<String>>,
     started: Notify,
+    /// Work that holds its thread ends.
+    let_go: AtomicBool,
 }
 
 pub struct Step(NewStep);
@@ -188,6 +190,11 @@ impl JobWorker for Worker {
         if job.config["panic"] == true {
             panic!("asked to panic");
         }
+        if job.config["busy"] == true {
+            while !witness.let_go.load(SeqCst) {
+                std::thread::yield_now();
+            }
+        }
         if let Some(ms) = number_of("takes_ms") {
             tokio::time::sleep(Duration::from_millis(ms)).await;
         }
@@ -268,64 +275,72 @@ impl Reopened for Store {
     }
 }
 
+/// Tasks at the same time.
+const WIDTH: usize = 8;
+
 pub struct Bench {
     folder: TempDir,
     store: Store,
     engine: Engine,
     witness: Arc<Witness>,
+    clock: Arc<dyn Clock>,
+    width: usize,
 }
 
 impl Bench {
     pub async fn new() -> Self {
-        Self::on(tempfile::tempdir().unwrap(), Adopt::All).await
+        Self::with(tempfile::tempdir().unwrap(), Adopt::All, Arc::new(Hasty), WIDTH).await
     }
 
     /// With a clock that the test sets.
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock).await
+        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, WIDTH).await
     }
 
-    async fn on(folder: TempDir, adopt: Adopt) -> Self {
-        Self::with(folder, adopt, Arc::new(Hasty)).await
+    /// With a clock that the test sets, and one task after the other: always in the same order.
+    pub async fn one_by_one(clock: &Manual) -> Self {
+        let clock = Arc::new(clock.clone());
+        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, 1).await
     }
 
-    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>) -> Self {
+    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>, width: usize) -> Self {
         let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
         let witness = Arc::new(Witness::default());
         let registry = Registry::default()
             .with_manager(Manager)
             .with_worker(Worker(witness.clone()))
             .with_worker(Scarce(Worker(witness.clone())));
-        let options = EngineOptions { adopt, width: 8 };
-        let engine = Engine::start(store.clone(), registry, clock, options).await.unwrap();
-        Self { folder, store, engine, witness }
+        let options = EngineOptions { adopt, width };
+        let engine = Engine::start(store.clone(), registry, clock.clone(), options).await.unwrap();
+        Self { folder, store, engine, witness, clock, width }
     }
 
     /// Stops the engine as a closing window does, and opens the folder again.
     pub async fn restart(self, adopt: Adopt) -> Self {
         self.engine.stop(Duration::ZERO).await;
-        self.store.close(0).await.unwrap();
+        self.store.close(self.clock.now_ms()).await.unwrap();
         std::fs::write(self.folder.path().join("second"), "").unwrap();
-        Self::on(self.folder, adopt).await
+        Self::with(self.folder, adopt, self.clock, self.width).await
     }
 
     /// Stops the engine, has so many processes die with every task of a run under way, and opens the
     /// folder again.
     pub async fn crash(self, run: JobId, times: u32) -> Self {
         self.engine.stop(Duration::ZERO).await;
-        self.store.close(0).await.unwrap();
+        self.store.close(self.clock.now_ms()).await.unwrap();
         std::fs::write(self.folder.path().join("second"), "").unwrap();
+        let now_ms = self.clock.now_ms();
         for _ in 0..times {
-            let store = Store::open(self.folder.path(), Access::Write, 0).await.unwrap();
+            let store = Store::open(self.folder.path(), Access::Write, now_ms).await.unwrap();
             let claimed = store.write(move |tx| {
-                tx.void_dead_leases(0)?;
+                tx.void_dead_leases(now_ms)?;
                 let state = LaneState { delayed: true, ..LaneState::default() };
-                tx.claim(run, "test", state, &Vec::new(), 1_000, 1)
+                tx.claim(run, "test", state, &Vec::new(), 1_000, now_ms)
             });
             assert!(!claimed.await.unwrap().is_empty());
-            store.close(0).await.unwrap();
+            store.close(now_ms).await.unwrap();
         }
-        Self::on(self.folder, Adopt::All).await
+        Self::with(self.folder, Adopt::All, self.clock, self.width).await
     }
 
     /// Drops everything, as a host does whose start has failed half-way.
@@ -388,6 +403,11 @@ impl Bench {
 
     pub async fn until_running(&self, _run: JobId) {
         self.until_starts(3).await;
+    }
+
+    /// Ends the work that holds its thread.
+    pub fn let_go(&self) {
+        self.witness.let_go.store(true, SeqCst);
     }
 
     pub fn starts(&self) -> u64 {

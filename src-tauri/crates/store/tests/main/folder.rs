@@ -174,7 +174,7 @@ async fn a_database_in_use_by_another_program_is_not_called_damaged() {
         sqlx::query(sql).execute(&mut other).await.unwrap();
     }
     let opened = Store::open(folder.path(), Access::Write, 0).await;
-    assert!(matches!(opened, Err(StoreError::Database { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(StoreError::InUse)), "{opened:?}");
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! Work that behaves badly, and too much of it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::{
+    soon,
+    support::{Bench, Step},
+};
+
+#[tokio::test]
+async fn work_that_leads_to_itself_comes_to_an_end_and_says_so() {
+    let bench = Bench::new().await;
+    let run = bench.submit(vec![Step::new("a", json!({"width": 1, "depth": 1_000_000}))]).await;
+    let summary = tokio::time::timeout(Duration::from_secs(60), bench.wait(run)).await;
+    let summary = summary.expect("it ends");
+    assert_eq!((summary.status.as_str(), summary.jobs.completed), ("completed", 1_001));
+    assert_eq!(summary.documents.created, 1_001, "what was found stays");
+    let warnings = bench.store().get_run(run, None, 0).await.unwrap().unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("leads to itself")), "{warnings:?}");
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn a_cancel_reaches_fifty_thousand_tasks_at_once() {
+    const TASKS: u32 = 50_000;
+    let bench = Bench::new().await;
+    let config = json!({"width": TASKS, "depth": 1, "hang": true});
+    let step = Step::new("a", config).with(|step| step.task_timeout_ms = 1 << 40);
+    let run = bench.submit(vec![step]).await;
+    // The first one has written all the others.
+    tokio::time::timeout(Duration::from_secs(60), bench.until_starts(3)).await.expect("it starts");
+    let asked = Instant::now();
+    bench.engine().cancel(run).await.unwrap();
+    let summary = soon(bench.wait(run)).await;
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!((summary.status.as_str(), summary.jobs.total), ("cancelled", TASKS + 1));
+    assert_eq!((summary.jobs.completed, summary.jobs.cancelled), (1, TASKS), "{summary:?}");
+    assert!(bench.engine().cancel(run).await.is_err(), "it has ended");
+    bench.assert_consistent().await;
+}
+
+/// Half of the threads are held by work that never lets go of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn work_that_holds_its_thread_does_not_hold_up_others() {
+    let bench = Bench::new().await;
+    let steps = (0..2).map(|n| Step::new(&format!("busy {n}"), json!({"busy": true})).after(&[]));
+    let stubborn = bench.submit(steps.collect()).await;
+    bench.until_starts(2).await;
+    let run = bench.submit(vec![Step::new("a", json!({"width": 100, "depth": 1}))]).await;
+    assert_eq!(soon(bench.wait(run)).await.jobs.completed, 101);
+    bench.let_go();
+    assert_eq!(soon(bench.wait(stubborn)).await.jobs.completed, 2);
+    bench.assert_consistent().await;
+}
