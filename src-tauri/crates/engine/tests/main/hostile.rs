@@ -41,17 +41,3 @@ async fn a_cancel_reaches_fifty_thousand_tasks_at_once() {
     assert!(bench.engine().cancel(run).await.is_err(), "it has ended");
     bench.assert_consistent().await;
 }
-
-/// Half of the threads are held by work that never lets go of them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn work_that_holds_its_thread_does_not_hold_up_others() {
-    let bench = Bench::new().await;
-    let steps = (0..2).map(|n| Step::new(&format!("busy {n}"), json!({"busy": true})).after(&[]));
-    let stubborn = bench.submit(steps.collect()).await;
-    bench.until_starts(2).await;
-    let run = bench.submit(vec![Step::new("a", json!({"width": 100, "depth": 1}))]).await;
-    assert_eq!(soon(bench.wait(run)).await.jobs.completed, 101);
-    bench.let_go();
-    assert_eq!(soon(bench.wait(stubborn)).await.jobs.completed, 2);
-    bench.assert_consistent().await;
-}

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -83,8 +83,6 @@ pub struct Witness {
     attempts: Mutex<BTreeMap<JobId, u32>>,
     order: Mutex<Vec<String>>,
     started: Notify,
-    /// Work that holds its thread ends.
-    let_go: AtomicBool,
 }
 
 pub struct Step(NewStep);
@@ -189,11 +187,6 @@ impl JobWorker for Worker {
         let number_of = |key: &str| job.config[key].as_u64();
         if job.config["panic"] == true {
             panic!("asked to panic");
-        }
-        if job.config["busy"] == true {
-            while !witness.let_go.load(SeqCst) {
-                std::thread::yield_now();
-            }
         }
         if let Some(ms) = number_of("takes_ms") {
             tokio::time::sleep(Duration::from_millis(ms)).await;
@@ -403,11 +396,6 @@ impl Bench {
 
     pub async fn until_running(&self, _run: JobId) {
         self.until_starts(3).await;
-    }
-
-    /// Ends the work that holds its thread.
-    pub fn let_go(&self) {
-        self.witness.let_go.store(true, SeqCst);
     }
 
     pub fn starts(&self) -> u64 {
