@@ -10,7 +10,7 @@ use quaero_store::POISON_AFTER;
 
 use FailureAction::{Continue, MarkWarning, StopAll};
 use JobStatus::{Cancelled, Completed, Failed, Pending, Running, Skipped, Waiting};
-pub(super) use operations::{Definition, How, Op, StepPlan, TaskAt};
+pub(super) use operations::{Definition, How, Op, StepPlan, TaskAt, step_name};
 
 /// A short while: shorter than any pause before a task is tried again, even many times over.
 pub(super) const TICK_MS: i64 = 10;
@@ -279,10 +279,6 @@ impl Step {
             completed_before: false,
         }
     }
-}
-
-pub(super) fn step_name(step: usize) -> String {
-    format!("s{step}")
 }
 
 impl Model {

@@ -208,3 +208,7 @@ impl ReferenceStateMachine for Model {
         model
     }
 }
+
+pub(in crate::machine) fn step_name(step: usize) -> String {
+    format!("s{step}")
+}
