@@ -55,7 +55,7 @@ fn runs() -> Vec<NewRun> {
     let above = NewRun { steps: vec![below], ..tree.run("above") };
     // Takes too long.
     let late = Script { hangs: true, ..Script::tree(0, 0) };
-    let late = NewRun { timeout_ms: Some(1_000), ..late.run("late") };
+    let late = NewRun { timeout_ms: Some(50), ..late.run("late") };
     let alone = |name| NewRun { singleton: Some("alone".to_owned()), hold: true, ..tree.run(name) };
     let slot = Slot { definition_id: "scheduled".to_owned(), at_ms: 1_000, note: String::new() };
     let scheduled = NewRun { slot: Some(slot.clone()), ..tree.run(&slot.request_id()) };
@@ -100,6 +100,7 @@ pub async fn play(act: Act, engine: &Engine, store: &Store) -> Result<(), Engine
     insist(async || engine.pause(ids["kept"]).await).await?;
     insist(async || engine.resume(ids["kept"]).await).await?;
     until_it_hangs(store, ids[DOOMED], &mut events).await?;
+    until_it_has_ended(store, ids["late"], &mut events).await?;
     if act == Act::First {
         return Ok(());
     }
@@ -133,6 +134,17 @@ async fn until_it_hangs(
         }
         any(events).await;
     }
+}
+
+async fn until_it_has_ended(
+    store: &Store,
+    run: JobId,
+    events: &mut Receiver<Event>,
+) -> Result<(), StoreError> {
+    while !store.run_progress(run).await?.expect("it was accepted").status.is_terminal() {
+        any(events).await;
+    }
+    Ok(())
 }
 
 async fn until_all_have_ended(

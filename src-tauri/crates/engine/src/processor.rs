@@ -6,7 +6,7 @@
 //! are claimed together.
 //!
 //! How many tasks run, in all and by run, lane and type, is counted from the tasks that are running
-//! ([`Processor::working`]) and nowhere else, so that no place can leak.
+//! ([`Processor::working`]), and by lane beside it, so that no place can leak.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -94,7 +94,7 @@ pub(crate) struct Processor {
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
     paused: bool,
-    /// The store is damaged: nothing is to be had from it any more.
+    /// The store is damaged or closed: nothing is to be had from it any more.
     gave_up: bool,
 }
 
@@ -380,9 +380,12 @@ impl Processor {
             return Next::Wait(self.next_look());
         }
         let (done, due) = (round.done.clone(), round.due.clone());
+        let claims: Vec<(JobId, String)> =
+            round.candidates.iter().map(|c| (c.run, c.lane.clone())).collect();
         let registry = self.registry.clone();
-        // That tasks start may be forgotten: they would be pending again, as after any crash.
-        let is_light = done.is_empty() && due.is_empty();
+        // That tasks start may be forgotten in a power failure: they would be pending again, as after
+        // any crash. But then nobody counts that they were under way, so a second time it is kept.
+        let is_light = done.is_empty() && due.is_empty() && !self.store.was_unclean();
         let change = move |tx: &mut Tx| round.carry_out(tx, &registry);
         let written = match is_light {
             true => self.store.write_light(change).await,
@@ -401,19 +404,31 @@ impl Processor {
             }
             Err(error) => {
                 tracing::error!(%error, "tasks could not be recorded and claimed");
-                if error.may_pass() || is_damage(&error) {
+                if error.may_pass() || is_final(&error) {
                     self.done.extend(done);
                     self.wake(&due, now_ms);
                     return self.rest_after(&error, now_ms);
                 }
+                self.set_aside(&claims, done.is_empty() && due.is_empty());
                 self.one_by_one(done, due, now_ms).await
             }
         }
     }
 
-    /// Tries again later; never, if the store is damaged: what runs is stopped, and its leases stay.
+    /// A claim may be what cannot be written: if nothing else was asked for, the lane that was looked
+    /// into first is left alone until something happens in it.
+    fn set_aside(&mut self, claims: &[(JobId, String)], only_claims: bool) {
+        if let (Some((run, lane)), true) = (claims.first(), only_claims)
+            && let Some(look) = self.runs.get_mut(run).and_then(|run| run.lanes.get_mut(lane))
+        {
+            tracing::error!(%run, lane, "nothing of it can be started at present");
+            look.at_ms = NEVER;
+        }
+    }
+
+    /// Tries again later; never, if the store is damaged or closed: what runs is stopped, and its leases stay.
     fn rest_after(&mut self, error: &StoreError, now_ms: i64) -> Next {
-        if is_damage(error) {
+        if is_final(error) {
             tracing::error!(%error, "no task is started any more");
             self.gave_up = true;
             self.stopping.cancel();
@@ -477,7 +492,6 @@ impl Processor {
         for Served { run, lane, claimed, next_ms, full, delayed, crowded } in outcome.served {
             let usage = self.lanes.entry(lane.clone()).or_default();
             for task in &claimed {
-                usage.running += 1;
                 usage.last_start_ms = now_ms;
                 usage.rule = Some((task.lane_limit, task.lane_delay_ms));
             }
@@ -517,6 +531,7 @@ impl Processor {
             task,
             now_ms,
         };
+        self.lanes.entry(working.lane.clone()).or_default().running += 1;
         let id = self.tasks.spawn(attempt.run()).id();
         self.working.insert(id, working);
     }
@@ -547,8 +562,9 @@ impl Processor {
     }
 }
 
-fn is_damage(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt { .. })
+/// Whether nothing can be had from the store any more.
+fn is_final(error: &StoreError) -> bool {
+    matches!(error, StoreError::Corrupt { .. } | StoreError::Closed)
 }
 
 #[cfg(test)]

@@ -46,21 +46,6 @@ pub struct LaneState {
 /// How many more tasks of a type may start.
 pub type Rooms = Vec<(&'static str, u32)>;
 
-/// Tasks that may start in a lane of a run, but for the limits of their types.
-const READY: &str =
-    "SELECT id, step_id, type, name, depth, attempt, payload, lane_limit, lane_delay_ms
-     FROM jobs WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
-       AND run_after_ms = 0 AND lane_limit > ?3 AND lane_delay_ms <= ?4
-     ORDER BY priority DESC, depth, id LIMIT ?5";
-
-/// As [`READY`], without those of some types.
-const READY_OF_OTHERS: &str =
-    "SELECT id, step_id, type, name, depth, attempt, payload, lane_limit, lane_delay_ms
-     FROM jobs WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
-       AND run_after_ms = 0 AND lane_limit > ?3 AND lane_delay_ms <= ?4
-       AND type NOT IN (SELECT value FROM json_each(?6))
-     ORDER BY priority DESC, depth, id LIMIT ?5";
-
 impl Tx {
     /// Hands out the next tasks of a run in a lane: by priority, then breadth first, then in the
     /// order in which they were found. Those before a task in this claim count for the limits of its
@@ -117,15 +102,29 @@ impl Tx {
         let since_start = now_ms.saturating_sub(state.last_start_ms).max(0);
         let full: Vec<&str> =
             rooms.iter().filter(|(_, room)| *room == 0).map(|(name, _)| *name).collect();
+        let ready = |and: &str| {
+            format!(
+                "SELECT id, step_id, type, name, depth, attempt, payload, lane_limit, lane_delay_ms
+                 FROM jobs WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
+                   AND run_after_ms = 0 AND lane_limit > ?3 AND lane_delay_ms <= ?4 {and}
+                 ORDER BY priority DESC, depth, id LIMIT ?5"
+            )
+        };
         let rows = if full.is_empty() {
-            self.all(READY, params![run.0, lane, running, since_start, left])?
+            self.all(&ready(""), params![run.0, lane, running, since_start, left])?
         } else {
+            let others = "AND type NOT IN (SELECT value FROM json_each(?6))";
             let full = serde_json::to_string(&full).expect("names are plain data");
-            self.all(READY_OF_OTHERS, params![run.0, lane, running, since_start, left, full])?
+            self.all(&ready(others), params![run.0, lane, running, since_start, left, full])?
         };
         for row in &rows {
             let lane_limit: u32 = row.get("lane_limit")?;
             if lane_limit <= state.running.saturating_add(count(found)) {
+                continue;
+            }
+            let lane_delay_ms = row.get("lane_delay_ms")?;
+            if !found.is_empty() && lane_delay_ms > 0 {
+                // One has just started.
                 continue;
             }
             let task_type: String = row.get("type")?;
@@ -152,14 +151,14 @@ impl Tx {
                 payload: serde_json::from_str(&payload).unwrap_or(serde_json::Value::Null),
                 lane: lane.to_owned(),
                 lane_limit,
-                lane_delay_ms: row.get("lane_delay_ms")?,
+                lane_delay_ms,
             });
         }
         Ok(false)
     }
 
-    /// When the next task of a run in a lane may start, as far as time decides: `None` if there is
-    /// none, or if it waits for a running task of its lane.
+    /// When the next task of a run in a lane may start, as far as time decides: the next that is ready,
+    /// unless it waits for a running task of its lane, and the next that waits for a time of its own.
     ///
     /// # Errors
     /// If SQLite fails.
@@ -169,7 +168,7 @@ impl Tx {
         lane: &str,
         state: LaneState,
         now_ms: i64,
-    ) -> Result<Option<i64>> {
+    ) -> Result<(Option<i64>, Option<i64>)> {
         let due: Option<i64> = self.first_scalar(
             "SELECT lane_delay_ms FROM jobs
              WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task'
@@ -180,7 +179,7 @@ impl Tx {
         let delayed: Option<i64> = self.scalar("SELECT min(run_after_ms) FROM jobs
              WHERE run_id = ?1 AND lane = ?2 AND status = 'pending' AND kind = 'task' AND run_after_ms > 0", params![run.0, lane])?;
         let due = due.map(|delay| now_ms.max(state.last_start_ms.saturating_add(delay)));
-        Ok(due.into_iter().chain(delayed).min())
+        Ok((due, delayed))
     }
 
     /// The lanes in which a run has tasks to start, now or later.

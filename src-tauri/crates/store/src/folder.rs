@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rusqlite::config::DbConfig;
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
     migrate::{MigrateError, Migrator},
@@ -276,9 +277,6 @@ pub(crate) async fn open_writer(
     Point::Checked.reach()?;
     let path = folder.join(DATABASE);
     let mut conn = connect(&path).await?;
-    restrict(&path)?;
-    #[cfg(feature = "failpoints")]
-    crate::faults::while_opening(&mut conn).await?;
     let begun = begin(folder, &mut conn, now_ms).await;
     let writer = begun.and_then(|begun| Ok((begun, connect_writer(&path, durability)?)));
     // In any case before the lock goes.
@@ -294,6 +292,9 @@ pub(crate) async fn open_writer(
 
 /// Brings the database up to date and starts a new epoch.
 async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Result<i64> {
+    restrict(&folder.join(DATABASE))?;
+    #[cfg(feature = "failpoints")]
+    crate::faults::while_opening(conn).await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *conn).await?;
     if journal != "wal" {
         // The write-ahead log needs memory that processes share; network file systems have none.
@@ -371,8 +372,11 @@ fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Conne
 /// Closes the writer's connection, with everything in the database file, so that a copy of it is
 /// whole.
 pub(crate) fn close_writer(conn: rusqlite::Connection) -> Result<()> {
-    // Neither is more than a convenience.
-    let _ = conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+    let is_damaged = conn.db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)?;
+    if !is_damaged {
+        // Neither is more than a convenience.
+        let _ = conn.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);");
+    }
     Point::Folded.pass();
     conn.close().map_err(|(_, error)| error.into())
 }

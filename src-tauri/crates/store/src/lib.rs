@@ -44,7 +44,7 @@ use std::{
 pub use quaero_contract::DocumentId;
 use rusqlite::Connection;
 use sqlx::SqlitePool;
-use tokio::sync::{Mutex, broadcast};
+use tokio::sync::{Mutex, Notify, broadcast};
 
 pub use change::Change;
 pub use claim::{Claimed, LaneState, Rooms};
@@ -80,7 +80,8 @@ pub enum Access {
 /// What a commit waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// The disk: what is committed survives a power failure. What the program uses.
+    /// The disk, but for what is light ([`Store::write_light`]): what is committed survives a power
+    /// failure. What the program uses.
     Disk,
     /// The operating system: what is committed survives the death of the process, but a power
     /// failure can take the last commits back. For measurements.
@@ -107,15 +108,24 @@ struct Writing {
 /// What is held until close: the writer's thread with its connection, and the lock file.
 #[derive(Debug)]
 struct Held {
+    stop: Arc<Notify>,
     thread: Option<thread::JoinHandle<Connection>>,
     _lock: Lock,
+}
+
+impl Held {
+    /// Ends the writer once its queues are empty, and waits for that. What it panicked with has been
+    /// told.
+    fn join(&mut self) -> Option<Connection> {
+        self.stop.notify_one();
+        self.thread.take()?.join().ok()
+    }
 }
 
 impl Drop for Held {
     /// Nothing is written any more when the lock goes.
     fn drop(&mut self) {
-        // Nobody can write any more, so it ends; what it panicked with has been told.
-        let _ = self.thread.take().map(thread::JoinHandle::join);
+        self.join();
     }
 }
 
@@ -153,11 +163,12 @@ impl Store {
         let logs = Logs::open(folder, Access::Write).await?;
         Point::LogsOpened.reach()?;
         let (writer, thread) = Writer::start(opened.conn, opened.epoch, durability)?;
+        let stop = writer.stopper();
         let writing = Writing {
             writer,
             epoch: opened.epoch,
             was_unclean: opened.was_unclean,
-            held: Arc::new(Mutex::new(Some(Held { thread: Some(thread), _lock: lock }))),
+            held: Arc::new(Mutex::new(Some(Held { stop, thread: Some(thread), _lock: lock }))),
         };
         Ok(Self { folder: folder.into(), readers, logs, writing: Some(writing) })
     }
@@ -307,11 +318,8 @@ impl Store {
             .await;
         Point::CloseMarked.pass();
         self.readers.close().await;
-        writing.writer.stop();
         let closed = tokio::task::spawn_blocking(move || {
-            let Some(Ok(conn)) = held.thread.take().map(thread::JoinHandle::join) else {
-                return Ok(());
-            };
+            let Some(conn) = held.join() else { return Ok(()) };
             folder::close_writer(conn).inspect(|()| Point::Closed.pass())
         });
         // It neither panics nor is it aborted.

@@ -78,7 +78,7 @@ points! {
     CommandDone "commit.command" fails;
     /// All commands of a commit have made their changes.
     CommitBegun "commit.before" fails;
-    /// The changes are durable, and nobody knows.
+    /// The changes are committed, and nobody knows.
     Committed "commit.after" dies;
     /// They were told of, and nobody has been answered.
     CommitTold "commit.told" dies;
@@ -132,7 +132,7 @@ points! {
     EnginePaused "engine.paused" fails;
 
     // Tasks.
-    /// Tasks are claimed, and the claim is durable.
+    /// Tasks are claimed, and the claim is committed.
     Claimed "task.claimed" dies;
     /// The claimed tasks are in the hands of their workers.
     HandedOut "task.handed_out" dies;

@@ -24,7 +24,7 @@ use std::{
 
 use futures::FutureExt;
 use quaero_contract::JobId;
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use tokio::{
     runtime,
     sync::{Notify, broadcast, mpsc, oneshot},
@@ -83,6 +83,8 @@ impl Tx {
     fn notice_damage(&mut self, error: &StoreError) {
         if matches!(error, StoreError::Corrupt { .. }) && self.damaged.is_none() {
             tracing::error!(%error, "the database is damaged; nothing is written to it any more");
+            // Not by closing it either.
+            let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
             self.damaged = Some(error.clone());
         }
     }
@@ -133,7 +135,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Starts the writer on its connection. Its thread gives the connection back after
-    /// [`Writer::stop`], or when nobody can write any more.
+    /// [`Writer::stopper`] was notified, or when nobody can write any more.
     pub(crate) fn start(
         conn: Connection,
         epoch: i64,
@@ -157,8 +159,8 @@ impl Writer {
     }
 
     /// Ends the writer when its queues are empty. Commands that come later find it closed.
-    pub(crate) fn stop(&self) {
-        self.stop.notify_one();
+    pub(crate) fn stopper(&self) -> Arc<Notify> {
+        Arc::clone(&self.stop)
     }
 
     /// What has been committed, from now on, in order.
@@ -215,12 +217,17 @@ async fn serve(
     loop {
         let first = tokio::select! {
             biased;
+            () = stop.notified() => {
+                // What is queued is still written; what comes later finds it closed.
+                normal.close();
+                urgent.close();
+                continue;
+            }
             command = async { apart.take() }, if apart.is_some() => command,
             command = next(&mut normal, &mut urgent) => match command {
                 Some(command) => Some(command),
                 None => return tx.conn,
             },
-            () = stop.notified() => return tx.conn,
             () = told.over(&tx.touched) => {
                 // A moment that is over must not be awaited again.
                 told = Told::default();
@@ -343,6 +350,8 @@ fn group(
             tx.tally.take_emptied();
         }
         match (&done, alone) {
+            // It went on after an error that has undone the transaction.
+            (Ok(()), _) if tx.conn.is_autocommit() => state = Err(StoreError::Unsettled),
             (Ok(()), true) => alone = false,
             (Ok(()), false) => state = execute(&tx.conn, "RELEASE command"),
             (Err(cause), _) => {
@@ -363,8 +372,18 @@ fn group(
         }
     }
     state?;
-    for run in told.take_due(&mut tx.touched) {
-        let progress = tx.progress(run)?;
+    let due = told.take_due(&mut tx.touched);
+    let committed = tell_and_commit(tx, &due);
+    if committed.is_err() {
+        // They have not been told.
+        tx.touched.extend(due.into_iter().map(|run| (run, true)));
+    }
+    committed
+}
+
+fn tell_and_commit(tx: &mut Tx, due: &BTreeSet<JobId>) -> Result<()> {
+    for run in due {
+        let progress = tx.progress(*run)?;
         tx.changes.extend(progress.map(Change::Progress));
     }
     Point::CommitBegun.reach()?;

@@ -3,7 +3,7 @@
 use quaero_contract::{JobId, LogLevel};
 use quaero_store::{LogRow, StoreError};
 
-use super::{Look, NEVER, Processor, SET_MS, is_damage};
+use super::{Look, NEVER, Processor, SET_MS, is_final};
 use crate::coordinator::advance;
 
 impl Processor {
@@ -23,7 +23,7 @@ impl Processor {
         while let Some(run) = self.unseen.pop_first() {
             match self.look_into(run).await {
                 Ok(()) => {}
-                Err(error) if error.may_pass() || is_damage(&error) => {
+                Err(error) if error.may_pass() || is_final(&error) => {
                     self.unseen.insert(run);
                     return Err(error);
                 }

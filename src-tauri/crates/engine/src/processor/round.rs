@@ -111,17 +111,17 @@ impl Round {
             }
             let full = count == ask && ask > 0;
             let crowded = !full && rooms.iter().any(|(_, room)| *room == 0);
-            let next_ms = match (full, ask) {
-                (true, _) => Some(now_ms),
+            let (ready_ms, timed_ms) = match (full, ask) {
+                (true, _) => (Some(now_ms), None),
                 // The lane is full: a task of it that ends is the sign to look again.
-                (false, 0) => None,
+                (false, 0) => (None, None),
                 (false, _) => tx.next_start(run, &lane, *state, now_ms)?,
             };
-            // What is due but was not claimed waits for a task of its type.
-            let next_ms = next_ms.filter(|at| full || !crowded || *at > now_ms);
-            // What was not claimed although there is something may be waiting for a time, even for
-            // one that has passed by now.
-            let delayed = if full || ask == 0 { delayed } else { next_ms.is_some() };
+            // What is ready but was not claimed waits for a task of its type.
+            let ready_ms = ready_ms.filter(|at| full || !crowded || *at > now_ms);
+            let next_ms = ready_ms.into_iter().chain(timed_ms).min();
+            // The time of one may even have passed by now.
+            let delayed = if full || ask == 0 { delayed } else { timed_ms.is_some() };
             outcome.served.push(Served { run, lane, claimed, next_ms, full, delayed, crowded });
         }
         Ok(outcome)

@@ -214,3 +214,14 @@ pub(crate) async fn settled(folder: &Path) {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_close_that_is_given_up_half_way_still_ends_the_writer_and_frees_the_folder() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let other = store.clone();
+    assert!(futures::future::poll_immediate(Box::pin(store.close(1))).await.is_none());
+    let late = other.write(|tx| tx.engine_paused()).await;
+    assert!(matches!(late, Err(StoreError::Closed)), "{late:?}");
+    open(&folder).await.close(2).await.unwrap();
+}

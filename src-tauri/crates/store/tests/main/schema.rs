@@ -207,3 +207,18 @@ async fn crash(store: Store, folder: &tempfile::TempDir) -> Store {
 fn error(code: &str) -> JobError {
     JobError { code: code.to_owned(), message: "It did not work.".to_owned() }
 }
+
+#[tokio::test]
+async fn one_claim_keeps_the_delay_of_the_lane() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &[]).await;
+    let claimed = store.write(move |tx| {
+        let slow = |key| TaskRow { lane_delay_ms: 1_000, ..row(key) };
+        tx.insert_tasks(place, &[slow("a"), slow("b"), row("c")], None, 1_000)?;
+        claim(tx, place.run, 3)
+    });
+    let names: Vec<String> = claimed.await.unwrap().into_iter().map(|task| task.name).collect();
+    assert_eq!(names, ["a", "c"], "the second one waits for its time");
+    store.close(0).await.unwrap();
+}
