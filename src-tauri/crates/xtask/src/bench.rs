@@ -418,6 +418,6 @@ mod tests {
             }
         }
         let chosen = peers("SQLite").expect("a beginning of two names");
-        assert_eq!(chosen, [OURS, "SQLite alone, 16", "SQLite alone, 256"]);
+        assert_eq!(chosen, [OURS, "SQLite alone (16)", "SQLite alone (256)"]);
     }
 }

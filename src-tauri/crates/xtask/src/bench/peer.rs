@@ -57,14 +57,14 @@ pub(super) const PEERS: [Peer; 9] = [
         extra: &[],
     },
     Peer {
-        name: "SQLite alone, 16",
+        name: "SQLite alone (16)",
         kind: Kind::Cargo("floor"),
         programs: &["burn"],
         batches: true,
         extra: &["drain=16"],
     },
     Peer {
-        name: "SQLite alone, 256",
+        name: "SQLite alone (256)",
         kind: Kind::Cargo("floor"),
         programs: &["burn"],
         batches: true,

@@ -57,7 +57,7 @@ impl Report {
         about.insert("processor".into(), processor.into());
         about.insert("cores".into(), cores.into());
         about.insert("memory_kib".into(), number_after(&read("/proc/meminfo"), "MemTotal:").into());
-        about.insert("system".into(), output("uname", &["-sr"]).into());
+        about.insert("system".into(), output("uname", &["-s"]).into());
         about.insert("durable_write_us".into(), durable_write_us().into());
         let root = root().display().to_string();
         let commit = output("git", &["-C", &root, "rev-parse", "--short", "HEAD"]);
