@@ -380,14 +380,13 @@ impl Processor {
             return Next::Wait(self.next_look());
         }
         let (done, due) = (round.done.clone(), round.due.clone());
-        let claims: Vec<(JobId, String)> =
-            round.candidates.iter().map(|c| (c.run, c.lane.clone())).collect();
+        let first_claim = round.candidates.first().map(|c| (c.run, c.lane.clone()));
         let registry = self.registry.clone();
         // That tasks start may be forgotten in a power failure: they would be pending again, as after
         // any crash. But then nobody counts that they were under way, so a second time it is kept.
-        let is_light = done.is_empty() && due.is_empty() && !self.store.was_unclean();
+        let only_claims = done.is_empty() && due.is_empty();
         let change = move |tx: &mut Tx| round.carry_out(tx, &registry);
-        let written = match is_light {
+        let written = match only_claims && !self.store.was_unclean() {
             true => self.store.write_light(change).await,
             false => self.store.write(change).await,
         };
@@ -409,7 +408,9 @@ impl Processor {
                     self.wake(&due, now_ms);
                     return self.rest_after(&error, now_ms);
                 }
-                self.set_aside(&claims, done.is_empty() && due.is_empty());
+                if let (Some((run, lane)), true) = (first_claim, only_claims) {
+                    self.set_aside(run, &lane);
+                }
                 self.one_by_one(done, due, now_ms).await
             }
         }
@@ -417,10 +418,8 @@ impl Processor {
 
     /// A claim may be what cannot be written: if nothing else was asked for, the lane that was looked
     /// into first is left alone until something happens in it.
-    fn set_aside(&mut self, claims: &[(JobId, String)], only_claims: bool) {
-        if let (Some((run, lane)), true) = (claims.first(), only_claims)
-            && let Some(look) = self.runs.get_mut(run).and_then(|run| run.lanes.get_mut(lane))
-        {
+    fn set_aside(&mut self, run: JobId, lane: &str) {
+        if let Some(look) = self.runs.get_mut(&run).and_then(|run| run.lanes.get_mut(lane)) {
             tracing::error!(%run, lane, "nothing of it can be started at present");
             look.at_ms = NEVER;
         }

@@ -128,15 +128,19 @@ pub(crate) fn create(folder: &Path) -> Result<()> {
     builder.create(folder).map_err(StoreError::io(folder))
 }
 
+/// How every connection is set.
+const PRAGMAS: [(&str, &str); 6] = [
+    ("foreign_keys", "ON"),
+    ("recursive_triggers", "ON"),
+    ("trusted_schema", "OFF"),
+    ("cell_size_check", "ON"),
+    ("temp_store", "MEMORY"),
+    ("mmap_size", "0"),
+];
+
 fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .busy_timeout(BUSY)
-        .foreign_keys(true)
-        .pragma("trusted_schema", "OFF")
-        .pragma("cell_size_check", "ON")
-        .pragma("temp_store", "MEMORY")
-        .pragma("mmap_size", "0")
+    let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY);
+    PRAGMAS.into_iter().fold(options, |options, (name, value)| options.pragma(name, value))
 }
 
 pub(crate) async fn readers(folder: &Path) -> Result<SqlitePool> {
@@ -255,8 +259,7 @@ pub(crate) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error
         .create_if_missing(true)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("recursive_triggers", "ON");
+        .synchronous(SqliteSynchronous::Full);
     SqliteConnection::connect_with(&options).await
 }
 
@@ -348,20 +351,15 @@ fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Conne
         Durability::System => "NORMAL",
     };
     // The journal is set already, for the file.
-    for (pragma, value) in [
+    let own = [
         ("synchronous", synchronous),
-        ("foreign_keys", "ON"),
-        ("recursive_triggers", "ON"),
-        ("trusted_schema", "OFF"),
-        ("cell_size_check", "ON"),
-        ("temp_store", "MEMORY"),
-        ("mmap_size", "0"),
         ("cache_size", "-16000"),
         // A run rewrites the same pages again and again; the less often they are folded in, the better.
         ("wal_autocheckpoint", "4000"),
         ("journal_size_limit", "67108864"),
         ("analysis_limit", "400"),
-    ] {
+    ];
+    for (pragma, value) in PRAGMAS.into_iter().chain(own) {
         conn.pragma_update(None, pragma, value)?;
     }
     // More than there are statements in this crate.

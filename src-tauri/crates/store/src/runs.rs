@@ -368,8 +368,12 @@ pub(crate) fn status(row: &impl Record) -> Result<JobStatus> {
 }
 
 pub(crate) fn job_error(row: &impl Record) -> Result<Option<JobError>> {
-    let code: Option<String> = row.field("error_code")?;
-    let message: Option<String> = row.field("error_message")?;
+    error_in(row, "error_code", "error_message")
+}
+
+fn error_in(row: &impl Record, code: &str, message: &str) -> Result<Option<JobError>> {
+    let code: Option<String> = row.field(code)?;
+    let message: Option<String> = row.field(message)?;
     Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
 }
 
@@ -416,9 +420,7 @@ pub(crate) fn on_error(row: &impl Record) -> Result<OnError> {
 }
 
 pub(crate) fn stop(row: &impl Record) -> Result<Option<JobError>> {
-    let code: Option<String> = row.field("stop_code")?;
-    let message: Option<String> = row.field("stop_message")?;
-    Ok(code.map(|code| JobError { code, message: message.unwrap_or_default() }))
+    error_in(row, "stop_code", "stop_message")
 }
 
 pub(crate) fn millis(row: &impl Record, column: &str) -> Result<u64> {
