@@ -28,12 +28,12 @@ use std::{
 
 use async_trait::async_trait;
 use protocol::{Arguments, Latency};
-use quaero_contract::{JobId, OnError};
+use quaero_contract::{JobId, JobKind, JobStatus, OnError};
 use quaero_engine::{
     Adopt, Engine, EngineOptions, Event, SystemClock,
     work::{JobContext, JobWorker, NewTask, Outcome, Registry, StepManager, StepStart, TaskError},
 };
-use quaero_store::{Durability, NewRun, NewStep, Store};
+use quaero_store::{Change, Durability, NewRun, NewStep, Store};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -362,16 +362,41 @@ async fn flow(arguments: &Arguments) {
             step(&n.to_string(), "fibonacci", arguments.number("fibonacci", 10).into(), depends)
         })
         .collect();
+    // A thread of its own notes when the end of each step was committed, as the commit is told.
+    let mut changes = store.changes().unwrap();
+    let told = std::thread::spawn(move || {
+        let mut told = Vec::new();
+        loop {
+            let Ok(commit) = changes.blocking_recv() else { return told };
+            let at = Instant::now();
+            for change in commit.iter() {
+                match change {
+                    Change::Status { kind: JobKind::Step, status: JobStatus::Completed, .. } => {
+                        told.push(at);
+                    }
+                    Change::Status { kind: JobKind::Parent, status, .. }
+                        if status.is_terminal() =>
+                    {
+                        return told;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    });
     let start = Instant::now();
     let id = engine.submit(run("flow", steps)).await.unwrap();
     end_of(&store, &engine, id).await;
+    let told = told.join().unwrap();
     let total = start.elapsed();
     let spans = shared.spans.lock().unwrap().clone();
     let computing: Duration = spans.iter().map(|(start, end)| *end - *start).sum();
     let between = spans.windows(2).map(|pair| micros(pair[1].0 - pair[0].1)).collect();
+    let after_commit =
+        told.iter().zip(&spans[1..]).map(|(told, (start, _))| micros(*start - *told)).collect();
     let numbers =
         [("total_ms", micros(total) / 1e3), ("beyond_work_ms", micros(total - computing) / 1e3)];
-    protocol::result(&numbers, &[("transition_us", between)]);
+    protocol::result(&numbers, &[("transition_us", between), ("commit_to_start_us", after_commit)]);
     engine.stop(Duration::ZERO).await;
     store.close(0).await.unwrap();
 }

@@ -6,6 +6,7 @@ use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
 use quaero_store::{Claimed, Lease, LogRow, Point, Store, StoreError};
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
 
 /// How soon a storage fault that may pass is met with another try, at first and at most.
 const STORAGE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How long a task that was handed out waits for a place before it is given back.
+const SOON: Duration = Duration::from_millis(20);
 
 /// How far below its step a task may have children. Work that leads to itself ends here; what is meant
 /// to go deep is far from it.
@@ -50,13 +54,18 @@ pub(crate) struct Attempt {
     pub(crate) cancelled: CancellationToken,
     /// Set when the engine can wait no longer.
     pub(crate) stopping: CancellationToken,
+    /// One for each task that may run at the same time.
+    pub(crate) places: Arc<Semaphore>,
     pub(crate) task: Claimed,
     pub(crate) now_ms: i64,
 }
 
 impl Attempt {
     pub(crate) async fn run(self) -> Finished {
-        let ending = self.work().await;
+        let ending = match self.place().await {
+            Some(_place) => self.work().await,
+            None => Ending::NotBegun,
+        };
         Point::WorkDone.pass();
         if let Ending::Done(done) = &ending
             && done.is_plain()
@@ -86,9 +95,21 @@ impl Attempt {
             Recorded::Stale => {
                 tracing::warn!(job = %self.task.lease.job, "the result of a task that is no longer ours")
             }
-            Recorded::Ended => {}
+            Recorded::Ended | Recorded::GivenBack => {}
         }
         Finished { pause_ms, to_commit: None }
+    }
+
+    /// A place to run in; none if there is none soon, or when the attempt is interrupted.
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        tokio::select! {
+            place = self.places.acquire() => place.ok(),
+            () = self.cancelled.cancelled() => None,
+            () = self.clock.sleep(SOON) => None,
+        }
     }
 
     /// Lets the worker work, whatever it does.

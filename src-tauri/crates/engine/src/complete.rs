@@ -28,6 +28,8 @@ pub(crate) enum Ending {
     Failed(TaskError),
     /// The run was cancelled, or the engine stops; the attempt does not count.
     Interrupted,
+    /// There was no place for it soon; the attempt does not count.
+    NotBegun,
 }
 
 /// A worker's outcome with everything computed that can be computed before the transaction.
@@ -73,6 +75,8 @@ pub(crate) enum Recorded {
     Failed(String),
     /// It will be tried again after this many milliseconds.
     Requeued(String, u64),
+    /// It was not begun and waits again.
+    GivenBack,
     /// The lease was no longer held: nothing was changed.
     Stale,
 }
@@ -92,10 +96,13 @@ pub(crate) fn complete(
             save(tx, &task, done, now_ms)?;
             (None, Recorded::Ended)
         }
-        Ending::Interrupted => match &task.stop {
+        Ending::Interrupted | Ending::NotBegun => match &task.stop {
             None => {
                 tx.requeue(&task, None, 0, now_ms)?;
-                return Ok(Recorded::Requeued("the engine stopped".to_owned(), 0));
+                return Ok(match ending {
+                    Ending::NotBegun => Recorded::GivenBack,
+                    _ => Recorded::Requeued("the engine stopped".to_owned(), 0),
+                });
             }
             Some(stop) => {
                 let (code, message) = ("cancelled".to_owned(), stop.message.clone());

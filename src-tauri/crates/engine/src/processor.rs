@@ -18,6 +18,7 @@ use quaero_contract::{JobId, JobKind};
 use quaero_store::{Change, Claimed, Lease, Point, Store, StoreError, Tx};
 use tokio::{
     sync::{
+        Semaphore,
         broadcast::{
             self,
             error::{RecvError, TryRecvError},
@@ -45,6 +46,10 @@ use round::{Outcome, Served};
 const STORAGE_PAUSE_MS: i64 = 1_000;
 /// The clock is set by this much, in milliseconds, before what is stored has to follow it.
 const SET_MS: i64 = 1_000;
+/// Handing out a task that is over within this many milliseconds takes longer than doing it.
+const QUICK_MS: i64 = 10;
+/// How many tasks wait in memory for a place at most, while those before them are quick.
+const MOST_AHEAD: usize = 64;
 /// A time that never comes.
 const NEVER: i64 = i64::MAX;
 
@@ -66,6 +71,11 @@ pub(crate) struct Processor {
     clock: Arc<dyn Clock>,
     /// How many tasks run at the same time.
     width: usize,
+    /// The places of running tasks.
+    places: Arc<Semaphore>,
+    /// How many tasks in a row were quick. A quarter as many are handed out before there is a place
+    /// for them, so that more of them share a commit; what finds no place soon is given back.
+    quick_in_a_row: usize,
     runs: BTreeMap<JobId, Run>,
     /// Runs of which the store knows more than is known here.
     unseen: BTreeSet<JobId>,
@@ -99,6 +109,7 @@ pub(crate) struct Processor {
 }
 
 struct Working {
+    since_ms: i64,
     run: JobId,
     lane: String,
     task_type: String,
@@ -166,6 +177,8 @@ impl Processor {
             registry,
             clock,
             width: width.max(1),
+            places: Arc::new(Semaphore::new(width.max(1))),
+            quick_in_a_row: 0,
             runs: BTreeMap::new(),
             unseen: BTreeSet::new(),
             lost: false,
@@ -333,8 +346,10 @@ impl Processor {
             // It was aborted with its runtime. Its lease stays until the next start.
             Err(error) => (error.id(), None),
         };
-        let Some(Working { lane, task_type, .. }) = self.working.remove(&id) else { return };
+        let Some(Working { since_ms, lane, task_type, .. }) = self.working.remove(&id) else { return };
         let now_ms = self.clock.now_ms();
+        let is_quick = now_ms - since_ms <= QUICK_MS;
+        self.quick_in_a_row = if is_quick { self.quick_in_a_row.saturating_add(1) } else { 0 };
         if let Some(usage) = self.lanes.get_mut(&lane) {
             usage.running = usage.running.saturating_sub(1);
             let pause = finished.as_ref().map_or(0, |f| f.pause_ms);
@@ -518,8 +533,12 @@ impl Processor {
             tracing::error!(job = %task.lease.job, "a task of a run that is not known");
             return;
         };
-        let working =
-            Working { run: task.run, lane: task.lane.clone(), task_type: task.task_type.clone() };
+        let working = Working {
+            since_ms: now_ms,
+            run: task.run,
+            lane: task.lane.clone(),
+            task_type: task.task_type.clone(),
+        };
         let attempt = Attempt {
             store: self.store.clone(),
             registry: self.registry.clone(),
@@ -527,6 +546,7 @@ impl Processor {
             step,
             cancelled,
             stopping: self.stopping.clone(),
+            places: self.places.clone(),
             task,
             now_ms,
         };
@@ -538,6 +558,8 @@ impl Processor {
     /// Waits for the running tasks, then puts back those that did not end in time.
     async fn stop(&mut self, grace: Duration) {
         Point::StopBegun.pass();
+        // What has not begun goes back at once.
+        self.places.close();
         let limit = self.clock.sleep(grace);
         tokio::pin!(limit);
         loop {

@@ -6,13 +6,14 @@ use quaero_contract::JobId;
 use quaero_store::{LaneState, Rooms};
 
 use super::{
-    NEVER, Processor, Run,
+    MOST_AHEAD, NEVER, Processor, Run,
     round::{Candidate, Round},
 };
 
 impl Processor {
     pub(super) fn plan(&mut self, now_ms: i64) -> Round {
-        let width = if self.suspects { 1 } else { self.width };
+        let ahead = (self.quick_in_a_row / 4).min(MOST_AHEAD);
+        let width = if self.suspects { 1 } else { self.width + ahead };
         let free = width.saturating_sub(self.working.len());
         let due: Vec<JobId> = self
             .runs

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     soon,
-    support::{Bench, Manual, Step, new_run},
+    support::{Bench, Manual, Step, WIDTH, new_run},
 };
 
 #[tokio::test]
@@ -306,6 +306,24 @@ async fn tasks_of_a_run_keep_its_own_limit() {
     let run = bench.submit_run(NewRun { max_running: Some(2), ..new_run(steps) }).await;
     assert_eq!(soon(bench.wait(run)).await.jobs.completed, 31);
     assert!(bench.most_together() <= 2, "{} ran together", bench.most_together());
+}
+
+#[tokio::test]
+async fn tasks_handed_out_ahead_of_their_place_go_back_when_none_gets_free_soon() {
+    let clock = Manual::at(1_000);
+    let bench = Bench::with_clock(Arc::new(clock.clone())).await;
+    // For a clock that stands still every task is quick, until all that run hang.
+    let config = json!({"width": 200, "depth": 1, "hang_after": 100});
+    let run = bench.submit(vec![Step::new("a", config)]).await;
+    let places = u64::from(WIDTH);
+    soon(bench.until_starts(100 + places)).await;
+    soon(bench.until_handed_out(run, |count| count == WIDTH + 100 / 4)).await;
+    clock.set(1_020);
+    soon(bench.until_handed_out(run, |count| count == WIDTH)).await;
+    assert_eq!((bench.starts(), bench.most_together()), (100 + places, places));
+    bench.engine().cancel(run).await.unwrap();
+    assert_eq!(soon(bench.wait(run)).await.jobs.completed, 100);
+    bench.assert_consistent().await;
 }
 
 #[tokio::test]

@@ -269,7 +269,7 @@ impl Reopened for Store {
 }
 
 /// Tasks at the same time.
-const WIDTH: usize = 8;
+pub const WIDTH: u32 = 8;
 
 pub struct Bench {
     folder: TempDir,
@@ -277,7 +277,7 @@ pub struct Bench {
     engine: Engine,
     witness: Arc<Witness>,
     clock: Arc<dyn Clock>,
-    width: usize,
+    width: u32,
 }
 
 impl Bench {
@@ -296,14 +296,14 @@ impl Bench {
         Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, 1).await
     }
 
-    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>, width: usize) -> Self {
+    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>, width: u32) -> Self {
         let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
         let witness = Arc::new(Witness::default());
         let registry = Registry::default()
             .with_manager(Manager)
             .with_worker(Worker(witness.clone()))
             .with_worker(Scarce(Worker(witness.clone())));
-        let options = EngineOptions { adopt, width };
+        let options = EngineOptions { adopt, width: usize::try_from(width).unwrap() };
         let engine = Engine::start(store.clone(), registry, clock.clone(), options).await.unwrap();
         Self { folder, store, engine, witness, clock, width }
     }
@@ -381,6 +381,14 @@ impl Bench {
                     break;
                 }
             }
+        }
+    }
+
+    /// Waits until as many tasks of a run are handed out as the test asks for.
+    pub async fn until_handed_out(&self, run: JobId, enough: impl Fn(u32) -> bool) {
+        let mut events = self.engine.events();
+        while !enough(self.store.run_progress(run).await.unwrap().unwrap().jobs.running) {
+            events.recv().await.unwrap();
         }
     }
 

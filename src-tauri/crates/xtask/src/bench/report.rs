@@ -296,6 +296,12 @@ impl Report {
                 "40×10",
                 "transition_us p50",
             ),
+            (
+                "from the commit of a step's end to the next one's start, µs: p50",
+                "flow",
+                "40×10",
+                "commit_to_start_us p50",
+            ),
             ("10 steps of fibonacci(33): ms beyond the work", "flow", "10×33", "beyond_work_ms"),
             (
                 "progress of a run with all its jobs, read, µs: p50",
