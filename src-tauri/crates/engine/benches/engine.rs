@@ -371,7 +371,9 @@ async fn flow(arguments: &Arguments) {
             let at = Instant::now();
             for change in commit.iter() {
                 match change {
-                    Change::Status { kind: JobKind::Step, status: JobStatus::Completed, .. } => {
+                    Change::Status {
+                        kind: JobKind::Step, status: JobStatus::Completed, ..
+                    } => {
                         told.push(at);
                     }
                     Change::Status { kind: JobKind::Parent, status, .. }

@@ -346,7 +346,9 @@ impl Processor {
             // It was aborted with its runtime. Its lease stays until the next start.
             Err(error) => (error.id(), None),
         };
-        let Some(Working { since_ms, lane, task_type, .. }) = self.working.remove(&id) else { return };
+        let Some(Working { since_ms, lane, task_type, .. }) = self.working.remove(&id) else {
+            return;
+        };
         let now_ms = self.clock.now_ms();
         let is_quick = now_ms - since_ms <= QUICK_MS;
         self.quick_in_a_row = if is_quick { self.quick_in_a_row.saturating_add(1) } else { 0 };

@@ -317,9 +317,9 @@ async fn tasks_handed_out_ahead_of_their_place_go_back_when_none_gets_free_soon(
     let run = bench.submit(vec![Step::new("a", config)]).await;
     let places = u64::from(WIDTH);
     soon(bench.until_starts(100 + places)).await;
-    soon(bench.until_handed_out(run, |count| count == WIDTH + 100 / 4)).await;
+    soon(bench.until_handed_out(run, WIDTH + 100 / 4)).await;
     clock.set(1_020);
-    soon(bench.until_handed_out(run, |count| count == WIDTH)).await;
+    soon(bench.until_handed_out(run, WIDTH)).await;
     assert_eq!((bench.starts(), bench.most_together()), (100 + places, places));
     bench.engine().cancel(run).await.unwrap();
     assert_eq!(soon(bench.wait(run)).await.jobs.completed, 100);

@@ -384,11 +384,11 @@ impl Bench {
         }
     }
 
-    /// Waits until as many tasks of a run are handed out as the test asks for.
-    pub async fn until_handed_out(&self, run: JobId, enough: impl Fn(u32) -> bool) {
-        let mut events = self.engine.events();
-        while !enough(self.store.run_progress(run).await.unwrap().unwrap().jobs.running) {
-            events.recv().await.unwrap();
+    /// Waits until just so many tasks of a run are handed out.
+    pub async fn until_handed_out(&self, run: JobId, count: u32) {
+        let mut changes = self.store.changes().unwrap();
+        while self.store.run_progress(run).await.unwrap().unwrap().jobs.running != count {
+            changes.recv().await.unwrap();
         }
     }
 
