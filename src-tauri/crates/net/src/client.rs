@@ -140,6 +140,14 @@ impl Client {
         &self.shared.policy
     }
 
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    pub(crate) fn http(&self, trust: Trust) -> Result<&reqwest::Client, NetError> {
+        self.shared.http(trust)
+    }
+
     /// Asks for a page and follows its redirects.
     ///
     /// An answer with an error status is an answer; see [`Response::status`].
@@ -268,30 +276,15 @@ impl Trail {
             Err(_) => return Err(NetError::timeout(&self.url, Phase::FirstByte)),
             Ok(answer) => answer.map_err(|error| NetError::from_http(&self.url, &error))?,
         };
-        let header_bytes: usize = answer
-            .headers()
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum();
-        if header_bytes > limits.header_bytes {
-            return Err(NetError::HeadersTooLarge {
-                url: shown(&self.url),
-                limit: limits.header_bytes,
-            });
-        }
-        if matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-            self.turn(answer.headers())?;
+        let body_bytes = self.options.body_bytes.unwrap_or(limits.body_bytes);
+        let how = (body_bytes, self.options.overflow, self.deadline);
+        let mut reply = Reply::new(self.url.clone(), answer, limits, how)?;
+        if matches!(reply.status(), 301 | 302 | 303 | 307 | 308) {
+            self.turn(reply.answer.headers())?;
             return Ok(None);
         }
-        Ok(Some(Reply {
-            body_bytes: self.options.body_bytes.unwrap_or(limits.body_bytes),
-            idle: limits.idle,
-            overflow: self.options.overflow,
-            deadline: self.deadline,
-            url: self.url.clone(),
-            redirects: std::mem::take(&mut self.redirects),
-            answer,
-        }))
+        reply.redirects = std::mem::take(&mut self.redirects);
+        Ok(Some(reply))
     }
 
     /// Turns to a redirect's target.
@@ -335,6 +328,25 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The answer of `url`, of whose body at most so many bytes are read, until a time.
+    pub(crate) fn new(
+        url: Url,
+        answer: reqwest::Response,
+        limits: &Limits,
+        (body_bytes, overflow, deadline): (usize, Overflow, Instant),
+    ) -> Result<Self, NetError> {
+        let header_bytes: usize = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        if header_bytes > limits.header_bytes {
+            return Err(NetError::HeadersTooLarge { url: shown(&url), limit: limits.header_bytes });
+        }
+        let (redirects, idle) = (Vec::new(), limits.idle);
+        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline })
+    }
+
     /// The address that answered.
     #[must_use]
     pub const fn url(&self) -> &Url {

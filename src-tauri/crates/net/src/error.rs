@@ -167,9 +167,25 @@ impl NetError {
     }
 }
 
-/// An address as messages show it: never longer than a few lines.
+/// Names in a query whose values open something.
+const KEYS: [&str; 8] =
+    ["api_token", "api_key", "apikey", "key", "token", "access_token", "auth", "password"];
+
+/// An address as messages show it: never longer than a few lines, and without keys.
 pub(crate) fn shown(url: &Url) -> String {
     const LONGEST: usize = 300;
+    let is_key = |name: &str| KEYS.iter().any(|key| name.eq_ignore_ascii_case(key));
+    let mut url = url.clone();
+    if url.query_pairs().any(|(name, _)| is_key(&name)) {
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| {
+                let value = if is_key(&name) { "***".into() } else { value };
+                (name.into_owned(), value.into_owned())
+            })
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
     let text = url.as_str();
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),

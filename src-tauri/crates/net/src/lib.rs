@@ -13,8 +13,10 @@ mod charset;
 mod client;
 mod error;
 mod policy;
+mod provider;
 mod retry_after;
 mod robots;
+mod service;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +27,13 @@ pub use charset::decode;
 pub use client::{Client, GetOptions, Limits, Reply, Response, Trail};
 pub use error::{NetError, Phase};
 pub use policy::{AddressPolicy, InvalidHost, MAX_URL_BYTES, Refusal};
+pub use provider::{
+    NoProviders, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, provider_info,
+};
 pub use retry_after::{LONGEST_WAIT, SHORTEST_WAIT};
 pub use robots::{LONGEST_CRAWL_DELAY, RobotRules};
+pub use secrecy::{ExposeSecret, SecretString};
+pub use service::ServiceRequest;
 
 /// What Quaero calls itself when it asks for a page.
 pub const USER_AGENT: &str =

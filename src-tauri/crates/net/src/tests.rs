@@ -20,7 +20,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::Url;
 
 use crate::{
-    AddressPolicy, Client, GetOptions, NetError, Overflow, Refusal, Response, client::Lookup,
+    AddressPolicy, Client, GetOptions, NetError, Overflow, Refusal, Response, SecretString,
+    ServiceRequest, client::Lookup,
 };
 use server::{Act, gzip, ok, redirect, server, small};
 
@@ -91,6 +92,12 @@ async fn no_way_leads_to_an_address_that_is_refused() {
             Ok(url) => {
                 assert_ne!(row.why, "text", "{}: {url}", row.name);
                 refused(client.get(&url, &options).await, "an address");
+                let asked = client.ask(ServiceRequest::get(url.clone())).await.map(drop);
+                assert!(
+                    matches!(asked, Err(NetError::Refused { .. })),
+                    "{} as a service",
+                    row.name
+                );
                 assert!(
                     client.robots(&url).await.is_ok_and(|rules| rules.allow(&url)),
                     "{} as a site",
@@ -443,4 +450,33 @@ fn a_proxy_in_the_environment_is_not_used() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
     assert_eq!(trap.accept().expect_err("nobody connected").kind(), ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn a_key_is_seen_by_nobody_but_its_service() {
+    let elsewhere = server(|_| Act::Say(ok("", b"{}"))).await;
+    let target = elsewhere.url("/").to_string();
+    let service = server(move |path| match path {
+        "/moved" => Act::Say(redirect(&target)),
+        "/silent?api_token=canary&code=A" => Act::Hold(Vec::new()),
+        _ => Act::Say(ok("", b"{}")),
+    })
+    .await;
+    let asked = |path: &str| {
+        ServiceRequest::get(service.url(path))
+            .secret_header("x-key", SecretString::from("canary".to_owned()))
+    };
+    let client = service.client();
+    assert!(!format!("{:?}", asked("/")).contains("canary"));
+    let found = client.ask(asked("/")).await.expect("an answer").read().await.expect("its body");
+    assert_eq!((found.status, found.body.as_slice()), (200, b"{}".as_slice()));
+    let moved = client.ask(asked("/moved")).await.map(drop).expect_err("it is not followed");
+    assert_eq!((moved.code(), elsewhere.hits("/")), ("bad_redirect", 0));
+    let silent = asked("/silent?api_token=canary&code=A");
+    let silent = client.ask(silent).await.map(drop).expect_err("no answer").to_string();
+    assert!(silent.contains("api_token=***&code=A") && !silent.contains("canary"), "{silent}");
+    let broken = ServiceRequest::get(service.url("/"))
+        .secret_header("x-key", SecretString::from("can\nary".to_owned()));
+    let broken = client.ask(broken).await.map(drop).expect_err("a line break");
+    assert!(broken.to_string().contains("`x-key`") && !broken.to_string().contains("ary"));
 }
