@@ -11,10 +11,12 @@ mod error;
 mod follow;
 mod keep;
 pub mod library;
+pub mod providers;
 pub mod render;
 mod runs;
 pub mod schedule;
 mod scheduled;
+pub mod secrets;
 pub mod settings;
 mod watch;
 mod whole_file;
@@ -33,6 +35,7 @@ use quaero_contract::{
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
 };
+use quaero_net::{NoProviders, Providers};
 use quaero_store::{Access, Store, shared_file_system};
 use quaero_workers::extract::PdfExtractor;
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,8 @@ pub use control::{EngineAt, Remote};
 pub use diff::diff_texts;
 pub use follow::{Follow, Followed};
 use library::Library;
+use providers::UserProviders;
+use secrets::{Environment, Keychain, SecretError, Secrets, SystemKeychain};
 use settings::SettingsFile;
 use watch::DefinitionWatch;
 
@@ -148,6 +153,8 @@ struct Core {
     library: Library,
     watch: DefinitionWatch,
     settings: SettingsFile,
+    secrets: Secrets,
+    providers: Arc<dyn Providers>,
     events: broadcast::Sender<AppEvent>,
     renderers: Semaphore,
     server: Mutex<Option<control::Server>>,
@@ -161,8 +168,12 @@ struct Core {
 pub struct World {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// The step types.
-    pub registry: Registry,
+    /// The step types, which find outside services as they are set up.
+    pub registry: Arc<dyn Fn(Arc<dyn Providers>) -> Registry + Send + Sync>,
+    /// The system's keychain.
+    pub keychain: Arc<dyn Keychain>,
+    /// The environment's variables, in which keys may be.
+    pub environment: Environment,
 }
 
 impl Default for World {
@@ -171,7 +182,12 @@ impl Default for World {
     fn default() -> Self {
         let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("quaero"));
         let pdf = PdfExtractor::ChildProcess { program, args: vec!["__extract-pdf".to_owned()] };
-        Self { clock: Arc::new(SystemClock), registry: quaero_workers::registry(pdf) }
+        Self {
+            clock: Arc::new(SystemClock),
+            registry: Arc::new(move |providers| quaero_workers::registry(pdf.clone(), providers)),
+            keychain: Arc::new(SystemKeychain),
+            environment: Arc::new(|name| std::env::var(name).ok()),
+        }
     }
 }
 
@@ -207,7 +223,12 @@ impl App {
             )
             .with_hint("Run a definition first: quaero definitions list"));
         }
-        let World { clock, registry } = world;
+        let World { clock, registry, keychain, environment } = world;
+        let settings = SettingsFile::new(&data_dir);
+        let secrets = Secrets::new(&data_dir, keychain, environment);
+        let providers: Arc<dyn Providers> =
+            Arc::new(UserProviders { settings: settings.clone(), secrets: secrets.clone() });
+        let registry = registry(Arc::clone(&providers));
         let store = Store::open(&data_dir, access, clock.now_ms()).await.map_err(error::store)?;
         if let (Access::Write, Some(kind)) = (access, shared_file_system(&data_dir)) {
             tracing::warn!("{}", on_shared(&data_dir, kind));
@@ -245,7 +266,9 @@ impl App {
         }
         let core = Arc::new(Core {
             watch,
-            settings: SettingsFile::new(&data_dir),
+            settings,
+            secrets,
+            providers,
             registry,
             library,
             store,
@@ -344,7 +367,17 @@ impl App {
             return Err(ApiError::new(ErrorCode::Invalid, wrong)
                 .with_hint("Names have 1 to 64 of the characters a-z, 0-9 and _."));
         }
-        let file = self.core.settings.clone();
+        if let Some(wrong) = providers::wrong_provider(&settings) {
+            return Err(ApiError::new(ErrorCode::Invalid, wrong));
+        }
+        let (file, old) = (self.core.settings.clone(), self.settings().await?);
+        // A key is for the host that it was given for: it must not be shown to another one.
+        for id in providers::moved(&old, &settings) {
+            match self.core.secrets.forget(id).await {
+                Ok(()) | Err(SecretError::InEnvironment(_)) => {}
+                Err(error) => return Err(providers::secret_error(&error)),
+            }
+        }
         blocking(move || file.save(&settings))
             .await?
             .map_err(|e| error::file("The settings cannot be saved", &e))
@@ -419,7 +452,8 @@ impl Core {
 /// The shipped step types, for checking definitions. Nothing is ever run with it.
 pub(crate) fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(|| quaero_workers::registry(PdfExtractor::InProcess))
+    REGISTRY
+        .get_or_init(|| quaero_workers::registry(PdfExtractor::InProcess, Arc::new(NoProviders)))
 }
 
 fn all_definitions(

@@ -249,8 +249,10 @@ async fn the_step_type_of_the_readme_works() {
 
     let bench = Bench::new();
     let world = World::default();
-    let registry =
-        world.registry.with_manager(word_count::WordCount).with_worker(word_count::WordCount);
+    let shipped = world.registry.clone();
+    let registry = Arc::new(move |providers| {
+        shipped(providers).with_manager(word_count::WordCount).with_worker(word_count::WordCount)
+    });
     let options = AppOptions { data_dir: bench.data.path().to_owned(), role: Role::Engine };
     let app = App::open_in(World { registry, ..world }, options).await.expect("opened");
     let mut wish = bench.wish("one");

@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod event;
 mod id;
+mod provider;
 mod run;
 mod schedule;
 mod settings;
@@ -29,11 +30,14 @@ pub use event::{
     DefinitionsChanged, JobProgress, JobStatusChange, LogAppended, ResultSaved, StepProgress,
 };
 pub use id::{DocumentId, JobId};
+pub use provider::{
+    KeepKey, KeyPlace, Keychain, ProviderTest, ProviderView, ProvidersView, SecretsInfo,
+};
 pub use run::{
     DocumentCounts, EventPage, FailureCount, JobCounts, JobError, JobEvent, JobNode, JobPage,
     JobQuery, LogLevel, LogLine, LogPage, LogQuery, RerunPart, RerunRequest, RunStatistics,
     RunSummary, RunView, StepView, TypeCounts,
 };
 pub use schedule::{MissedRuns, Overlap, SchedulePreview, ScheduleView, SlotResult};
-pub use settings::{AppInfo, Settings, Theme};
+pub use settings::{AppInfo, MailSecurity, MailSettings, ProviderSettings, Settings, Theme};
 pub use status::{FailureAction, JobKind, JobStatus, OnError, RunStatus, StartedBy};

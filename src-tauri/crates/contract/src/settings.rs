@@ -31,6 +31,49 @@ pub struct Settings {
     pub keep_runs: Option<u32>,
     /// Only runs that ended in the last so many days are kept; all of them without a number.
     pub keep_days: Option<u32>,
+    /// Outside services, by id, where they differ from what comes with Quaero.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// Search services in the order in which they are asked. Empty: all that are set up.
+    pub search_order: Vec<String>,
+    /// How reports are sent.
+    pub mail: MailSettings,
+}
+
+/// What the user has set for an outside service. Its key is kept elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSettings {
+    /// Where it is.
+    pub base_url: Option<String>,
+}
+
+/// A mail server. The password is kept as the key of the service `smtp`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailSettings {
+    /// Its name, such as `smtp.example.org`.
+    pub host: String,
+    /// Its port; without one the usual one for `security`.
+    pub port: Option<u16>,
+    /// How the connection is protected.
+    pub security: MailSecurity,
+    /// Who signs in; empty if nobody has to.
+    pub user: String,
+    /// The sender's address.
+    pub from: String,
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Type)]
+#[serde(rename_all = "snake_case")]
+pub enum MailSecurity {
+    /// TLS from the first byte, usually port 465.
+    Tls,
+    /// TLS after the server's greeting, usually port 587; nothing is sent without it.
+    #[default]
+    StartTls,
+    /// None, for a server on this computer.
+    None,
 }
 
 /// Facts for the settings page and for a report of a fault.

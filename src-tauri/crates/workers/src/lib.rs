@@ -5,14 +5,21 @@ pub mod crawl;
 pub mod extract;
 pub mod local_dir;
 mod parsing;
+pub mod places;
 pub mod reindex;
+mod services;
 pub mod transform;
+pub mod web_search;
 
-use quaero_engine::work::Registry;
+use std::sync::Arc;
 
-/// Every step type of the product. PDF files are read with `pdf`.
+use quaero_engine::work::{Registry, TaskError};
+use quaero_net::{Provider, Providers};
+
+/// Every step type of the product. PDF files are read with `pdf`; outside services are found with
+/// `providers`.
 #[must_use]
-pub fn registry(pdf: extract::PdfExtractor) -> Registry {
+pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Registry {
     Registry::default()
         .with_manager(crawl::CrawlManager)
         .with_worker(crawl::CrawlWorker::new(pdf.clone()))
@@ -24,4 +31,21 @@ pub fn registry(pdf: extract::PdfExtractor) -> Registry {
         .with_worker(transform::DocumentWorker)
         .with_manager(reindex::ReindexManager)
         .with_worker(reindex::ReindexWorker)
+        .with_manager(web_search::WebSearchManager)
+        .with_worker(web_search::WebSearchWorker::new(Arc::clone(&providers)))
+        .with_manager(places::PlacesManager)
+        .with_worker(places::PlacesWorker::new(providers))
+}
+
+/// Asks a service for the least it has to give. Returns how much of it is left, if it says so.
+///
+/// # Errors
+/// What is wrong and what to do, in sentences.
+pub async fn test_provider(provider: &Provider) -> Result<Option<String>, String> {
+    let tested = match provider.info.id {
+        "google_places" => places::test_places(provider).await,
+        "searxng" | "brave" | "tavily" => web_search::test_search(provider).await,
+        _ => Err(TaskError::permanent("no_test", "This service cannot be tested yet.")),
+    };
+    tested.map_err(|error| error.message)
 }

@@ -1,0 +1,161 @@
+//! What all workers that ask outside services share: one request with its errors told in plain words,
+//! and documents that are still fresh.
+
+use quaero_engine::work::{JobContext, Retry, TaskError};
+use quaero_net::{
+    Client, ExposeSecret as _, NetError, Provider, ProviderError, Response, ServiceRequest,
+};
+use quaero_store::{DocumentId, NewDocument};
+use serde_json::Value;
+
+/// The pause after "too many requests" if the service does not say how long, in milliseconds.
+const PAUSE_MS: u64 = 30_000;
+/// Characters of what a service says about an error.
+const MAX_SAID: usize = 300;
+
+/// Asks a service for JSON.
+///
+/// # Errors
+/// `no_key` and `key_refused` if it cannot be opened, `quota_exhausted` and `too_many_requests` if it
+/// has had enough, `service_error` if it fails, `bad_answer` if what came is no JSON, and the errors of
+/// the connection.
+pub(crate) async fn ask_json(
+    client: &Client,
+    provider: &Provider,
+    request: ServiceRequest,
+) -> Result<Value, TaskError> {
+    let reply = client.ask(request).await.map_err(connection)?;
+    let answer = reply.read().await.map_err(connection)?;
+    if !(200..300).contains(&answer.status) {
+        return Err(refusal(provider, &answer));
+    }
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let message = format!(
+            "{} answered with something that is no JSON ({error}). Check its address in the settings.",
+            provider.info.name
+        );
+        TaskError::permanent("bad_answer", message)
+    })
+}
+
+/// What an answer with an error status means.
+fn refusal(provider: &Provider, answer: &Response) -> TaskError {
+    let name = provider.info.name;
+    let said = said(provider, &answer.body);
+    let status = answer.status;
+    match status {
+        401 | 403 => TaskError::permanent(
+            "key_refused",
+            format!(
+                "{name} refused the key ({status}{said}). Check it in the settings, under Services."
+            ),
+        ),
+        402 => TaskError::permanent(
+            "quota_exhausted",
+            format!("{name} asks for payment ({status}{said}). The plan's requests are used up."),
+        ),
+        429 => {
+            let ms = answer
+                .retry_after
+                .map_or(PAUSE_MS, |pause| u64::try_from(pause.as_millis()).unwrap_or(PAUSE_MS));
+            let message = format!("{name} was asked too often ({status}{said}).");
+            TaskError { code: "too_many_requests".into(), message, retry: Retry::PauseLane { ms } }
+        }
+        408 | 500.. => TaskError::transient(
+            "service_error",
+            format!("{name} cannot answer at present ({status}{said})."),
+        ),
+        _ => TaskError::permanent(
+            "request_refused",
+            format!("{name} did not accept the request ({status}{said})."),
+        ),
+    }
+}
+
+/// What a service says about an error, in brackets' words, without the key that some repeat.
+fn said(provider: &Provider, body: &[u8]) -> String {
+    let text = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => {
+            let places = [
+                "/error/message",
+                "/error/detail",
+                "/detail/error",
+                "/detail",
+                "/message",
+                "/error",
+            ];
+            let found = places.iter().find_map(|place| value.pointer(place)?.as_str());
+            found.unwrap_or_default().to_owned()
+        }
+        // A page of a proxy says nothing that helps.
+        Err(_) => String::new(),
+    };
+    let text = match &provider.key {
+        Some(key) if !key.expose_secret().is_empty() => text.replace(key.expose_secret(), "***"),
+        _ => text,
+    };
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_SAID)
+        .collect::<String>()
+        .trim()
+        .to_owned();
+    if text.is_empty() { text } else { format!(": {text}") }
+}
+
+pub(crate) fn connection(error: NetError) -> TaskError {
+    match error.is_transient() {
+        true => TaskError::transient(error.code(), error.to_string()),
+        false => TaskError::permanent(error.code(), error.to_string()),
+    }
+}
+
+pub(crate) fn not_set_up(error: &ProviderError) -> TaskError {
+    TaskError::permanent(error.code(), error.to_string())
+}
+
+/// A document that was made from the same request not longer ago than `cache_hours`.
+pub(crate) async fn fresh_document(
+    job: &JobContext,
+    source: (&str, &str),
+    request_hash: &str,
+    cache_hours: u32,
+) -> Result<Option<(DocumentId, NewDocument)>, TaskError> {
+    let Some(state) = job.store().document_state(source.0, source.1).await? else {
+        return Ok(None);
+    };
+    if cache_hours == 0 || state.source_hash != request_hash {
+        return Ok(None);
+    }
+    let Some(document) = job.store().document_with_original(state.id).await? else {
+        return Ok(None);
+    };
+    let age_ms = job.now_ms() - document.fetched_ms;
+    // One from the future is as unknown as one that is too old.
+    let fresh = (0..i64::from(cache_hours) * 3_600_000).contains(&age_ms);
+    Ok(fresh.then_some((state.id, document)))
+}
+
+/// Text within a line of Markdown, so that it stays text.
+pub(crate) fn plain(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+        if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '#' | '~') {
+            line.push('\\');
+        }
+        line.push(c);
+    }
+    line
+}
+
+/// A link in Markdown; only the text if the address is none of the web.
+pub(crate) fn link(text: &str, url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => {
+            let address = url.as_str().replace('(', "%28").replace(')', "%29");
+            format!("[{}]({address})", plain(text))
+        }
+        _ => plain(text),
+    }
+}
