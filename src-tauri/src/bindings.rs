@@ -9,7 +9,7 @@ use crate::{
         DefinitionsChangedBatch, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
         LogAppendedBatch, ResultSavedBatch,
     },
-    commands::{definitions, documents, runs, schedules, settings},
+    commands::{definitions, documents, providers, runs, schedules, settings},
 };
 
 /// All commands and events.
@@ -57,6 +57,11 @@ pub(crate) fn builder() -> Builder<Wry> {
             documents::find_document,
             documents::open_link,
             documents::open_source,
+            providers::list_providers,
+            providers::keep_key,
+            providers::forget_key,
+            providers::unlock_keys,
+            providers::test_provider,
             settings::get_settings,
             settings::set_settings,
             settings::app_info,

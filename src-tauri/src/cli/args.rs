@@ -57,12 +57,55 @@ pub(super) enum Command {
     /// List, change, compare and exchange definitions
     #[command(subcommand)]
     Definitions(Definitions),
+    /// Outside services: which can be used, their keys, and whether they answer
+    #[command(subcommand)]
+    Providers(Providers),
     /// Look at everything that has to be right
     Doctor {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Providers {
+    /// Every service, and where its key is
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep a service's key, read from standard input
+    SetKey {
+        /// The service
+        id: String,
+        /// Where to keep it; `file` needs its passphrase in QUAERO_PASSPHRASE
+        #[arg(long, value_enum, default_value_t = Keep::Keychain)]
+        keep: Keep,
+    },
+    /// Forget a service's key
+    ForgetKey {
+        /// The service
+        id: String,
+    },
+    /// Ask a service whether it can be used, and how much of it is left
+    Test {
+        /// The service
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where a key is kept.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Keep {
+    /// The system's keychain
+    Keychain,
+    /// A file in the data folder that a passphrase opens
+    File,
 }
 
 #[derive(Debug, Subcommand)]

@@ -95,7 +95,7 @@ pub(super) async fn runs(
 }
 
 /// An application that may change files: with the history if nobody else keeps it.
-async fn changer(data_dir: PathBuf) -> Result<App, ApiError> {
+pub(super) async fn changer(data_dir: PathBuf) -> Result<App, ApiError> {
     let role = Role::EngineForOwnRuns;
     match App::open(AppOptions { data_dir: data_dir.clone(), role }).await {
         Err(error) if error.code == ErrorCode::Busy => reader(data_dir).await,

@@ -23,6 +23,8 @@ pub(crate) use sealed::SealedFile;
 
 /// How long the keychain may take: it may wait for somebody to unlock it who is not there.
 const KEYCHAIN_TIME: Duration = Duration::from_secs(5);
+/// The environment variable with the passphrase of the file with keys.
+const PASSPHRASE: &str = "QUAERO_PASSPHRASE";
 /// Bytes of a secret.
 const MAX_SECRET: usize = 8 * 1024;
 
@@ -38,7 +40,9 @@ pub enum SecretError {
     KeychainSilent,
     #[error("The keychain refused: {0}")]
     Keychain(String),
-    #[error("The file with your keys is locked. Unlock it with its passphrase.")]
+    #[error(
+        "The file with your keys is locked. Unlock it in the settings, or set QUAERO_PASSPHRASE."
+    )]
     Locked,
     #[error("The passphrase does not open the file with your keys.")]
     WrongPassphrase,
@@ -84,6 +88,7 @@ impl Secrets {
             return Ok(Some((found.clone(), KeyPlace::Session)));
         }
         if self.sealed.names().is_ok_and(|names| names.iter().any(|known| known == name)) {
+            self.unlock_from_environment().await?;
             let found = self.sealed.read(name)?;
             return Ok(found.map(|secret| (secret, KeyPlace::File)));
         }
@@ -120,7 +125,10 @@ impl Secrets {
         match place {
             KeyPlace::Environment => return Err(SecretError::InEnvironment(variable(name))),
             KeyPlace::Session => {}
-            KeyPlace::File => self.sealed.write(name, Some(&secret))?,
+            KeyPlace::File => {
+                self.unlock_from_environment().await?;
+                self.sealed.write(name, Some(&secret))?;
+            }
             KeyPlace::Keychain => {
                 let (name, secret) = (name.to_owned(), secret.clone());
                 self.ask_keychain(move |keychain| keychain.write(&name, &secret)).await?;
@@ -174,6 +182,16 @@ impl Secrets {
         // Finding the key from a passphrase takes its time on purpose.
         let opened = tokio::task::spawn_blocking(move || sealed.unlock(&passphrase)).await;
         opened.unwrap_or_else(|error| Err(SecretError::File(format!("{error}."))))
+    }
+
+    /// Opens the file with keys if the environment has its passphrase: for a process nobody types at.
+    async fn unlock_from_environment(&self) -> Result<(), SecretError> {
+        match (self.environment)(PASSPHRASE) {
+            Some(passphrase) if !self.sealed.is_unlocked() => {
+                self.unlock(SecretString::from(passphrase)).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What places there are for secrets here.

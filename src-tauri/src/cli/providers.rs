@@ -1,0 +1,120 @@
+//! Outside services: which can be used, their keys, and whether they answer.
+
+use std::{
+    io::{self, IsTerminal, Read},
+    path::PathBuf,
+};
+
+use quaero_contract::{ApiError, ErrorCode, KeepKey, KeyPlace, ProviderView};
+
+use super::{
+    Exit,
+    args::{Keep, Providers},
+    definitions::changer,
+    output::{Look, Output, one_line},
+};
+
+/// Bytes that are read of a key.
+const MAX_KEY: u64 = 64 * 1024;
+
+/// `quaero providers …`
+pub(super) async fn command(
+    data_dir: PathBuf,
+    command: Providers,
+    output: &mut Output,
+) -> Result<Exit, ApiError> {
+    // The key is read before anything is opened, so that nobody waits for somebody who types.
+    let key = match &command {
+        Providers::SetKey { .. } => Some(typed(output)?),
+        _ => None,
+    };
+    let app = changer(data_dir).await?;
+    let done = async {
+        match command {
+            Providers::List { json } => {
+                let view = app.providers().await?;
+                if json {
+                    output.json(&view);
+                    return Ok(Exit::Done);
+                }
+                let rows: Vec<Vec<String>> = view
+                    .providers
+                    .iter()
+                    .map(|provider| {
+                        let mark = match provider.ready {
+                            true => output.paint(Look::Good, "ready"),
+                            false => output.paint(Look::Faint, "not set up"),
+                        };
+                        vec![
+                            provider.id.clone(),
+                            mark,
+                            key_of(provider),
+                            one_line(&provider.purpose),
+                        ]
+                    })
+                    .collect();
+                output.table(&rows);
+                Ok(Exit::Done)
+            }
+            Providers::SetKey { id, keep } => {
+                let place = match keep {
+                    Keep::Keychain => KeyPlace::Keychain,
+                    Keep::File => KeyPlace::File,
+                };
+                let request = KeepKey { provider: id.clone(), key: key.unwrap_or_default(), place };
+                app.keep_key(request).await.map_err(|error| match (error.code, keep) {
+                    (ErrorCode::Storage, Keep::Keychain) => error.with_hint(
+                        "Add --keep file with QUAERO_PASSPHRASE set, or set the key as an environment variable.",
+                    ),
+                    _ => error,
+                })?;
+                output.line(format_args!("Kept: the key of {}", one_line(&id)));
+                Ok(Exit::Done)
+            }
+            Providers::ForgetKey { id } => {
+                app.forget_key(&id).await?;
+                output.line(format_args!("Forgotten: the key of {}", one_line(&id)));
+                Ok(Exit::Done)
+            }
+            Providers::Test { id, json } => {
+                let test = app.test_provider(&id).await?;
+                if json {
+                    output.json(&test);
+                } else {
+                    output.line(one_line(&test.message));
+                    if let Some(quota) = &test.quota {
+                        output.line(one_line(quota));
+                    }
+                }
+                Ok(if test.ok { Exit::Done } else { Exit::Failed })
+            }
+        }
+    };
+    let result = done.await;
+    app.close().await;
+    result
+}
+
+fn key_of(provider: &ProviderView) -> String {
+    match (provider.key, &provider.key_problem) {
+        (Some(KeyPlace::Environment), _) => format!("key in {}", provider.key_variable),
+        (Some(KeyPlace::Keychain), _) => "key in the keychain".to_owned(),
+        (Some(KeyPlace::File), _) => "key in a locked file".to_owned(),
+        (Some(KeyPlace::Session), _) => "key for this session".to_owned(),
+        (None, Some(_)) => "key cannot be read".to_owned(),
+        (None, None) if provider.needs_key => "no key".to_owned(),
+        (None, None) => "needs no key".to_owned(),
+    }
+}
+
+/// The key on standard input.
+fn typed(output: &mut Output) -> Result<String, ApiError> {
+    if io::stdin().is_terminal() {
+        output.note("Paste the key and press Enter, then Ctrl-D. It is shown as you type.");
+    }
+    let mut text = String::new();
+    io::stdin().take(MAX_KEY).read_to_string(&mut text).map_err(|error| {
+        ApiError::new(ErrorCode::Invalid, format!("The key cannot be read: {error}."))
+    })?;
+    Ok(text)
+}
