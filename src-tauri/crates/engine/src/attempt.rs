@@ -225,7 +225,12 @@ impl Attempt {
                         .write(move |tx| complete::spawn(tx, lease, &children, now_ms))
                         .await?;
                     let lost = || TaskError::permanent("cancelled", "The task is no longer ours.");
-                    Ok(u32::try_from(written.ok_or_else(lost)?).unwrap_or(u32::MAX))
+                    let written = written.ok_or_else(lost)?;
+                    if let Some(most) = written.too_many {
+                        let error = complete::too_many(most);
+                        return Err(TaskError::permanent(error.code, error.message));
+                    }
+                    Ok(u32::try_from(written.written).unwrap_or(u32::MAX))
                 })
             }),
             now_ms: self.now_ms,

@@ -280,7 +280,7 @@ impl JobContext {
     /// stays bounded. They must have keys. Returns how many were new.
     ///
     /// # Errors
-    /// If the task has lost its lease or the store fails.
+    /// If the task has lost its lease, its step has as many tasks as it may have, or the store fails.
     pub async fn spawn(&self, tasks: Vec<NewTask>) -> Result<u32, TaskError> {
         debug_assert!(tasks.iter().all(|task| task.key.is_some()), "spawned tasks need keys");
         (self.spawn)(tasks).await

@@ -23,6 +23,43 @@ async fn work_that_leads_to_itself_comes_to_an_end_and_says_so() {
 }
 
 #[tokio::test]
+async fn work_that_multiplies_comes_to_an_end_and_says_so() {
+    for (early, documents) in [(false, 300), (true, 30)] {
+        let bench = Bench::new().await;
+        // Ten times as many on each level.
+        let config = json!({"width": 10, "depth": 1_000, "early": early});
+        let step = || Step::new("a", config.clone()).with(|step| step.max_tasks = 300);
+        let run = bench.submit(vec![step(), Step::new("b", json!({"first": 3}))]).await;
+        let summary = soon(bench.wait(run)).await;
+        assert_eq!((summary.status.as_str(), summary.jobs.total), ("completed", 303), "{early}");
+        // Nobody has led to more than one failure, and what was found stays.
+        assert!(summary.jobs.failed >= 200 && summary.jobs.completed > 30, "{summary:?}");
+        assert!(summary.documents.created >= documents, "{summary:?}");
+        let warnings = bench.store().get_run(run, None, 0).await.unwrap().unwrap().warnings;
+        assert!(warnings.iter().any(|warning| warning.contains("max_tasks")), "{warnings:?}");
+        bench.assert_consistent().await;
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_of_a_step_may_have_as_many_tasks_and_one_that_begins_with_more_fails() {
+    let bench = Bench::new().await;
+    let config = json!({"first": 3, "fail": true});
+    let again = |most| {
+        Step::new("a", config.clone()).on_error("retry").with(|step| {
+            (step.max_attempts, step.retry_delay_ms, step.max_tasks) = (3, 1, most);
+        })
+    };
+    let run = bench.submit(vec![again(3)]).await;
+    assert_eq!(soon(bench.wait(run)).await.jobs.failed, 9);
+    let run = bench.submit(vec![again(2)]).await;
+    let summary = soon(bench.wait(run)).await;
+    assert_eq!((summary.status.as_str(), summary.jobs.total), ("failed", 0));
+    assert!(summary.error.unwrap().message.contains("The step may have 2 tasks"));
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn a_cancel_reaches_fifty_thousand_tasks_at_once() {
     const TASKS: u32 = 50_000;
     let bench = Bench::new().await;

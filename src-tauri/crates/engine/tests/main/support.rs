@@ -149,7 +149,9 @@ impl StepManager for Manager {
         if step.config["manager_panics"] == true {
             panic!("asked to panic");
         }
-        Ok(vec![task(&step.name, &step.config)])
+        let more = 1..step.config["first"].as_u64().unwrap_or(1);
+        let more = more.map(|n| task(&format!("{} {n}", step.name), &step.config));
+        Ok([task(&step.name, &step.config)].into_iter().chain(more).collect())
     }
 }
 
@@ -220,8 +222,12 @@ impl JobWorker for Worker {
         }
         tokio::task::yield_now().await;
         let width = if leaf { 0 } else { number_of("width").unwrap_or(0) };
-        let children =
+        let children: Vec<NewTask> =
             (0..width).map(|n| task(&format!("{}/{n}", job.name), &job.config)).collect();
+        let children: Vec<NewTask> = match job.config["early"] == true {
+            true => job.spawn(children).await.map(|_| Vec::new())?,
+            false => children,
+        };
         let document = NewDocument {
             source_type: "test".to_owned(),
             source_id: job.name.clone(),
