@@ -135,7 +135,7 @@ async fn start(store: &Store, order: &Order, clock: Fast) -> Result<Engine, Fail
         hold: order.hold,
         started: Arc::new(|job| say(&Said::Started { task: job.name.clone() })),
     };
-    let options = EngineOptions { adopt: Adopt::All, width: order.width };
+    let options = EngineOptions { width: order.width, ..EngineOptions::default() };
     Ok(Engine::start(store.clone(), registry(conduct), Arc::new(clock), options).await?)
 }
 

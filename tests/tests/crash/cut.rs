@@ -23,7 +23,7 @@ async fn open(folder: &Path) -> Store {
 }
 
 async fn start(store: &Store) -> Engine {
-    let options = EngineOptions { adopt: Adopt::All, width: 3 };
+    let options = EngineOptions { width: 3, ..EngineOptions::default() };
     let workers = registry(Conduct::default());
     Engine::start(store.clone(), workers, Arc::new(CLOCK), options).await.expect("it starts")
 }

@@ -190,7 +190,7 @@ async fn start(store: &Store, shared: &Arc<Shared>, width: usize) -> Engine {
         .with_worker(Feed(shared.clone()))
         .with_worker(Tree(shared.clone()))
         .with_worker(Fibonacci(shared.clone()));
-    let options = EngineOptions { adopt: Adopt::All, width };
+    let options = EngineOptions { width, ..EngineOptions::default() };
     Engine::start(store.clone(), registry, Arc::new(SystemClock), options).await.unwrap()
 }
 

@@ -1,6 +1,13 @@
 //! One attempt at one task: the worker works, whatever it does, and its ending is recorded.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
@@ -56,6 +63,8 @@ pub(crate) struct Attempt {
     pub(crate) stopping: CancellationToken,
     /// One for each task that may run at the same time.
     pub(crate) places: Arc<Semaphore>,
+    /// To be set when the worker is done.
+    pub(crate) over: Arc<AtomicBool>,
     pub(crate) task: Claimed,
     pub(crate) now_ms: i64,
 }
@@ -66,6 +75,7 @@ impl Attempt {
             Some(_place) => self.work().await,
             None => Ending::NotBegun,
         };
+        self.over.store(true, Relaxed);
         Point::WorkDone.pass();
         if let Ending::Done(done) = &ending
             && done.is_plain()

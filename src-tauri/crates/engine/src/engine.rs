@@ -14,6 +14,7 @@ use crate::{
     coordinator::{self, advance},
     monitor::{Event, JobMonitor},
     processor::{Command, Processor},
+    threads::Threads,
     work::Registry,
 };
 
@@ -33,11 +34,13 @@ pub struct EngineOptions {
     pub adopt: Adopt,
     /// How many tasks run at the same time.
     pub width: usize,
+    /// Which threads do the work.
+    pub threads: Threads,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { adopt: Adopt::All, width: 24 }
+        Self { adopt: Adopt::All, width: 24, threads: Threads::Own }
     }
 }
 
@@ -85,8 +88,13 @@ impl Engine {
         let monitor = JobMonitor::new(store.clone(), clock.clone(), live_epoch);
         let monitoring = tokio::spawn(monitor.clone().serve(store.changes()?));
         let (commands, received) = mpsc::channel(256);
-        let processor =
-            Processor::new(store.clone(), registry.clone(), clock.clone(), options.width);
+        let processor = Processor::new(
+            store.clone(),
+            registry.clone(),
+            clock.clone(),
+            options.width,
+            options.threads,
+        );
         tokio::spawn(processor.serve(received, changes));
         let engine = Self { store, registry, clock, monitor, commands, monitoring };
         let open = engine.recover().await?;

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use quaero_contract::JobQuery;
+use quaero_engine::Adopt;
 use serde_json::json;
 
 use crate::{
@@ -32,7 +34,7 @@ async fn work_that_multiplies_comes_to_an_end_and_says_so() {
         let run = bench.submit(vec![step(), Step::new("b", json!({"first": 3}))]).await;
         let summary = soon(bench.wait(run)).await;
         assert_eq!((summary.status.as_str(), summary.jobs.total), ("completed", 303), "{early}");
-        // Nobody has led to more than one failure, and what was found stays.
+        // What was found stays.
         assert!(summary.jobs.failed >= 200 && summary.jobs.completed > 30, "{summary:?}");
         assert!(summary.documents.created >= documents, "{summary:?}");
         let warnings = bench.store().get_run(run, None, 0).await.unwrap().unwrap().warnings;
@@ -56,6 +58,69 @@ async fn each_attempt_of_a_step_may_have_as_many_tasks_and_one_that_begins_with_
     let summary = soon(bench.wait(run)).await;
     assert_eq!((summary.status.as_str(), summary.jobs.total), ("failed", 0));
     assert!(summary.error.unwrap().message.contains("The step may have 2 tasks"));
+    bench.assert_consistent().await;
+}
+
+/// A step whose tasks block their threads, as many as there are places but one.
+fn blocking() -> Step {
+    Step::new("blocks", json!({"block": true, "first": 7})).with(|step| {
+        (step.task_attempts, step.task_timeout_ms) = (1, 1 << 40);
+    })
+}
+
+#[tokio::test]
+async fn workers_that_block_their_threads_hold_up_nothing_else() {
+    let bench = Bench::with_threads().await;
+    let beside = Step::new("beside", json!({"width": 6, "depth": 2})).after(&[]);
+    let first = bench.submit(vec![blocking(), beside]).await;
+    soon(bench.until_starts(7)).await;
+    let second = bench.submit(vec![Step::new("tree", json!({"width": 6, "depth": 2}))]).await;
+    assert_eq!(soon(bench.wait(second)).await.jobs.completed, 1 + 6 + 36);
+    soon(bench.until(first, |run| run.steps[1].status.is_terminal())).await;
+    assert_eq!(bench.step_statuses(first).await, ["waiting", "completed"]);
+    bench.release();
+    let summary = soon(bench.wait(first)).await;
+    assert_eq!((summary.jobs.completed, summary.jobs.failed), (7 + 43, 0), "{summary:?}");
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_blocks_its_thread_times_out_and_what_it_brings_later_is_void() {
+    let bench = Bench::with_threads().await;
+    let run = bench.submit(vec![blocking().with(|step| step.task_timeout_ms = 300_000)]).await;
+    let summary = soon(bench.wait(run)).await;
+    assert_eq!((summary.jobs.total, summary.jobs.failed), (7, 7), "{summary:?}");
+    assert_eq!(summary.error, None);
+    assert_eq!(bench.step_statuses(run).await, ["failed"]);
+    // Its place is taken as long as it blocks: only one is left.
+    let next = bench.submit(vec![Step::new("next", json!({"width": 20, "depth": 1}))]).await;
+    assert_eq!(soon(bench.wait(next)).await.jobs.completed, 21);
+    assert_eq!(bench.most_together(), 8);
+    bench.release();
+    let last = bench.submit(vec![Step::new("last", json!({"width": 20, "depth": 1}))]).await;
+    assert_eq!(soon(bench.wait(last)).await.jobs.completed, 21);
+    let documents = bench.store().run_progress(run).await.unwrap().unwrap().documents;
+    assert_eq!(documents.created, 0, "they came too late");
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn neither_cancel_nor_stop_waits_for_a_worker_that_blocks_its_thread() {
+    let bench = Bench::with_threads().await;
+    let run = bench.submit(vec![blocking()]).await;
+    soon(bench.until_starts(7)).await;
+    bench.engine().cancel(run).await.unwrap();
+    let summary = soon(bench.wait(run)).await;
+    assert_eq!((summary.status.as_str(), summary.jobs.cancelled), ("cancelled", 7));
+
+    let run = bench.submit(vec![Step::new("a", json!({"block": true}))]).await;
+    soon(bench.until_starts(8)).await;
+    let bench = soon(bench.restart(Adopt::All)).await;
+    let summary = soon(bench.wait(run)).await;
+    assert_eq!((summary.status.as_str(), summary.jobs.completed), ("completed", 1));
+    let all = JobQuery { limit: 10, ..JobQuery::default() };
+    let tasks = bench.store().list_jobs(run, &all).await.unwrap().jobs;
+    assert_eq!(tasks[0].attempt, 1, "it was not to blame");
     bench.assert_consistent().await;
 }
 

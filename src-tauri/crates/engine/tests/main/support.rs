@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use quaero_contract::{JobId, OnError, RunSummary};
 use quaero_engine::{
-    Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
+    Adopt, Clock, Engine, EngineOptions, Event, SystemClock, Threads,
     work::{
         JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError,
     },
 };
-use quaero_store::{Access, LaneState, NewDocument, NewRun, NewStep, Store};
+use quaero_store::{Access, LaneState, NewDocument, NewRun, NewStep, RunProgress, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -83,6 +83,9 @@ pub struct Witness {
     attempts: Mutex<BTreeMap<JobId, u32>>,
     order: Mutex<Vec<String>>,
     started: Notify,
+    /// Whether those that block their thread may go on.
+    released: Mutex<bool>,
+    release: Condvar,
 }
 
 pub struct Step(NewStep);
@@ -187,6 +190,12 @@ impl JobWorker for Worker {
         witness.started.notify_waiters();
 
         let number_of = |key: &str| job.config[key].as_u64();
+        if job.config["block"] == true && !job.store().was_reopened() {
+            let mut released = witness.released.lock().unwrap();
+            while !*released {
+                released = witness.release.wait(released).unwrap();
+            }
+        }
         if job.config["panic"] == true {
             panic!("asked to panic");
         }
@@ -284,34 +293,47 @@ pub struct Bench {
     witness: Arc<Witness>,
     clock: Arc<dyn Clock>,
     width: u32,
+    threads: Threads,
 }
 
 impl Bench {
     pub async fn new() -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, Arc::new(Hasty), WIDTH).await
+        Self::with_clock(Arc::new(Hasty)).await
+    }
+
+    /// With workers on threads of their own.
+    pub async fn with_threads() -> Self {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Hasty));
+        Self::with(folder, Adopt::All, clock, WIDTH, Threads::Own).await
     }
 
     /// With a clock that the test sets.
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, WIDTH).await
+        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, WIDTH, Threads::Shared).await
     }
 
     /// With a clock that the test sets, and one task after the other: always in the same order.
     pub async fn one_by_one(clock: &Manual) -> Self {
         let clock = Arc::new(clock.clone());
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, 1).await
+        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, 1, Threads::Shared).await
     }
 
-    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>, width: u32) -> Self {
+    async fn with(
+        folder: TempDir,
+        adopt: Adopt,
+        clock: Arc<dyn Clock>,
+        width: u32,
+        threads: Threads,
+    ) -> Self {
         let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
         let witness = Arc::new(Witness::default());
         let registry = Registry::default()
             .with_manager(Manager)
             .with_worker(Worker(witness.clone()))
             .with_worker(Scarce(Worker(witness.clone())));
-        let options = EngineOptions { adopt, width: usize::try_from(width).unwrap() };
+        let options = EngineOptions { adopt, width: usize::try_from(width).unwrap(), threads };
         let engine = Engine::start(store.clone(), registry, clock.clone(), options).await.unwrap();
-        Self { folder, store, engine, witness, clock, width }
+        Self { folder, store, engine, witness, clock, width, threads }
     }
 
     /// Stops the engine as a closing window does, and opens the folder again.
@@ -319,7 +341,7 @@ impl Bench {
         self.engine.stop(Duration::ZERO).await;
         self.store.close(self.clock.now_ms()).await.unwrap();
         std::fs::write(self.folder.path().join("second"), "").unwrap();
-        Self::with(self.folder, adopt, self.clock, self.width).await
+        Self::with(self.folder, adopt, self.clock, self.width, self.threads).await
     }
 
     /// Stops the engine, has so many processes die with every task of a run under way, and opens the
@@ -339,7 +361,7 @@ impl Bench {
             assert!(!claimed.await.unwrap().is_empty());
             store.close(now_ms).await.unwrap();
         }
-        Self::with(self.folder, Adopt::All, self.clock, self.width).await
+        Self::with(self.folder, Adopt::All, self.clock, self.width, self.threads).await
     }
 
     /// Drops everything, as a host does whose start has failed half-way.
@@ -375,11 +397,16 @@ impl Bench {
 
     /// Waits for the end of a run.
     pub async fn wait(&self, run: JobId) -> RunSummary {
+        self.until(run, |progress| progress.status.is_terminal()).await.summary(None, 0)
+    }
+
+    /// Waits until a run stands like this.
+    pub async fn until(&self, run: JobId, is: impl Fn(&RunProgress) -> bool) -> RunProgress {
         let mut events = self.engine.events();
         loop {
             let progress = self.store.run_progress(run).await.unwrap().unwrap();
-            if progress.status.is_terminal() {
-                return progress.summary(None, 0);
+            if is(&progress) {
+                return progress;
             }
             // Any event is a reason to look again; so is having missed some.
             while let Ok(event) = events.recv().await {
@@ -406,6 +433,12 @@ impl Bench {
             }
             started.await;
         }
+    }
+
+    /// Lets those go on that block their thread.
+    pub fn release(&self) {
+        *self.witness.released.lock().unwrap() = true;
+        self.witness.release.notify_all();
     }
 
     pub async fn until_running(&self, _run: JobId) {
