@@ -114,7 +114,7 @@ pub(crate) struct Processor {
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
     paused: bool,
-    /// The store is damaged or closed: nothing is to be had from it any more.
+    /// The store is damaged, taken over or closed: nothing is to be had from it any more.
     gave_up: bool,
 }
 
@@ -465,7 +465,7 @@ impl Processor {
         }
     }
 
-    /// Tries again later; never, if the store is damaged or closed: what runs is stopped, and its leases stay.
+    /// Tries again later; never, if the store is damaged, taken over or closed: what runs is stopped, and its leases stay.
     fn rest_after(&mut self, error: &StoreError, now_ms: i64) -> Next {
         if is_final(error) {
             tracing::error!(%error, "no task is started any more");
@@ -641,7 +641,10 @@ impl Processor {
 
 /// Whether nothing can be had from the store any more.
 fn is_final(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt { .. } | StoreError::Closed)
+    matches!(
+        error,
+        StoreError::Corrupt { .. } | StoreError::Superseded { .. } | StoreError::Closed
+    )
 }
 
 #[cfg(test)]

@@ -51,6 +51,13 @@ pub enum StoreError {
     /// This process opened the folder for reading only.
     #[error("The data folder is open for reading only.")]
     ReadOnly,
+    /// Another process has begun to write, although this one has the folder's lock: the lock file was
+    /// removed, or it does not work there.
+    #[error("Process {pid} has taken over the data folder, so this one does not write to it any more.")]
+    Superseded {
+        /// The other process.
+        pid: u32,
+    },
     /// The store has been closed.
     #[error("The store is closed.")]
     Closed,
@@ -164,6 +171,7 @@ impl StoreError {
             | Self::Newer { .. }
             | Self::Corrupt { .. }
             | Self::ReadOnly
+            | Self::Superseded { .. }
             | Self::Closed
             | Self::Panicked(_) => false,
         }

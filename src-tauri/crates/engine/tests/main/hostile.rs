@@ -125,6 +125,29 @@ async fn neither_cancel_nor_stop_waits_for_a_worker_that_blocks_its_thread() {
 }
 
 #[tokio::test]
+async fn of_two_engines_on_a_folder_the_first_stops_and_the_second_does_all_once() {
+    let first = Bench::new().await;
+    let config = json!({"width": 6, "depth": 2, "hang": true});
+    let step = || Step::new("a", config.clone()).with(|step| step.task_timeout_ms = 1 << 40);
+    let run = first.submit(vec![step()]).await;
+    first.until_starts(1 + 6 + 2).await;
+    let second = first.second().await;
+    let summary = soon(second.wait(run)).await;
+    assert_eq!((summary.status.as_str(), summary.jobs.completed), ("completed", 1 + 6 + 36));
+    assert_eq!(summary.documents.created, 1 + 6 + 36);
+    let refused = first.engine().submit(quaero_store::NewRun {
+        request_id: "late".to_owned(),
+        ..crate::support::new_run(vec![step()])
+    });
+    let Err(error) = refused.await else { panic!("the first one still writes") };
+    assert!(error.to_string().contains("has taken over the data folder"), "{error}");
+    // Its tasks end, but nothing of them is written.
+    soon(first.stop()).await;
+    assert_eq!(soon(second.wait(run)).await, summary);
+    second.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn a_cancel_reaches_fifty_thousand_tasks_at_once() {
     const TASKS: u32 = 50_000;
     let bench = Bench::new().await;

@@ -287,7 +287,7 @@ impl Reopened for Store {
 pub const WIDTH: u32 = 8;
 
 pub struct Bench {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     store: Store,
     engine: Engine,
     witness: Arc<Witness>,
@@ -303,23 +303,23 @@ impl Bench {
 
     /// With workers on threads of their own.
     pub async fn with_threads() -> Self {
-        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Hasty));
+        let (folder, clock) = (Arc::new(tempfile::tempdir().unwrap()), Arc::new(Hasty));
         Self::with(folder, Adopt::All, clock, WIDTH, Threads::Own).await
     }
 
     /// With a clock that the test sets.
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, WIDTH, Threads::Shared).await
+        Self::with(Arc::new(tempfile::tempdir().unwrap()), Adopt::All, clock, WIDTH, Threads::Shared).await
     }
 
     /// With a clock that the test sets, and one task after the other: always in the same order.
     pub async fn one_by_one(clock: &Manual) -> Self {
         let clock = Arc::new(clock.clone());
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, 1, Threads::Shared).await
+        Self::with(Arc::new(tempfile::tempdir().unwrap()), Adopt::All, clock, 1, Threads::Shared).await
     }
 
     async fn with(
-        folder: TempDir,
+        folder: Arc<TempDir>,
         adopt: Adopt,
         clock: Arc<dyn Clock>,
         width: u32,
@@ -344,6 +344,14 @@ impl Bench {
         Self::with(self.folder, adopt, self.clock, self.width, self.threads).await
     }
 
+    /// Starts another engine on the folder, as if the lock of this one did not hold.
+    pub async fn second(&self) -> Self {
+        std::fs::remove_file(self.folder.path().join("engine.lock")).unwrap();
+        std::fs::write(self.folder.path().join("second"), "").unwrap();
+        let (folder, clock) = (self.folder.clone(), self.clock.clone());
+        Self::with(folder, Adopt::All, clock, self.width, self.threads).await
+    }
+
     /// Stops the engine, has so many processes die with every task of a run under way, and opens the
     /// folder again.
     pub async fn crash(self, run: JobId, times: u32) -> Self {
@@ -365,8 +373,13 @@ impl Bench {
     }
 
     /// Drops everything, as a host does whose start has failed half-way.
-    pub fn abandon(self) -> TempDir {
+    pub fn abandon(self) -> Arc<TempDir> {
         self.folder
+    }
+
+    /// Stops the engine, whatever the store says.
+    pub async fn stop(self) {
+        self.engine.stop(Duration::ZERO).await;
     }
 
     pub fn engine(&self) -> &Engine {

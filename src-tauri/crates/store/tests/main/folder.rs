@@ -34,6 +34,32 @@ async fn one_process_writes_and_others_read_beside_it() {
 }
 
 #[tokio::test]
+async fn a_writer_that_was_superseded_by_force_stops_writing() {
+    let folder = tempdir().unwrap();
+    let first = open(&folder).await;
+    started(&first, &["a"]).await;
+    // Another program that writes changes nothing of that.
+    let mut other = connect(folder.path()).await;
+    sqlx::query("UPDATE jobs SET priority = 1").execute(&mut other).await.unwrap();
+    started(&first, &["b"]).await;
+
+    fs::remove_file(folder.path().join("engine.lock")).unwrap();
+    let second = open(&folder).await;
+    started(&second, &["c"]).await;
+    for _ in 0..2 {
+        let refused = first.write(|tx| tx.keep_text("more")).await;
+        assert!(matches!(refused, Err(StoreError::Superseded { .. })), "{refused:?}");
+        assert!(!refused.unwrap_err().may_pass());
+    }
+    assert!(matches!(first.close(2_000).await, Err(StoreError::Superseded { .. })));
+    started(&second, &["d"]).await;
+    assert_eq!(second.list_runs(None, 10).await.unwrap().len(), 4);
+    crate::assert_consistent(&second).await;
+    second.close(3_000).await.unwrap();
+    assert!(!open(&folder).await.was_unclean(), "the second was closed");
+}
+
+#[tokio::test]
 async fn asking_who_writes_keeps_nobody_from_writing() {
     let folder = tempdir().unwrap();
     let asking = Arc::new(AtomicBool::new(true));
