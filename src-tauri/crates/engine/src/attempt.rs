@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     complete::{self, Done, Ending, Recorded},
     coordinator::rows,
-    work::{JobContext, Outcome, Registry, Retry, TaskError},
+    work::{JobContext, NewTask, Outcome, Registry, Retry, TaskError},
 };
 
 /// How soon a storage fault that may pass is met with another try, at first and at most.
@@ -140,7 +140,7 @@ impl Attempt {
                 return Ending::Failed(TaskError::transient("timeout", message));
             }
         };
-        match result.map(|result| result.map(|outcome| self.within_depth(outcome))) {
+        match result.map(|result| result.map(|outcome| self.within_limits(outcome))) {
             Ok(Ok(outcome)) if outcome.documents.is_empty() => {
                 Ending::Done(Arc::new(Done::new(outcome, &step.tags)))
             }
@@ -152,8 +152,16 @@ impl Attempt {
         }
     }
 
-    /// Leaves out children that would be too deep. What the task has found stays.
-    fn within_depth(&self, mut outcome: Outcome) -> Outcome {
+    /// Leaves out children that would be too deep or are too large. What the task has found stays.
+    fn within_limits(&self, mut outcome: Outcome) -> Outcome {
+        let Outcome { children, warnings, .. } = &mut outcome;
+        children.retain(|child| match child.check() {
+            Ok(()) => true,
+            Err(error) => {
+                warnings.push(format!("{} It was left out.", error.message));
+                false
+            }
+        });
         if self.task.depth >= MOST_DEPTH && !outcome.children.is_empty() {
             outcome.children.clear();
             outcome.warnings.push(too_deep(&self.task.name));
@@ -230,6 +238,7 @@ impl Attempt {
                 }
                 let (store, now_ms) = (spawn_store.clone(), clock.now_ms());
                 Box::pin(async move {
+                    tasks.iter().try_for_each(NewTask::check)?;
                     let children = rows(tasks);
                     let written = store
                         .write(move |tx| complete::spawn(tx, lease, &children, now_ms))

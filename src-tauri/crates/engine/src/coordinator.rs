@@ -433,6 +433,7 @@ fn start(
             let start = StepStart { name: step.name.clone(), config };
             catch_unwind(AssertUnwindSafe(|| manager.first_tasks(&start)))
                 .unwrap_or_else(|_| Err(TaskError::permanent("panic", "It failed unexpectedly.")))
+                .and_then(|tasks| tasks.iter().try_for_each(NewTask::check).map(|()| tasks))
                 .map_err(|e| error(&e.code, e.message))
                 .and_then(|tasks| match u32::try_from(tasks.len()).is_ok_and(|n| n <= most) {
                     true => Ok(tasks),

@@ -125,6 +125,34 @@ async fn neither_cancel_nor_stop_waits_for_a_worker_that_blocks_its_thread() {
 }
 
 #[tokio::test]
+async fn tasks_that_are_too_large_to_be_queued_are_left_out_and_told() {
+    let bench = Bench::new().await;
+    // Bytes of the payload, tasks in all, what is told.
+    let rows = [
+        (60_000, 1 + 3, None),
+        (70_000, 0, Some("takes 70")),
+        (100_000_000, 0, Some("at most 65536 can be queued")),
+    ];
+    for (bytes, total, told) in rows {
+        let config = json!({"width": 3, "depth": 1, "payload": bytes});
+        let run = bench.submit(vec![Step::new("a", config).on_error("fail")]).await;
+        let summary = soon(bench.wait(run)).await;
+        assert_eq!(summary.jobs.total, total, "{bytes}");
+        let error = summary.error.map(|error| error.message).unwrap_or_default();
+        assert_eq!(told.is_some(), error.contains(told.unwrap_or("-")), "{bytes}: {error}");
+    }
+    for early in [false, true] {
+        let config = json!({"width": 3, "depth": 1, "child_payload": 70_000, "early": early});
+        let run = bench.submit(vec![Step::new("a", config)]).await;
+        let summary = soon(bench.wait(run)).await;
+        assert_eq!((summary.jobs.total, summary.jobs.failed), (1, u32::from(early)));
+        let warnings = bench.store().get_run(run, None, 0).await.unwrap().unwrap().warnings;
+        assert!(warnings[0].contains("takes 70"), "{warnings:?}");
+    }
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn of_two_engines_on_a_folder_the_first_stops_and_the_second_does_all_once() {
     let first = Bench::new().await;
     let config = json!({"width": 6, "depth": 2, "hang": true});

@@ -164,10 +164,15 @@ fn task(name: &str, config: &Value) -> NewTask {
         task_type: if config["scarce"] == true { "scarce" } else { "test" },
         name: name.to_owned(),
         key: Some(name.to_owned()),
-        payload: json!({}),
+        payload: text(&config["payload"]),
         lane: Lane { name: "test".into(), limit, delay_ms: 0 },
         priority: 0,
     }
+}
+
+/// A text of so many bytes.
+fn text(bytes: &Value) -> Value {
+    "x".repeat(usize::try_from(bytes.as_u64().unwrap_or(0)).unwrap()).into()
 }
 
 struct Worker(Arc<Witness>);
@@ -231,8 +236,11 @@ impl JobWorker for Worker {
         }
         tokio::task::yield_now().await;
         let width = if leaf { 0 } else { number_of("width").unwrap_or(0) };
-        let children: Vec<NewTask> =
+        let mut children: Vec<NewTask> =
             (0..width).map(|n| task(&format!("{}/{n}", job.name), &job.config)).collect();
+        if job.config["child_payload"].is_u64() {
+            children.iter_mut().for_each(|c| c.payload = text(&job.config["child_payload"]));
+        }
         let children: Vec<NewTask> = match job.config["early"] == true {
             true => job.spawn(children).await.map(|_| Vec::new())?,
             false => children,
