@@ -6,7 +6,7 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 
 use crate::{
     bridge::{
-        DefinitionsChangedBatch, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
+        DefinitionsChangedBatch, EngineHaltedEvent, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
         LogAppendedBatch, ResultSavedBatch,
     },
     commands::{definitions, documents, runs, schedules, settings},
@@ -71,6 +71,7 @@ pub(crate) fn builder() -> Builder<Wry> {
             ResultSavedBatch,
             LogAppendedBatch,
             DefinitionsChangedBatch,
+            EngineHaltedEvent,
             EventsMissed,
         ])
 }

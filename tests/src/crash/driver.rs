@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_contract::JobId;
-use quaero_engine::{Adopt, Clock, Engine, EngineOptions, Event};
+use quaero_engine::{Clock, Engine, EngineOptions, Event};
 use quaero_store::{Access, Point, Store, faults};
 use quaero_tests::{
     crash::{Ended, Fault, Order, SPEED, Said, story},

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use quaero_contract::JobId;
-use quaero_engine::{Adopt, Clock, Engine, EngineOptions};
+use quaero_engine::{Clock, Engine, EngineOptions};
 use quaero_store::{Access, LaneState, Store};
 use quaero_tests::{
     crash::{

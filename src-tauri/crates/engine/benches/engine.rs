@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use protocol::{Arguments, Latency};
 use quaero_contract::{JobId, JobKind, JobStatus, OnError};
 use quaero_engine::{
-    Adopt, Engine, EngineOptions, Event, SystemClock,
+    Engine, EngineOptions, Event, SystemClock,
     work::{JobContext, JobWorker, NewTask, Outcome, Registry, StepManager, StepStart, TaskError},
 };
 use quaero_store::{Change, Durability, NewRun, NewStep, Store};

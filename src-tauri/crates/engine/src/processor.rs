@@ -330,6 +330,7 @@ impl Processor {
                         entry.steps.remove(job);
                     }
                 }
+                Change::Refused(why) => self.give_all_up(why),
                 Change::Status { .. } | Change::Saved { .. } | Change::Progress(_) => {}
             }
         }
@@ -468,12 +469,16 @@ impl Processor {
     /// Tries again later; never, if the store is damaged, taken over or closed: what runs is stopped, and its leases stay.
     fn rest_after(&mut self, error: &StoreError, now_ms: i64) -> Next {
         if is_final(error) {
-            tracing::error!(%error, "no task is started any more");
-            self.gave_up = true;
-            self.stopping.cancel();
+            self.give_all_up(error);
             return Next::Wait(None);
         }
         self.rest(now_ms)
+    }
+
+    fn give_all_up(&mut self, error: &StoreError) {
+        tracing::error!(%error, "no task is started any more");
+        self.gave_up = true;
+        self.stopping.cancel();
     }
 
     fn rest(&mut self, now_ms: i64) -> Next {

@@ -139,6 +139,7 @@ impl Store {
     pub async fn open(folder: &Path, access: Access, now_ms: i64) -> Result<Self> {
         match access {
             Access::Read => {
+                folder::check_name(folder)?;
                 folder::check_database(folder, false).await?;
                 let readers = folder::readers(folder).await?;
                 let logs = Logs::open(folder, access).await?;
@@ -153,6 +154,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_writer(folder: &Path, durability: Durability, now_ms: i64) -> Result<Self> {
+        folder::check_name(folder)?;
         folder::create(folder)?;
         Point::FolderMade.reach()?;
         let lock = Lock::acquire(folder)?;

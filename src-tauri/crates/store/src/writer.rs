@@ -231,6 +231,7 @@ async fn serve(
     stop: Arc<Notify>,
 ) -> Connection {
     let mut told = Told::default();
+    let mut told_refusal = false;
     // A command that must not share the commit of those before it.
     let mut apart = None;
     loop {
@@ -262,6 +263,10 @@ async fn serve(
             tx.clean = clean(&tx.conn).is_ok();
             tx.changes.clear();
             tx.tally.clear();
+        }
+        if let (Some(why), false) = (&tx.refused, told_refusal) {
+            told_refusal = true;
+            tx.changes.push(Change::Refused(why.clone()));
         }
         let committed: Vec<Change> = std::mem::take(&mut tx.changes);
         if !committed.is_empty() {

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use quaero_contract::JobQuery;
-use quaero_engine::Adopt;
+use quaero_engine::{Adopt, Event};
+use quaero_store::{NewRun, StoreError};
 use serde_json::json;
 
 use crate::{
     soon,
-    support::{Bench, Step},
+    support::{Bench, Step, new_run},
 };
 
 #[tokio::test]
@@ -159,16 +160,23 @@ async fn of_two_engines_on_a_folder_the_first_stops_and_the_second_does_all_once
     let step = || Step::new("a", config.clone()).with(|step| step.task_timeout_ms = 1 << 40);
     let run = first.submit(vec![step()]).await;
     first.until_starts(1 + 6 + 2).await;
+    let mut told = first.engine().events();
     let second = first.second().await;
     let summary = soon(second.wait(run)).await;
     assert_eq!((summary.status.as_str(), summary.jobs.completed), ("completed", 1 + 6 + 36));
     assert_eq!(summary.documents.created, 1 + 6 + 36);
-    let refused = first.engine().submit(quaero_store::NewRun {
-        request_id: "late".to_owned(),
-        ..crate::support::new_run(vec![step()])
-    });
+    let late = NewRun { request_id: "late".to_owned(), ..new_run(vec![step()]) };
+    let refused = first.engine().submit(late);
     let Err(error) = refused.await else { panic!("the first one still writes") };
     assert!(error.to_string().contains("has taken over the data folder"), "{error}");
+    let halted = async {
+        loop {
+            if let Ok(Event::Halted(error)) = told.recv().await {
+                return error;
+            }
+        }
+    };
+    assert!(matches!(soon(halted).await, StoreError::Superseded { .. }));
     // Its tasks end, but nothing of them is written.
     soon(first.stop()).await;
     assert_eq!(soon(second.wait(run)).await, summary);

@@ -216,6 +216,51 @@ async fn a_folder_that_cannot_be_used_is_named() {
     Store::open(&odd, Access::Write, 0).await.unwrap().close(0).await.unwrap();
 }
 
+/// What a data folder is, and what the error says of it, if it cannot be used.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_odd_data_folder_works_or_is_refused_with_a_reason_and_left_alone() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+
+    let root = tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    fs::create_dir(path("real")).unwrap();
+    std::os::unix::fs::symlink("real", path("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+    std::os::unix::fs::symlink("circle", path("circle")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", path("device")).unwrap();
+    let not_text = root.path().join(OsString::from_vec(b"\xff\xfe".to_vec()));
+    let rows = [
+        (path("link"), None),
+        (path(&"n".repeat(255)), None),
+        (path(&"n".repeat(256)), Some("too long")),
+        (path("dangling"), Some("dangling")),
+        (path("circle"), Some("circle")),
+        (path("device"), Some("device")),
+        (not_text.clone(), Some("not valid text")),
+        ("/proc/nothing/here".into(), Some("/proc/nothing")),
+        ("/dev/full/here".into(), Some("/dev/full")),
+    ];
+    for (folder, reason) in rows {
+        let opened = Store::open(&folder, Access::Write, 0).await;
+        match (opened, reason) {
+            (Ok(store), None) => {
+                started(&store, &["a"]).await;
+                store.close(0).await.unwrap();
+                let reader = Store::open(&folder, Access::Read, 0).await.unwrap();
+                assert_eq!(reader.list_runs(None, 10).await.unwrap().len(), 1);
+            }
+            (Err(error @ StoreError::Io { .. }), Some(reason)) => {
+                assert!(error.to_string().contains(reason), "{error}");
+                let read = Store::open(&folder, Access::Read, 0).await;
+                assert!(read.is_err(), "{}", folder.display());
+            }
+            (opened, _) => panic!("{}: {opened:?}", folder.display()),
+        }
+    }
+    assert!(!not_text.exists() && !path("nowhere").exists(), "nothing is left behind");
+}
+
 #[tokio::test]
 async fn a_damaged_log_does_not_keep_the_store_from_opening() {
     let folder = tempdir().unwrap();
