@@ -6,8 +6,8 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 
 use crate::{
     bridge::{
-        DefinitionsChangedBatch, EngineHaltedEvent, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
-        LogAppendedBatch, ResultSavedBatch,
+        DefinitionsChangedBatch, EngineHaltedEvent, EventsMissed, JobProgressBatch,
+        JobStatusChangeBatch, LogAppendedBatch, ResultSavedBatch,
     },
     commands::{definitions, documents, runs, schedules, settings},
 };

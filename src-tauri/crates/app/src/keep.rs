@@ -43,7 +43,9 @@ impl App {
         let trusts_clock = engine.trusts_clock();
         drop(engine);
         if settings.keep_days.is_some() && !trusts_clock {
-            tracing::warn!("The clock was set, or Quaero was not used for long. No run is forgotten because of its age until the next start.");
+            tracing::warn!(
+                "The clock was set, or Quaero was not used for long. No run is forgotten because of its age until the next start."
+            );
         }
         let keep_days = settings.keep_days.filter(|_| trusts_clock);
         match self.prune_runs(settings.keep_runs, keep_days).await {

@@ -29,8 +29,8 @@ use std::{
 };
 
 use quaero_contract::{
-    ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, EngineHalted, ErrorCode,
-    JobId, JobProgress, JobStatusChange, LogAppended, Problem, ResultSaved, Settings,
+    ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, EngineHalted,
+    ErrorCode, JobId, JobProgress, JobStatusChange, LogAppended, Problem, ResultSaved, Settings,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,

@@ -61,7 +61,7 @@ impl App {
         self.engine().await?.submit(run).await.map_err(error::engine)
     }
 
-    async fn engine(&self) -> Result<RwLockReadGuard<'_, Engine>, ApiError> {
+    pub(crate) async fn engine(&self) -> Result<RwLockReadGuard<'_, Engine>, ApiError> {
         let engine = self.core.engine.read().await;
         RwLockReadGuard::try_map(engine, Option::as_ref).map_err(|_| error::no_engine())
     }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use specta::Type;
 
 use crate::{
-    ApiError, DocumentCounts, DocumentId, JobCounts, JobError, JobId, JobKind, JobStatus, LogLine, RunSummary,
+    ApiError, DocumentCounts, DocumentId, JobCounts, JobError, JobId, JobKind, JobStatus, LogLine,
+    RunSummary,
 };
 
 /// The progress of a run; at most 20 a second for each run, the final one always.

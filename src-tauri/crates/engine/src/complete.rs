@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use quaero_contract::JobError;
-use quaero_store::{DocumentId, Inserted, Lease, Leased, Point, PreparedDocument, Result, TaskRow, Tx};
+use quaero_store::{
+    DocumentId, Inserted, Lease, Leased, Point, PreparedDocument, Result, TaskRow, Tx,
+};
 
 use crate::{
     backoff::backoff_ms,

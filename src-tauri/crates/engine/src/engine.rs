@@ -113,7 +113,8 @@ impl Engine {
         let began = Began { now_ms, running_ms, near: false };
         let mut engine = Self { store, registry, clock, monitor, commands, monitoring, began };
         let (open, last_ms) = engine.recover().await?;
-        engine.began.near = last_ms.is_none_or(|last_ms| last_ms.abs_diff(now_ms) <= DOUBT_MS.unsigned_abs());
+        engine.began.near =
+            last_ms.is_none_or(|last_ms| last_ms.abs_diff(now_ms) <= DOUBT_MS.unsigned_abs());
         Point::Recovered.pass();
         if options.adopt == Adopt::All {
             for run in open {

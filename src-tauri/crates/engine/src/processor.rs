@@ -646,10 +646,7 @@ impl Processor {
 
 /// Whether nothing can be had from the store any more.
 fn is_final(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Corrupt { .. } | StoreError::Superseded { .. } | StoreError::Closed
-    )
+    matches!(error, StoreError::Corrupt { .. } | StoreError::Superseded { .. } | StoreError::Closed)
 }
 
 #[cfg(test)]

@@ -53,7 +53,9 @@ pub enum StoreError {
     ReadOnly,
     /// Another process has begun to write, although this one has the folder's lock: the lock file was
     /// removed, or it does not work there.
-    #[error("Process {pid} has taken over the data folder, so this one does not write to it any more.")]
+    #[error(
+        "Process {pid} has taken over the data folder, so this one does not write to it any more."
+    )]
     Superseded {
         /// The other process.
         pid: u32,

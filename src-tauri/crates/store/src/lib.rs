@@ -60,7 +60,8 @@ pub use point::Point;
 pub use query::Query;
 pub use recover::{POISON_AFTER, SUSPECT_AFTER};
 pub use runs::{
-    MAX_TASKS, NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow, Tolerance,
+    MAX_TASKS, NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow,
+    Tolerance,
 };
 pub use schedules::{ScheduleState, Settled, Slot};
 pub use time::rfc3339;

@@ -96,7 +96,8 @@ impl Tx {
     /// Whether this process is still the one that writes. Within a transaction; nobody else can begin
     /// to write before it ends.
     fn check_epoch(&mut self) -> Result<()> {
-        let version = self.conn.prepare_cached("PRAGMA data_version")?.query_one([], |r| r.get(0))?;
+        let version =
+            self.conn.prepare_cached("PRAGMA data_version")?.query_one([], |r| r.get(0))?;
         if self.version == Some(version) {
             return Ok(());
         }
@@ -444,7 +445,10 @@ mod tests {
 
     fn start() -> (Writer, JoinHandle<Connection>) {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch("CREATE TABLE t (x); CREATE TABLE epochs (id, pid); PRAGMA max_page_count = 20").unwrap();
+        conn.execute_batch(
+            "CREATE TABLE t (x); CREATE TABLE epochs (id, pid); PRAGMA max_page_count = 20",
+        )
+        .unwrap();
         Writer::start(conn, 1, Durability::Disk).unwrap()
     }
 

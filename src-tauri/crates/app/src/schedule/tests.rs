@@ -358,8 +358,7 @@ async fn very_many_schedules_that_are_due_at_once_start_once_each_and_stop_does_
     assert_eq!(bench.go(&mut rounds, at("00:30")).await, (vec![], Some(at("01:00"))));
     // The computer slept for five hours.
     let (started, wake) = bench.go(&mut rounds, at("05:10")).await;
-    let expected: Vec<String> =
-        (0..many).map(|n| slot(&format!("news-{n}"), "05:00")).collect();
+    let expected: Vec<String> = (0..many).map(|n| slot(&format!("news-{n}"), "05:00")).collect();
     assert!(started == expected, "{} were started", started.len());
     assert_eq!(wake, Some(at("06:00")));
     assert_eq!(bench.go(&mut rounds, at("05:20")).await, (vec![], Some(at("06:00"))));

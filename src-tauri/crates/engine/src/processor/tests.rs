@@ -7,7 +7,8 @@ use crate::clock::SystemClock;
 
 async fn processor(folder: &tempfile::TempDir) -> Processor {
     let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
-    let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1, Threads::Shared);
+    let mut processor =
+        Processor::new(store, Registry::default(), Arc::new(SystemClock), 1, Threads::Shared);
     processor.adopt(JobId(7), 0, None);
     processor
 }

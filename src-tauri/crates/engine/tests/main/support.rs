@@ -317,13 +317,21 @@ impl Bench {
 
     /// With a clock that the test sets.
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self::with(Arc::new(tempfile::tempdir().unwrap()), Adopt::All, clock, WIDTH, Threads::Shared).await
+        Self::with(
+            Arc::new(tempfile::tempdir().unwrap()),
+            Adopt::All,
+            clock,
+            WIDTH,
+            Threads::Shared,
+        )
+        .await
     }
 
     /// With a clock that the test sets, and one task after the other: always in the same order.
     pub async fn one_by_one(clock: &Manual) -> Self {
         let clock = Arc::new(clock.clone());
-        Self::with(Arc::new(tempfile::tempdir().unwrap()), Adopt::All, clock, 1, Threads::Shared).await
+        Self::with(Arc::new(tempfile::tempdir().unwrap()), Adopt::All, clock, 1, Threads::Shared)
+            .await
     }
 
     async fn with(

@@ -6,7 +6,11 @@ use quaero_contract::{DocumentId, JobId, JobQuery, LogLevel, LogQuery, SearchReq
 use quaero_store::{Lease, StoreError};
 use tempfile::tempdir;
 
-use crate::{assert_consistent, claim, document, folder::{connect, settled}, open, row, started};
+use crate::{
+    assert_consistent, claim, document,
+    folder::{connect, settled},
+    open, row, started,
+};
 
 /// Lets a future go after so many polls, wherever it is by then.
 async fn drop_after<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
