@@ -213,11 +213,9 @@ impl JobMonitor {
                 self.notice(&[Change::Progress(progress)], untold);
             }
         }
-        match self.store.write(|_| Ok(())).await {
-            Err(why @ (StoreError::Corrupt { .. } | StoreError::Superseded { .. })) => {
-                self.halted(&why);
-            }
-            Ok(()) | Err(_) => {}
+        let refused = self.store.write(|_| Ok(())).await.err();
+        if let Some(why @ (StoreError::Corrupt { .. } | StoreError::Superseded { .. })) = refused {
+            self.halted(&why);
         }
     }
 

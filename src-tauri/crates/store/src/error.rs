@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use sqlx::migrate::MigrateError;
+
 /// An error of the store. Cheap to clone, because one failed commit fails every command in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -120,6 +122,12 @@ impl From<sqlx::Error> for StoreError {
             // As if SQLite had been told to stop waiting, or could not read.
             sqlx::Error::PoolTimedOut => Self::sqlite(Some(code::INTERRUPT), error.to_string()),
             sqlx::Error::Io(_) => Self::sqlite(Some(code::IOERR), error.to_string()),
+            sqlx::Error::Migrate(error) => match *error {
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                    error.into()
+                }
+                error => Self::sqlite(None, error.to_string()),
+            },
             error => Self::sqlite(result_code(&error), error.to_string()),
         }
     }
