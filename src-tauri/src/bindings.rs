@@ -6,8 +6,8 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 
 use crate::{
     bridge::{
-        DefinitionsChangedBatch, EventsMissed, JobProgressBatch, JobStatusChangeBatch,
-        LogAppendedBatch, ResultSavedBatch,
+        DefinitionsChangedBatch, EngineHaltedEvent, EventsMissed, JobProgressBatch,
+        JobStatusChangeBatch, LogAppendedBatch, ResultSavedBatch,
     },
     commands::{definitions, documents, providers, runs, schedules, settings},
 };
@@ -76,6 +76,7 @@ pub(crate) fn builder() -> Builder<Wry> {
             ResultSavedBatch,
             LogAppendedBatch,
             DefinitionsChangedBatch,
+            EngineHaltedEvent,
             EventsMissed,
         ])
 }

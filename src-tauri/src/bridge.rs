@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use quaero_app::AppEvent;
 use quaero_contract::{
-    DefinitionsChanged, JobId, JobProgress, JobStatusChange, LogAppended, ResultSaved,
+    DefinitionsChanged, EngineHalted, JobId, JobProgress, JobStatusChange, LogAppended, ResultSaved,
 };
 use serde::Serialize;
 use specta::Type;
@@ -56,6 +56,11 @@ pub(crate) struct LogAppendedBatch(Vec<LogAppended>);
 #[tauri_specta(event_name = "definitions-changed")]
 pub(crate) struct DefinitionsChangedBatch(DefinitionsChanged);
 
+/// The engine has given up.
+#[derive(Clone, Debug, Serialize, Type, Event)]
+#[tauri_specta(event_name = "engine-halted")]
+pub(crate) struct EngineHaltedEvent(EngineHalted);
+
 /// Some events were lost because there were too many: everything shown has to be read again.
 #[derive(Clone, Debug, Serialize, Type, Event)]
 pub(crate) struct EventsMissed;
@@ -68,6 +73,7 @@ struct Batch {
     saved: Vec<ResultSaved>,
     log: Vec<LogAppended>,
     definitions: DefinitionsChanged,
+    halted: Option<EngineHalted>,
     missed: bool,
 }
 
@@ -107,6 +113,7 @@ impl Batch {
                 add_new(&mut self.definitions.ids, new.ids);
                 add_new(&mut self.definitions.templates, new.templates);
             }
+            AppEvent::Halted(new) => self.halted = Some(new),
         }
     }
 
@@ -119,6 +126,9 @@ impl Batch {
         send_unless_empty(app, self.saved.is_empty(), ResultSavedBatch(self.saved));
         send_unless_empty(app, self.log.is_empty(), LogAppendedBatch(self.log));
         send_unless_empty(app, !self.missed, EventsMissed);
+        if let Some(halted) = self.halted {
+            send_unless_empty(app, false, EngineHaltedEvent(halted));
+        }
     }
 }
 

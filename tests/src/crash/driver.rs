@@ -15,7 +15,7 @@ use std::{
 };
 
 use quaero_contract::JobId;
-use quaero_engine::{Adopt, Clock, Engine, EngineOptions, Event};
+use quaero_engine::{Clock, Engine, EngineOptions, Event};
 use quaero_store::{Access, Point, Store, faults};
 use quaero_tests::{
     crash::{Ended, Fault, Order, SPEED, Said, story},
@@ -135,7 +135,7 @@ async fn start(store: &Store, order: &Order, clock: Fast) -> Result<Engine, Fail
         hold: order.hold,
         started: Arc::new(|job| say(&Said::Started { task: job.name.clone() })),
     };
-    let options = EngineOptions { adopt: Adopt::All, width: order.width };
+    let options = EngineOptions { width: order.width, ..EngineOptions::default() };
     Ok(Engine::start(store.clone(), registry(conduct), Arc::new(clock), options).await?)
 }
 

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quaero_contract::{JobId, JobStatus, OnError};
-use quaero_engine::{Adopt, Clock, Engine, EngineOptions};
+use quaero_engine::{Adopt, Clock, Engine, EngineOptions, Threads};
 use quaero_store::{Access, NewRun, Store};
 use quaero_tests::workers::{Conduct, Manual, Script, registry};
 use tempfile::tempdir;
@@ -95,7 +95,7 @@ impl Place {
     async fn open(folder: &std::path::Path, clock: &Manual) -> Self {
         let store = Store::open(folder, Access::Write, clock.now_ms()).await.expect("opened");
         let workers = registry(Conduct { hold: true, ..Conduct::default() });
-        let options = EngineOptions { adopt: Adopt::All, width: 8 };
+        let options = EngineOptions { adopt: Adopt::All, width: 8, threads: Threads::Shared };
         let engine = Engine::start(store.clone(), workers, Arc::new(clock.clone()), options);
         Self { store, engine: engine.await.expect("started"), clock: clock.clone() }
     }

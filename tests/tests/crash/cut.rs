@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use quaero_contract::JobId;
-use quaero_engine::{Adopt, Clock, Engine, EngineOptions};
+use quaero_engine::{Clock, Engine, EngineOptions};
 use quaero_store::{Access, LaneState, Store};
 use quaero_tests::{
     crash::{
@@ -23,7 +23,7 @@ async fn open(folder: &Path) -> Store {
 }
 
 async fn start(store: &Store) -> Engine {
-    let options = EngineOptions { adopt: Adopt::All, width: 3 };
+    let options = EngineOptions { width: 3, ..EngineOptions::default() };
     let workers = registry(Conduct::default());
     Engine::start(store.clone(), workers, Arc::new(CLOCK), options).await.expect("it starts")
 }

@@ -6,7 +6,7 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use quaero_contract::JobId;
-use quaero_engine::{Engine, EngineError, EngineOptions};
+use quaero_engine::{Engine, EngineError, EngineOptions, Event};
 use quaero_store::{Access, Result, Store, StoreError};
 use quaero_tests::{
     data,
@@ -15,6 +15,7 @@ use quaero_tests::{
     workers::{Conduct, Fast, Script, registry},
 };
 use tempfile::{TempDir, tempdir};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::is_long;
 
@@ -210,12 +211,13 @@ async fn work(store: &Store, name: &str) -> Option<StoreError> {
         Err(EngineError::Store(error)) => return Some(error),
         Err(error) => panic!("{error}"),
     };
+    let events = engine.events();
     let worked = async {
         let run = engine.submit(script().run(name)).await?;
-        // It may be that only the engine finds the damage, and nobody is told of an event.
         tokio::select! {
             ended = until_ended(&engine, store, run) => ended?,
-            error = until_refused(store) => return Err(error.into()),
+            // It may be that only the engine finds the damage: it tells of it.
+            error = until_halted(events) => return Err(error.into()),
         }
         Ok(())
     };
@@ -228,11 +230,12 @@ async fn work(store: &Store, name: &str) -> Option<StoreError> {
     }
 }
 
-async fn until_refused(store: &Store) -> StoreError {
+async fn until_halted(mut events: broadcast::Receiver<Event>) -> StoreError {
     loop {
-        match store.write(|_| Ok(())).await {
-            Ok(()) => tokio::task::yield_now().await,
-            Err(error) => return error,
+        match events.recv().await {
+            Ok(Event::Halted(error)) => return error,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => panic!("the engine has gone without a word"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Every signal in every phase: the engine stops in order, or is killed; it loses nothing.
 
+use std::cell::RefCell;
+
 use quaero_tests::{
     crash::{Order, Said, drive, kill::check_end, said},
     data,
@@ -30,14 +32,19 @@ impl Phase {
         [Self::Begun, Self::Opened, Self::Ready, Self::Accepted, Self::AtWork, Self::Stopping];
 
     fn reach(self, process: &mut Process) {
-        let word = match self {
-            Self::Begun => "begun",
-            Self::Opened => "opened",
-            Self::Ready => "ready",
-            Self::Accepted => "accepted",
-            Self::AtWork | Self::Stopping => "started",
+        let words: &[&str] = match self {
+            Self::Begun => &["begun"],
+            Self::Opened => &["opened"],
+            Self::Ready => &["ready"],
+            Self::Accepted => &["accepted"],
+            // Its tasks may start before it has said so.
+            Self::AtWork | Self::Stopping => &["accepted", "started"],
         };
-        process.wait_for(word, |line| line["type"] == word);
+        let left = RefCell::new(words.to_vec());
+        process.wait_for(&words.join(" and "), |line| {
+            left.borrow_mut().retain(|word| line["type"] != **word);
+            left.borrow().is_empty()
+        });
         if self == Self::Stopping {
             process.signal(Signal::TERM);
             process.wait_for("stopping", |line| line["type"] == "stopping");

@@ -137,6 +137,7 @@ fn step(step: BoundStep, registry: &Registry) -> NewStep {
         timeout_ms: step.timeout.map(millis),
         task_timeout_ms: millis(step.task_timeout),
         task_attempts: step.task_attempts,
+        max_tasks: step.max_tasks,
         priority: step.priority,
         instances: step.instances.into_iter().map(instance).collect(),
         parallel: step.parallel,

@@ -11,6 +11,8 @@ pub(crate) fn store(error: StoreError) -> ApiError {
     match error {
         StoreError::Locked { .. } => ApiError::new(ErrorCode::Busy, message)
             .with_hint("Use that one, or close it first."),
+        StoreError::Superseded { .. } => ApiError::new(ErrorCode::Busy, message)
+            .with_hint("Close this one. Runs that were under way go on in the other."),
         StoreError::Newer { .. } => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Install the newest version of Quaero, or name another data folder. Nothing was changed."),
         StoreError::Corrupt { .. } => ApiError::new(ErrorCode::Corrupt, message)

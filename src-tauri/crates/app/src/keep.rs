@@ -34,12 +34,21 @@ impl App {
         });
     }
 
-    async fn forget_old_runs(&self) {
+    pub(crate) async fn forget_old_runs(&self) {
         let Ok(settings) = self.settings().await else { return };
         if settings.keep_runs.is_none() && settings.keep_days.is_none() {
             return;
         }
-        match self.prune_runs(settings.keep_runs, settings.keep_days).await {
+        let Ok(engine) = self.engine().await else { return };
+        let trusts_clock = engine.trusts_clock();
+        drop(engine);
+        if settings.keep_days.is_some() && !trusts_clock {
+            tracing::warn!(
+                "The clock was set, or Quaero was not used for long. No run is forgotten because of its age until the next start."
+            );
+        }
+        let keep_days = settings.keep_days.filter(|_| trusts_clock);
+        match self.prune_runs(settings.keep_runs, keep_days).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "Old runs were forgotten, as the settings ask."),
             Err(error) => tracing::warn!(%error, "Old runs could not be forgotten."),

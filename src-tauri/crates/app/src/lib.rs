@@ -29,8 +29,8 @@ use std::{
 };
 
 use quaero_contract::{
-    ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, ErrorCode, JobId,
-    JobProgress, JobStatusChange, LogAppended, Problem, ResultSaved, Settings,
+    ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, EngineHalted,
+    ErrorCode, JobId, JobProgress, JobStatusChange, LogAppended, Problem, ResultSaved, Settings,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
@@ -95,6 +95,9 @@ pub enum AppEvent {
     /// Definitions or job templates changed.
     #[serde(rename = "definitions_changed")]
     Definitions(DefinitionsChanged),
+    /// The engine has given up, for this reason: nothing runs until the next start.
+    #[serde(rename = "engine_halted")]
+    Halted(EngineHalted),
 }
 
 impl AppEvent {
@@ -106,7 +109,7 @@ impl AppEvent {
             Self::Status(event) => Some(event.run_id),
             Self::Saved(event) => Some(event.run_id),
             Self::Log(event) => Some(event.run_id),
-            Self::Definitions(_) => None,
+            Self::Definitions(_) | Self::Halted(_) => None,
         }
     }
 }
@@ -471,6 +474,7 @@ async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<App
             Ok(Event::Status(event)) => AppEvent::Status(event),
             Ok(Event::Saved(event)) => AppEvent::Saved(event),
             Ok(Event::Log(event)) => AppEvent::Log(event),
+            Ok(Event::Halted(why)) => AppEvent::Halted(EngineHalted { error: error::store(why) }),
             Err(broadcast::error::RecvError::Lagged(_)) => continue,
             Err(broadcast::error::RecvError::Closed) => return,
         };

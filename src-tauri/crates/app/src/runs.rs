@@ -61,7 +61,7 @@ impl App {
         self.engine().await?.submit(run).await.map_err(error::engine)
     }
 
-    async fn engine(&self) -> Result<RwLockReadGuard<'_, Engine>, ApiError> {
+    pub(crate) async fn engine(&self) -> Result<RwLockReadGuard<'_, Engine>, ApiError> {
         let engine = self.core.engine.read().await;
         RwLockReadGuard::try_map(engine, Option::as_ref).map_err(|_| error::no_engine())
     }
@@ -233,7 +233,8 @@ impl App {
     /// Resolves when the run has ended.
     ///
     /// # Errors
-    /// `not_found`; `conflict` if this process does not work on the run, or stops doing so.
+    /// `not_found`; `conflict` if this process does not work on the run, or stops doing so; why its
+    /// engine has given up.
     pub async fn wait_run(&self, id: JobId) -> Result<RunSummary, ApiError> {
         let mut events = self.events();
         loop {
@@ -241,21 +242,21 @@ impl App {
             match run.status {
                 RunStatus::Completed | RunStatus::Failed | RunStatus::Cancelled => return Ok(run),
                 RunStatus::Interrupted => return Err(follow::stopped(id)),
-                RunStatus::Running | RunStatus::Paused | RunStatus::Queued
-                    if self.core.engine.read().await.is_none() =>
-                {
-                    return Err(error::no_engine());
+                RunStatus::Running | RunStatus::Paused | RunStatus::Queued => {
+                    if let Some(why) = self.engine().await?.monitor().why_halted() {
+                        return Err(error::store(why));
+                    }
                 }
-                RunStatus::Running | RunStatus::Paused | RunStatus::Queued => {}
             }
             // After missed events, look again.
             while let Ok(event) = tokio::select! {
                 event = events.recv() => event,
                 () = self.core.closing.cancelled() => return Err(follow::stopped(id)),
             } {
-                if matches!(&event, AppEvent::Progress(p) if p.run.id == id && p.run.status.is_terminal())
-                {
-                    break;
+                match event {
+                    AppEvent::Progress(p) if p.run.id == id && p.run.status.is_terminal() => break,
+                    AppEvent::Halted(_) => break,
+                    _ => {}
                 }
             }
         }

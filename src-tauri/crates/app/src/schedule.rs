@@ -96,8 +96,8 @@ impl Scheduler {
     ) -> Self {
         let stop = CancellationToken::new();
         let first = Arc::clone(&definitions.borrow_and_update());
-        let rounds = Rounds::new(store, clock, epoch, starter, first);
-        let task = tokio::spawn(serve(rounds, definitions, stop.clone()));
+        let rounds = Rounds::new(store, clock, epoch, starter, first, stop.clone());
+        let task = tokio::spawn(serve(rounds, definitions));
         Self { stop, task }
     }
 
@@ -113,8 +113,8 @@ impl Scheduler {
 async fn serve<S: Starter>(
     mut rounds: Rounds<S>,
     mut definitions: watch::Receiver<Arc<[Scheduled]>>,
-    stop: CancellationToken,
 ) {
+    let stop = rounds.stop.clone();
     loop {
         let wake_ms = rounds.round().await;
         let timer = rounds.clock.until(wake_ms);
@@ -140,6 +140,8 @@ struct Rounds<S> {
     /// What starts with Quaero and has not been started yet.
     at_start: Vec<Scheduled>,
     in_force: Vec<InForce>,
+    /// Nothing more is started; what is due stays so.
+    stop: CancellationToken,
 }
 
 /// A schedule that starts runs.
@@ -157,9 +159,11 @@ impl<S: Starter> Rounds<S> {
         epoch: i64,
         starter: S,
         first: Arc<[Scheduled]>,
+        stop: CancellationToken,
     ) -> Self {
         let at_start = first.iter().filter(|d| d.enabled && d.auto_start).cloned().collect();
-        Self { store, clock, epoch, starter, changed: Some(first), at_start, in_force: Vec::new() }
+        let (changed, in_force) = (Some(first), Vec::new());
+        Self { store, clock, epoch, starter, changed, at_start, in_force, stop }
     }
 
     /// Starts what is due. Returns when to go round again; never, if nothing is scheduled.
@@ -185,6 +189,9 @@ impl<S: Starter> Rounds<S> {
         self.at_start = not_started;
         let mut in_force = std::mem::take(&mut self.in_force);
         for one in &mut in_force {
+            if self.stop.is_cancelled() {
+                break;
+            }
             match self.start_due(one, now_ms).await {
                 Ok(()) => wake(one.schedule.next_after(one.settled_ms.max(now_ms))),
                 Err(error) => {
@@ -276,6 +283,9 @@ impl<S: Starter> Rounds<S> {
         // Each of several was asked for, so they follow each other instead of leaving each other out.
         let making_up = due.fire.len() > 1;
         for at_ms in due.fire {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
             let slot = Slot { definition_id: id.clone(), at_ms, note: std::mem::take(&mut note) };
             self.start_slot(&one.definition, slot, making_up).await?;
             one.settled_ms = at_ms;

@@ -215,6 +215,38 @@ async fn a_damaged_database_is_reported_and_left_alone() {
 }
 
 #[tokio::test]
+async fn an_engine_that_gives_up_is_told_and_nobody_waits_for_its_runs() {
+    let bench = Bench::new();
+    let first = bench.open(Role::Engine).await;
+    let mut events = first.events();
+    first.pause_all(true).await.expect("paused");
+    let run = first.run_text(bench.wish("one")).await.expect("accepted");
+    let waiting = tokio::spawn({
+        let first = first.clone();
+        async move { first.wait_run(run).await }
+    });
+    // The lock does not hold, and another process takes over.
+    fs::remove_file(bench.data.path().join("engine.lock")).expect("removed");
+    let second = bench.open(Role::Engine).await;
+    let refused = first.pause_all(false).await.expect_err("it does not write any more");
+    assert_eq!(refused.code, ErrorCode::Busy, "{refused}");
+    let waited = waiting.await.expect("no panic").expect_err("nobody works on it here");
+    assert!([ErrorCode::Busy, ErrorCode::Conflict].contains(&waited.code), "{waited}");
+    let halted = async {
+        loop {
+            if let AppEvent::Halted(halted) = events.recv().await.expect("told") {
+                return halted.error;
+            }
+        }
+    };
+    assert_eq!(halted.await, refused);
+    second.pause_all(false).await.expect("goes on");
+    second.wait_run(run).await.expect("ended");
+    first.close().await;
+    second.close().await;
+}
+
+#[tokio::test]
 async fn a_data_folder_may_have_any_name_but_must_be_a_folder() {
     let root = tempfile::tempdir().expect("a folder");
     for name in ["with spaces", "Größe 📁", "a'b\"c", "x?mode=memory&y=1#z", "%41"] {

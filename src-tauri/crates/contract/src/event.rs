@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use specta::Type;
 
 use crate::{
-    DocumentCounts, DocumentId, JobCounts, JobError, JobId, JobKind, JobStatus, LogLine, RunSummary,
+    ApiError, DocumentCounts, DocumentId, JobCounts, JobError, JobId, JobKind, JobStatus, LogLine,
+    RunSummary,
 };
 
 /// The progress of a run; at most 20 a second for each run, the final one always.
@@ -81,4 +82,12 @@ pub struct DefinitionsChanged {
     pub ids: Vec<String>,
     /// The job templates, by id.
     pub templates: Vec<String>,
+}
+
+/// The engine has given up: the database is damaged, or another process has taken over the data
+/// folder. Nothing runs until the next start; what has been done is kept.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+pub struct EngineHalted {
+    /// Why, and what to do.
+    pub error: ApiError,
 }

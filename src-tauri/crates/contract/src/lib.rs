@@ -27,7 +27,8 @@ pub use document::{
 };
 pub use error::{ApiError, ErrorCode, ErrorPlace};
 pub use event::{
-    DefinitionsChanged, JobProgress, JobStatusChange, LogAppended, ResultSaved, StepProgress,
+    DefinitionsChanged, EngineHalted, JobProgress, JobStatusChange, LogAppended, ResultSaved,
+    StepProgress,
 };
 pub use id::{DocumentId, JobId};
 pub use provider::{

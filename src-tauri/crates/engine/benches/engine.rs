@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use protocol::{Arguments, Latency};
 use quaero_contract::{JobId, JobKind, JobStatus, OnError};
 use quaero_engine::{
-    Adopt, Engine, EngineOptions, Event, SystemClock,
+    Engine, EngineOptions, Event, SystemClock,
     work::{JobContext, JobWorker, NewTask, Outcome, Registry, StepManager, StepStart, TaskError},
 };
 use quaero_store::{Change, Durability, NewRun, NewStep, Store};
@@ -190,7 +190,7 @@ async fn start(store: &Store, shared: &Arc<Shared>, width: usize) -> Engine {
         .with_worker(Feed(shared.clone()))
         .with_worker(Tree(shared.clone()))
         .with_worker(Fibonacci(shared.clone()));
-    let options = EngineOptions { adopt: Adopt::All, width };
+    let options = EngineOptions { width, ..EngineOptions::default() };
     Engine::start(store.clone(), registry, Arc::new(SystemClock), options).await.unwrap()
 }
 

@@ -1,6 +1,13 @@
 //! One attempt at one task: the worker works, whatever it does, and its ending is recorded.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
@@ -13,7 +20,7 @@ use crate::{
     clock::Clock,
     complete::{self, Done, Ending, Recorded},
     coordinator::rows,
-    work::{JobContext, Outcome, Registry, Retry, TaskError},
+    work::{JobContext, NewTask, Outcome, Registry, Retry, TaskError},
 };
 
 /// How soon a storage fault that may pass is met with another try, at first and at most.
@@ -56,6 +63,8 @@ pub(crate) struct Attempt {
     pub(crate) stopping: CancellationToken,
     /// One for each task that may run at the same time.
     pub(crate) places: Arc<Semaphore>,
+    /// To be set when the worker is done.
+    pub(crate) over: Arc<AtomicBool>,
     pub(crate) task: Claimed,
     pub(crate) now_ms: i64,
 }
@@ -66,6 +75,7 @@ impl Attempt {
             Some(_place) => self.work().await,
             None => Ending::NotBegun,
         };
+        self.over.store(true, Relaxed);
         Point::WorkDone.pass();
         if let Ending::Done(done) = &ending
             && done.is_plain()
@@ -130,7 +140,7 @@ impl Attempt {
                 return Ending::Failed(TaskError::transient("timeout", message));
             }
         };
-        match result.map(|result| result.map(|outcome| self.within_depth(outcome))) {
+        match result.map(|result| result.map(|outcome| self.within_limits(outcome))) {
             Ok(Ok(outcome)) if outcome.documents.is_empty() => {
                 Ending::Done(Arc::new(Done::new(outcome, &step.tags)))
             }
@@ -142,8 +152,16 @@ impl Attempt {
         }
     }
 
-    /// Leaves out children that would be too deep. What the task has found stays.
-    fn within_depth(&self, mut outcome: Outcome) -> Outcome {
+    /// Leaves out children that would be too deep or are too large. What the task has found stays.
+    fn within_limits(&self, mut outcome: Outcome) -> Outcome {
+        let Outcome { children, warnings, .. } = &mut outcome;
+        children.retain(|child| match child.check() {
+            Ok(()) => true,
+            Err(error) => {
+                warnings.push(format!("{} It was left out.", error.message));
+                false
+            }
+        });
         if self.task.depth >= MOST_DEPTH && !outcome.children.is_empty() {
             outcome.children.clear();
             outcome.warnings.push(too_deep(&self.task.name));
@@ -220,12 +238,18 @@ impl Attempt {
                 }
                 let (store, now_ms) = (spawn_store.clone(), clock.now_ms());
                 Box::pin(async move {
+                    tasks.iter().try_for_each(NewTask::check)?;
                     let children = rows(tasks);
                     let written = store
                         .write(move |tx| complete::spawn(tx, lease, &children, now_ms))
                         .await?;
                     let lost = || TaskError::permanent("cancelled", "The task is no longer ours.");
-                    Ok(u32::try_from(written.ok_or_else(lost)?).unwrap_or(u32::MAX))
+                    let written = written.ok_or_else(lost)?;
+                    if let Some(most) = written.too_many {
+                        let error = complete::too_many(most);
+                        return Err(TaskError::permanent(error.code, error.message));
+                    }
+                    Ok(u32::try_from(written.written).unwrap_or(u32::MAX))
                 })
             }),
             now_ms: self.now_ms,

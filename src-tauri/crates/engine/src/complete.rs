@@ -4,7 +4,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use quaero_contract::JobError;
-use quaero_store::{DocumentId, Lease, Leased, Point, PreparedDocument, Result, TaskRow, Tx};
+use quaero_store::{
+    DocumentId, Inserted, Lease, Leased, Point, PreparedDocument, Result, TaskRow, Tx,
+};
 
 use crate::{
     backoff::backoff_ms,
@@ -92,10 +94,14 @@ pub(crate) fn complete(
     let Some(task) = tx.leased(lease)? else { return Ok(Recorded::Stale) };
     let run = task.below.run;
     let (error, recorded) = match ending {
-        Ending::Done(done) => {
-            save(tx, &task, done, now_ms)?;
-            (None, Recorded::Ended)
-        }
+        Ending::Done(done) => match save(tx, &task, done, now_ms)? {
+            None => (None, Recorded::Ended),
+            Some(error) => {
+                let message = format!("{}: {}", task.name, error.message);
+                tx.warn_once(run, task.below.step, &message, now_ms)?;
+                (Some(error), Recorded::Failed(message))
+            }
+        },
         Ending::Interrupted | Ending::NotBegun => match &task.stop {
             None => {
                 tx.requeue(&task, None, 0, now_ms)?;
@@ -164,7 +170,8 @@ pub(crate) fn complete_all(
     Ok(held)
 }
 
-fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()> {
+/// Saves what a task has found. Returns why it has failed all the same, if it has.
+fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<Option<JobError>> {
     for document in &done.documents {
         tx.save_document(task.below, document, now_ms)?;
     }
@@ -175,30 +182,39 @@ fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<()> {
         tx.warn(task.below.run, task.below.parent, warning, now_ms)?;
     }
     if task.stop.is_some() {
-        return Ok(());
+        return Ok(None);
     }
-    let left_out =
-        tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms)?.left_out;
-    if let (Some(most), 1..) = (done.max_step_tasks, left_out) {
+    let inserted = tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms)?;
+    if let (Some(most), 1..) = (done.max_step_tasks, inserted.left_out) {
         let message = format!(
             "The limit of {most} was reached and more was found. Raise the limit to get the rest."
         );
         tx.warn_once(task.below.run, task.below.step, &message, now_ms)?;
     }
-    Ok(())
+    Ok(inserted.too_many.map(too_many))
 }
 
-/// Writes children of a task that is still running.
+/// Why a task or a step fails that leads to more tasks than its step may have.
+pub(crate) fn too_many(most: u32) -> JobError {
+    JobError {
+        code: "too_many_tasks".to_owned(),
+        message: format!(
+            "The step may have {most} tasks, and this leads to more. Raise `max_tasks` of the step, or look for work that leads to itself."
+        ),
+    }
+}
+
+/// Writes children of a task that is still running; `None` if it is not ours any more.
 pub(crate) fn spawn(
     tx: &mut Tx,
     lease: Lease,
     children: &[TaskRow],
     now_ms: i64,
-) -> Result<Option<u64>> {
+) -> Result<Option<Inserted>> {
     match tx.leased(lease)? {
         Some(task) if task.stop.is_none() => tx
             .insert_tasks(task.below, children, None, now_ms)
-            .and_then(|inserted| Point::ChildrenSpawned.reach().map(|()| Some(inserted.written))),
+            .and_then(|inserted| Point::ChildrenSpawned.reach().map(|()| Some(inserted))),
         Some(_) | None => Ok(None),
     }
 }

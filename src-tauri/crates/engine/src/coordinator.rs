@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::{
     backoff::backoff_ms,
+    complete::too_many,
     definition::condition::{self, Facts, StepFacts, StepOutcome},
     work::{NewTask, Registry, StepStart, TaskError},
 };
@@ -428,11 +429,16 @@ fn start(
     }
     let tasks = match registry.manager(&step.step_type) {
         Some(manager) => {
-            let config = tx.start_config(step.id)?;
+            let (config, most) = tx.start_config(step.id)?;
             let start = StepStart { name: step.name.clone(), config };
             catch_unwind(AssertUnwindSafe(|| manager.first_tasks(&start)))
                 .unwrap_or_else(|_| Err(TaskError::permanent("panic", "It failed unexpectedly.")))
+                .and_then(|tasks| tasks.iter().try_for_each(NewTask::check).map(|()| tasks))
                 .map_err(|e| error(&e.code, e.message))
+                .and_then(|tasks| match u32::try_from(tasks.len()).is_ok_and(|n| n <= most) {
+                    true => Ok(tasks),
+                    false => Err(too_many(most)),
+                })
         }
         // A step that only starts runs, and has none to start.
         None if step.step_type == "job_template" => Ok(Vec::new()),

@@ -14,6 +14,7 @@ use crate::{
     coordinator::{self, advance},
     monitor::{Event, JobMonitor},
     processor::{Command, Processor},
+    threads::Threads,
     work::Registry,
 };
 
@@ -33,11 +34,13 @@ pub struct EngineOptions {
     pub adopt: Adopt,
     /// How many tasks run at the same time.
     pub width: usize,
+    /// Which threads do the work.
+    pub threads: Threads,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { adopt: Adopt::All, width: 24 }
+        Self { adopt: Adopt::All, width: 24, threads: Threads::Own }
     }
 }
 
@@ -66,7 +69,20 @@ pub struct Engine {
     monitor: Arc<JobMonitor>,
     commands: mpsc::Sender<Command>,
     monitoring: JoinHandle<()>,
+    began: Began,
 }
+
+/// What the clock said when the engine began.
+#[derive(Clone, Copy)]
+struct Began {
+    now_ms: i64,
+    running_ms: Option<i64>,
+    /// Whether it was near the last thing that the store knows of.
+    near: bool,
+}
+
+/// How far the clock may go on without Quaero, in milliseconds, before it may as well be wrong.
+const DOUBT_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 impl Engine {
     /// Starts the engine on a store that is open for writing. Whatever a dead process was working
@@ -85,11 +101,20 @@ impl Engine {
         let monitor = JobMonitor::new(store.clone(), clock.clone(), live_epoch);
         let monitoring = tokio::spawn(monitor.clone().serve(store.changes()?));
         let (commands, received) = mpsc::channel(256);
-        let processor =
-            Processor::new(store.clone(), registry.clone(), clock.clone(), options.width);
+        let processor = Processor::new(
+            store.clone(),
+            registry.clone(),
+            clock.clone(),
+            options.width,
+            options.threads,
+        );
         tokio::spawn(processor.serve(received, changes));
-        let engine = Self { store, registry, clock, monitor, commands, monitoring };
-        let open = engine.recover().await?;
+        let (now_ms, running_ms) = (clock.now_ms(), clock.running_ms());
+        let began = Began { now_ms, running_ms, near: false };
+        let mut engine = Self { store, registry, clock, monitor, commands, monitoring, began };
+        let (open, last_ms) = engine.recover().await?;
+        engine.began.near =
+            last_ms.is_none_or(|last_ms| last_ms.abs_diff(now_ms) <= DOUBT_MS.unsigned_abs());
         Point::Recovered.pass();
         if options.adopt == Adopt::All {
             for run in open {
@@ -102,15 +127,19 @@ impl Engine {
     }
 
     /// Takes back what a dead process was working on. Returns the runs that have not ended and that
-    /// no other run waits for.
-    async fn recover(&self) -> Result<Vec<JobId>, EngineError> {
+    /// no other run waits for, and what the clock said last, if that is known.
+    async fn recover(&self) -> Result<(Vec<JobId>, Option<i64>), EngineError> {
         if self.store.was_unclean() {
             for violation in self.store.inconsistencies().await? {
                 tracing::error!(%violation, "the store contradicts itself");
             }
         }
         let (registry, now_ms) = (self.registry.clone(), self.clock.now_ms());
-        let (open, back) = self.store.write(move |tx| take_back(tx, &registry, now_ms)).await?;
+        let taken = self.store.write(move |tx| {
+            let last_ms = tx.last_change_ms()?;
+            Ok((take_back(tx, &registry, now_ms)?, last_ms))
+        });
+        let ((open, back), last_ms) = taken.await?;
         if back > 1_000 {
             for run in &open {
                 let message = format!(
@@ -120,7 +149,21 @@ impl Engine {
                 self.log_at(*run, LogLevel::Warn, message);
             }
         }
-        Ok(open)
+        Ok((open, last_ms))
+    }
+
+    /// Whether the clock can be taken for right: it has not been set since the engine began, and then
+    /// it was at most 30 days from the last thing that the store knows of. If not, it may be a year
+    /// ahead, and nothing should be forgotten because of its age.
+    #[must_use]
+    pub fn trusts_clock(&self) -> bool {
+        let Began { now_ms, running_ms, near } = self.began;
+        let passed = self.clock.now_ms().saturating_sub(now_ms);
+        let jump = match (running_ms, self.clock.running_ms()) {
+            (Some(then), Some(now)) => passed.saturating_sub(now - then),
+            _ => passed,
+        };
+        near && jump.abs() <= DOUBT_MS
     }
 
     /// Accepts a run and starts it. Returns after it is durable; the same request again returns

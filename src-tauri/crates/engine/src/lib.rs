@@ -21,8 +21,10 @@ mod monitor;
 mod pace;
 mod processor;
 pub mod schedule;
+mod threads;
 pub mod work;
 
 pub use clock::{Clock, SystemClock};
 pub use engine::{Adopt, Engine, EngineError, EngineOptions};
 pub use monitor::{Event, JobMonitor};
+pub use threads::Threads;

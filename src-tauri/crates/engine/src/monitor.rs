@@ -5,13 +5,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use quaero_contract::{
     DocumentId, JobId, JobProgress, JobStatusChange, LogAppended, LogLine, ResultSaved,
 };
-use quaero_store::{Change, RunProgress, Store};
+use quaero_store::{Change, RunProgress, Store, StoreError};
 use tokio::sync::broadcast;
 
 use crate::{clock::Clock, pace::Pace};
@@ -32,6 +32,9 @@ pub enum Event {
     Saved(ResultSaved),
     /// Log lines were written.
     Log(LogAppended),
+    /// The engine has given up: the store is damaged, or belongs to another process by now. Nothing
+    /// runs until the next start.
+    Halted(StoreError),
 }
 
 /// Where every live run stands.
@@ -42,6 +45,7 @@ pub struct JobMonitor {
     live_epoch: Option<i64>,
     events: broadcast::Sender<Event>,
     runs: Mutex<HashMap<JobId, (RunProgress, Pace)>>,
+    halted: OnceLock<StoreError>,
 }
 
 /// What is to be told of a run, and when it was last told of.
@@ -57,13 +61,27 @@ struct Untold {
 impl JobMonitor {
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, live_epoch: Option<i64>) -> Arc<Self> {
         let (events, _) = broadcast::channel(4_096);
-        Arc::new(Self { store, clock, live_epoch, events, runs: Mutex::default() })
+        let (runs, halted) = (Mutex::default(), OnceLock::new());
+        Arc::new(Self { store, clock, live_epoch, events, runs, halted })
     }
 
     /// What happens from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
+    }
+
+    fn halted(&self, why: &StoreError) {
+        // Once, although it may be heard of twice.
+        if self.halted.set(why.clone()).is_ok() {
+            self.send(Event::Halted(why.clone()));
+        }
+    }
+
+    /// Why the engine has given up, if it has.
+    #[must_use]
+    pub fn why_halted(&self) -> Option<StoreError> {
+        self.halted.get().cloned()
     }
 
     /// Starts to keep track of a run. New and resumed runs are kept track of by themselves.
@@ -178,6 +196,7 @@ impl JobMonitor {
                         error: error.clone(),
                     }));
                 }
+                Change::Refused(why) => self.halted(why),
                 Change::Adopted { .. }
                 | Change::Ready { .. }
                 | Change::StopRequested { .. }
@@ -193,6 +212,10 @@ impl JobMonitor {
             if let Ok(Some(progress)) = self.store.run_progress(run).await {
                 self.notice(&[Change::Progress(progress)], untold);
             }
+        }
+        let refused = self.store.write(|_| Ok(())).await.err();
+        if let Some(why @ (StoreError::Corrupt { .. } | StoreError::Superseded { .. })) = refused {
+            self.halted(&why);
         }
     }
 

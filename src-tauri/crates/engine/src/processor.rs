@@ -10,12 +10,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use quaero_contract::{JobId, JobKind};
-use quaero_store::{Change, Claimed, Lease, Point, Store, StoreError, Tx};
+use quaero_store::{Change, Claimed, Lease, Point, Store, Tx};
 use tokio::{
     sync::{
         Semaphore,
@@ -29,21 +34,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod fault;
 mod look;
+mod overdue;
 mod plan;
 mod round;
 
 use crate::{
     attempt::{Attempt, Finished, Step},
     clock::Clock,
-    complete::complete_all,
-    coordinator::advance,
+    threads::{Threads, WorkerThreads},
     work::Registry,
 };
+use fault::is_final;
+use overdue::{REACTION_MS, Working};
 use round::{Outcome, Served};
 
-/// How soon a storage fault that may pass is met with another try, in milliseconds.
-const STORAGE_PAUSE_MS: i64 = 1_000;
 /// The clock is set by this much, in milliseconds, before what is stored has to follow it.
 const SET_MS: i64 = 1_000;
 /// Handing out a task that is over within this many milliseconds takes longer than doing it.
@@ -76,6 +82,8 @@ pub(crate) struct Processor {
     /// How many tasks in a row were quick. A quarter as many are handed out before there is a place
     /// for them, so that more of them share a commit; what finds no place soon is given back.
     quick_in_a_row: usize,
+    /// Where they run.
+    threads: WorkerThreads,
     runs: BTreeMap<JobId, Run>,
     /// Runs of which the store knows more than is known here.
     unseen: BTreeSet<JobId>,
@@ -104,15 +112,8 @@ pub(crate) struct Processor {
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
     paused: bool,
-    /// The store is damaged or closed: nothing is to be had from it any more.
+    /// The store is damaged, taken over or closed: nothing is to be had from it any more.
     gave_up: bool,
-}
-
-struct Working {
-    since_ms: i64,
-    run: JobId,
-    lane: String,
-    task_type: String,
 }
 
 /// A run that this process works on.
@@ -167,7 +168,9 @@ impl Processor {
         registry: Registry,
         clock: Arc<dyn Clock>,
         width: usize,
+        threads: Threads,
     ) -> Self {
+        let width = width.max(1);
         Self {
             seen_ms: clock.now_ms(),
             seen_running_ms: clock.running_ms(),
@@ -176,9 +179,10 @@ impl Processor {
             store,
             registry,
             clock,
-            width: width.max(1),
-            places: Arc::new(Semaphore::new(width.max(1))),
+            width,
+            places: Arc::new(Semaphore::new(width)),
             quick_in_a_row: 0,
+            threads: WorkerThreads::new(threads, width),
             runs: BTreeMap::new(),
             unseen: BTreeSet::new(),
             lost: false,
@@ -201,6 +205,8 @@ impl Processor {
         mut commands: mpsc::Receiver<Command>,
         mut changes: broadcast::Receiver<Arc<[Change]>>,
     ) {
+        // The last one, as long as it stands for the same time.
+        let mut timer: Option<(i64, BoxFuture<'static, ()>)> = None;
         loop {
             // Everything that has happened by now goes into the same round, with what tasks do that
             // are about to run: many of them are over in no time.
@@ -212,7 +218,15 @@ impl Processor {
             let command = match self.round().await {
                 Next::Again => commands.try_recv().ok(),
                 Next::Wait(at_ms) => {
-                    let timer = self.clock.until(at_ms);
+                    if timer.as_ref().map(|(at_ms, _)| *at_ms) != at_ms {
+                        timer = at_ms.map(|at_ms| (at_ms, self.clock.until(Some(at_ms))));
+                    }
+                    let over = async {
+                        match &mut timer {
+                            Some((_, timer)) => timer.await,
+                            None => pending().await,
+                        }
+                    };
                     tokio::select! {
                         change = changes.recv() => {
                             match change {
@@ -230,7 +244,10 @@ impl Processor {
                             Some(command) => Some(command),
                             None => return self.stop(Duration::ZERO).await,
                         },
-                        () = timer => None,
+                        () = over => {
+                            timer = None;
+                            None
+                        }
                     }
                 }
             };
@@ -311,6 +328,7 @@ impl Processor {
                         entry.steps.remove(job);
                     }
                 }
+                Change::Refused(why) => self.give_all_up(why),
                 Change::Status { .. } | Change::Saved { .. } | Change::Progress(_) => {}
             }
         }
@@ -388,6 +406,10 @@ impl Processor {
             Ok(()) => self.look_into_unseen().await,
             Err(error) => Err(error),
         };
+        let looked = match looked {
+            Ok(()) => self.give_up_overdue(now_ms).await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = looked {
             tracing::error!(%error, "runs could not be looked into");
             return self.rest_after(&error, now_ms);
@@ -433,66 +455,6 @@ impl Processor {
         }
     }
 
-    /// A claim may be what cannot be written: if nothing else was asked for, the lane that was looked
-    /// into first is left alone until something happens in it.
-    fn set_aside(&mut self, run: JobId, lane: &str) {
-        if let Some(look) = self.runs.get_mut(&run).and_then(|run| run.lanes.get_mut(lane)) {
-            tracing::error!(%run, lane, "nothing of it can be started at present");
-            look.at_ms = NEVER;
-        }
-    }
-
-    /// Tries again later; never, if the store is damaged or closed: what runs is stopped, and its leases stay.
-    fn rest_after(&mut self, error: &StoreError, now_ms: i64) -> Next {
-        if is_final(error) {
-            tracing::error!(%error, "no task is started any more");
-            self.gave_up = true;
-            self.stopping.cancel();
-            return Next::Wait(None);
-        }
-        self.rest(now_ms)
-    }
-
-    fn rest(&mut self, now_ms: i64) -> Next {
-        self.resting_until_ms = now_ms.saturating_add(STORAGE_PAUSE_MS);
-        Next::Wait(Some(self.resting_until_ms))
-    }
-
-    fn wake(&mut self, runs: &[JobId], at_ms: i64) {
-        for run in runs {
-            if let Some(entry) = self.runs.get_mut(run) {
-                entry.wake_ms = Some(at_ms);
-            }
-        }
-    }
-
-    /// Something that was asked for cannot be written at all: everything else must go on.
-    async fn one_by_one(&mut self, done: Vec<Lease>, due: Vec<JobId>, now_ms: i64) -> Next {
-        for lease in done {
-            let registry = self.registry.clone();
-            let written =
-                self.store.write(move |tx| complete_all(tx, &[lease], &registry, now_ms)).await;
-            match written {
-                Ok(_) => {}
-                Err(error) if error.may_pass() => self.done.push(lease),
-                // The lease stays; the next start takes the task back.
-                Err(error) => {
-                    tracing::error!(%error, job = %lease.job, "a result could not be written");
-                }
-            }
-        }
-        for run in due {
-            let registry = self.registry.clone();
-            let written = self.store.write(move |tx| advance(tx, run, &registry, now_ms)).await;
-            match written {
-                Ok(()) => {}
-                Err(error) if error.may_pass() => self.wake(&[run], now_ms),
-                Err(error) => tracing::error!(%error, %run, "a run could not be moved on"),
-            }
-        }
-        self.rest(now_ms)
-    }
-
     fn start(&mut self, outcome: Outcome, now_ms: i64) {
         for (step, config) in outcome.configs {
             let known = Step {
@@ -535,26 +497,42 @@ impl Processor {
             tracing::error!(job = %task.lease.job, "a task of a run that is not known");
             return;
         };
-        let working = Working {
-            since_ms: now_ms,
-            run: task.run,
-            lane: task.lane.clone(),
-            task_type: task.task_type.clone(),
-        };
+        let timeout = i64::try_from(step.task_timeout.as_millis()).unwrap_or(NEVER);
+        let overdue_ms = now_ms.saturating_add(timeout).saturating_add(REACTION_MS);
+        let over = Arc::new(AtomicBool::new(false));
+        let (run, lease, lane) = (task.run, task.lease, task.lane.clone());
+        let (task_type, name) = (task.task_type.clone(), task.name.clone());
         let attempt = Attempt {
             store: self.store.clone(),
             registry: self.registry.clone(),
             clock: self.clock.clone(),
             step,
-            cancelled,
+            cancelled: cancelled.clone(),
             stopping: self.stopping.clone(),
             places: self.places.clone(),
+            over: over.clone(),
             task,
             now_ms,
         };
-        self.lanes.entry(working.lane.clone()).or_default().running += 1;
-        let id = self.tasks.spawn(attempt.run()).id();
-        self.working.insert(id, working);
+        self.lanes.entry(lane.clone()).or_default().running += 1;
+        let abort = self.tasks.spawn_on(attempt.run(), self.threads.handle());
+        // In whole seconds, so that the timer is the same for many.
+        let overdue_ms = overdue_ms.saturating_add(999) / 1_000 * 1_000;
+        self.working.insert(
+            abort.id(),
+            Working {
+                since_ms: now_ms,
+                run,
+                lane,
+                task_type,
+                name,
+                lease,
+                over,
+                cancelled,
+                abort,
+                overdue_ms,
+            },
+        );
     }
 
     /// Waits for the running tasks, then puts back those that did not end in time.
@@ -574,20 +552,30 @@ impl Processor {
             }
         }
         self.stopping.cancel();
-        while let Some(ended) = self.tasks.join_next_with_id().await {
-            self.ended(ended);
+        let limit = self.clock.sleep(Duration::from_millis(REACTION_MS.unsigned_abs()));
+        tokio::pin!(limit);
+        let mut waits = true;
+        // A result is waited for until it is recorded, work only until it had time to react.
+        while waits || self.working.values().any(|working| working.over.load(Relaxed)) {
+            tokio::select! {
+                ended = self.tasks.join_next_with_id() => match ended {
+                    Some(ended) => self.ended(ended),
+                    None => break,
+                },
+                () = &mut limit, if waits => waits = false,
+            }
         }
-        let (done, now_ms) = (std::mem::take(&mut self.done), self.clock.now_ms());
+        let now_ms = self.clock.now_ms();
+        if let Err(error) = self.give_up(|_| true, now_ms).await {
+            // Their leases stay; the next start takes them back.
+            tracing::error!(%error, "tasks that do not react could not be put back");
+        }
+        let done = std::mem::take(&mut self.done);
         if !done.is_empty() {
             self.one_by_one(done, Vec::new(), now_ms).await;
         }
         Point::StopEnded.pass();
     }
-}
-
-/// Whether nothing can be had from the store any more.
-fn is_final(error: &StoreError) -> bool {
-    matches!(error, StoreError::Corrupt { .. } | StoreError::Closed)
 }
 
 #[cfg(test)]

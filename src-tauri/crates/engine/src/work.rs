@@ -41,6 +41,9 @@ impl Lane {
     }
 }
 
+/// Bytes of a task's name, key, lane and payload together. What is larger belongs into a document.
+pub const MOST_TASK_BYTES: usize = 64 << 10;
+
 /// A task to be written to the queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewTask {
@@ -51,12 +54,40 @@ pub struct NewTask {
     /// Within a step, a second task with the same key is not written. Keyed tasks can be spawned
     /// again by a repeated attempt without doubling.
     pub key: Option<String>,
-    /// What the worker needs to know; at most 64 KiB as JSON.
+    /// What the worker needs to know. All of the task is at most [`MOST_TASK_BYTES`].
     pub payload: Value,
     /// Where it queues.
     pub lane: Lane,
     /// Higher first, within a lane of its run.
     pub priority: i32,
+}
+
+impl NewTask {
+    /// Refuses a task that is too large to be queued.
+    pub(crate) fn check(&self) -> Result<(), TaskError> {
+        let key = self.key.as_ref().map_or(0, String::len);
+        let bytes = self.name.len() + key + self.lane.name.len() + bytes(&self.payload);
+        if bytes <= MOST_TASK_BYTES {
+            return Ok(());
+        }
+        let name: String = self.name.chars().take(100).collect();
+        let message = format!(
+            "The task `{name}` takes {bytes} bytes, and at most {MOST_TASK_BYTES} can be queued."
+        );
+        Err(TaskError::permanent("task_too_large", message))
+    }
+}
+
+/// About as many as it has as JSON.
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => 2 + text.len(),
+        Value::Array(values) => values.iter().map(|value| 1 + bytes(value)).sum::<usize>() + 2,
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| 4 + key.len() + bytes(value)).sum::<usize>() + 2
+        }
+    }
 }
 
 impl Default for NewTask {
@@ -280,7 +311,7 @@ impl JobContext {
     /// stays bounded. They must have keys. Returns how many were new.
     ///
     /// # Errors
-    /// If the task has lost its lease or the store fails.
+    /// If one is larger than [`MOST_TASK_BYTES`], the task has lost its lease, its step has as many tasks as it may have, or the store fails.
     pub async fn spawn(&self, tasks: Vec<NewTask>) -> Result<u32, TaskError> {
         debug_assert!(tasks.iter().all(|task| task.key.is_some()), "spawned tasks need keys");
         (self.spawn)(tasks).await

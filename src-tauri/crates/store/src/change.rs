@@ -2,7 +2,7 @@
 
 use quaero_contract::{DocumentId, JobError, JobId, JobKind, JobStatus};
 
-use crate::runs::RunProgress;
+use crate::{error::StoreError, runs::RunProgress};
 
 /// Something that has been committed. The database holds the truth; a listener that has missed
 /// changes reads it again.
@@ -73,4 +73,6 @@ pub enum Change {
     },
     /// Where a run stands, as of this commit.
     Progress(RunProgress),
+    /// Nothing is written any more, because the database is damaged or belongs to another process.
+    Refused(StoreError),
 }

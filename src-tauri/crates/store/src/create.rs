@@ -112,8 +112,8 @@ impl Tx {
         )?;
         self.execute("INSERT INTO steps (id, run_id, ordinal, description, config, output_tags, depends,
                  on_error, always_run, condition, max_attempts, retry_delay_ms, max_retry_delay_ms, timeout_ms,
-                 task_timeout_ms, task_attempts, priority, memo_key, parallel)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", params![job.0, run.0, ordinal, &step.description, step.config.to_string(), plain(&step.output_tags), plain(&step.depends), step.on_error.as_str(), step.always_run, &step.condition, step.max_attempts.max(1), millis(step.retry_delay_ms), millis(step.max_retry_delay_ms), step.timeout_ms.map(millis), millis(step.task_timeout_ms.max(1)), step.task_attempts.max(1), step.priority, &step.memo_key, step.parallel.max(1)])?;
+                 task_timeout_ms, task_attempts, max_tasks, priority, memo_key, parallel)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", params![job.0, run.0, ordinal, &step.description, step.config.to_string(), plain(&step.output_tags), plain(&step.depends), step.on_error.as_str(), step.always_run, &step.condition, step.max_attempts.max(1), millis(step.retry_delay_ms), millis(step.max_retry_delay_ms), step.timeout_ms.map(millis), millis(step.task_timeout_ms.max(1)), step.task_attempts.max(1), step.max_tasks.max(1), step.priority, &step.memo_key, step.parallel.max(1)])?;
         for (ordinal, instance) in (0_i64..).zip(&step.instances) {
             self.execute(
                 "INSERT INTO step_instances (step_id, ordinal, run) VALUES (?, ?, ?)",
@@ -277,13 +277,13 @@ impl Tx {
         Ok(from.map(JobId))
     }
 
-    /// The configuration with which a step starts.
+    /// The configuration with which a step starts, and how many tasks it may have.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub fn start_config(&mut self, step: JobId) -> Result<serde_json::Value> {
-        let row = self.one("SELECT config FROM steps WHERE id = ?", [step.0])?;
-        json(&row, "config")
+    pub fn start_config(&mut self, step: JobId) -> Result<(serde_json::Value, u32)> {
+        let row = self.one("SELECT config, max_tasks FROM steps WHERE id = ?", [step.0])?;
+        Ok((json(&row, "config")?, row.get("max_tasks")?))
     }
 
     /// Tells that the coordinator has to look at a run again at this time.

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use sqlx::migrate::MigrateError;
+
 /// An error of the store. Cheap to clone, because one failed commit fails every command in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -51,6 +53,15 @@ pub enum StoreError {
     /// This process opened the folder for reading only.
     #[error("The data folder is open for reading only.")]
     ReadOnly,
+    /// Another process has begun to write, although this one has the folder's lock: the lock file was
+    /// removed, or it does not work there.
+    #[error(
+        "Process {pid} has taken over the data folder, so this one does not write to it any more."
+    )]
+    Superseded {
+        /// The other process.
+        pid: u32,
+    },
     /// The store has been closed.
     #[error("The store is closed.")]
     Closed,
@@ -111,6 +122,12 @@ impl From<sqlx::Error> for StoreError {
             // As if SQLite had been told to stop waiting, or could not read.
             sqlx::Error::PoolTimedOut => Self::sqlite(Some(code::INTERRUPT), error.to_string()),
             sqlx::Error::Io(_) => Self::sqlite(Some(code::IOERR), error.to_string()),
+            sqlx::Error::Migrate(error) => match *error {
+                MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                    error.into()
+                }
+                error => Self::sqlite(None, error.to_string()),
+            },
             error => Self::sqlite(result_code(&error), error.to_string()),
         }
     }
@@ -164,6 +181,7 @@ impl StoreError {
             | Self::Newer { .. }
             | Self::Corrupt { .. }
             | Self::ReadOnly
+            | Self::Superseded { .. }
             | Self::Closed
             | Self::Panicked(_) => false,
         }

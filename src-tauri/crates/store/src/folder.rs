@@ -119,6 +119,15 @@ fn read_pid(file: &mut File) -> u32 {
     read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
 }
 
+/// Refuses a folder whose name is not text: SQLite takes no other.
+pub(crate) fn check_name(folder: &Path) -> Result<()> {
+    if folder.to_str().is_some() {
+        return Ok(());
+    }
+    let why = "its name is not valid text (UTF-8), so no database can be kept in it";
+    Err(StoreError::io(folder)(std::io::Error::new(std::io::ErrorKind::InvalidInput, why)))
+}
+
 /// Creates the folder, for its owner only.
 pub(crate) fn create(folder: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();

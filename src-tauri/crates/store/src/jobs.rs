@@ -39,8 +39,10 @@ pub struct TaskRow {
 pub struct Inserted {
     /// New in the queue.
     pub written: u64,
-    /// Not written, because the step has as many tasks as it may have.
+    /// Not written, because the step has as many tasks as its task allows ([`Tx::insert_tasks`]).
     pub left_out: u64,
+    /// As many tasks as the step may have at all, if more were to be written.
+    pub too_many: Option<u32>,
 }
 
 /// Where new tasks go.
@@ -85,7 +87,7 @@ pub struct Leased {
 
 impl Tx {
     /// Writes tasks, in order, leaving out those whose key the step already has, and everything
-    /// beyond `max_step_tasks` tasks in the step.
+    /// beyond `max_step_tasks` tasks in this attempt of the step, or beyond what it may have at all.
     ///
     /// # Errors
     /// If the run is cancelled or the parent has ended (nothing is written then), or if SQLite fails.
@@ -102,6 +104,7 @@ impl Tx {
             let part = self.insert_chunk(place, chunk, max_step_tasks, now_ms)?;
             all.written += part.written;
             all.left_out += part.left_out;
+            all.too_many = all.too_many.or(part.too_many);
         }
         Point::TasksWritten.reach()?;
         Ok(all)
@@ -114,49 +117,60 @@ impl Tx {
         max_step_tasks: Option<u32>,
         now_ms: i64,
     ) -> Result<Inserted> {
-        if max_step_tasks.is_some() {
-            // Its counter says how many the step has.
-            self.flush()?;
-        }
+        // Its counter says how many the step has.
+        self.flush()?;
+        let row = self.one(
+            "SELECT s.max_tasks, s.task_attempts, s.priority, max(j.attempt, 1) AS round,
+                 c.total - s.before_completed - s.before_failed - s.before_cancelled AS present
+             FROM steps s JOIN jobs j ON j.id = s.id JOIN counters c ON c.job_id = s.id WHERE s.id = ?",
+            [place.step.0],
+        )?;
+        let (max_tasks, round): (u32, i64) = (row.get("max_tasks")?, row.get("round")?);
+        let (attempts, priority): (i64, i64) = (row.get("task_attempts")?, row.get("priority")?);
+        let most = max_step_tasks.unwrap_or(u32::MAX).min(max_tasks);
+        let room = (i64::from(most) - row.get::<i64>("present")?).max(0);
         let json = serde_json::to_string(tasks).expect("task rows are plain data");
+        let wanted: i64 = match i64::try_from(tasks.len()).is_ok_and(|count| count <= room) {
+            true => 0,
+            false => self.scalar(
+                "SELECT count(*) - count(t.value ->> 'key') + count(DISTINCT t.value ->> 'key')
+                 FROM json_each(?3) AS t WHERE t.value ->> 'key' IS NULL OR NOT EXISTS
+                     (SELECT 1 FROM jobs WHERE step_id = ?1 AND round = ?2 AND task_key = t.value ->> 'key')",
+                params![place.step.0, round, &json],
+            )?,
+        };
         let written = self.execute("INSERT INTO jobs (run_id, parent_id, step_id, kind, type, name, depth, task_key, payload,
                  lane, lane_limit, lane_delay_ms, max_attempts, priority, round, created_ms, changed_ms)
              SELECT ?1, ?2, ?3, 'task', t.value ->> 'task_type', t.value ->> 'name', ?4,
                  t.value ->> 'key', t.value -> 'payload', t.value ->> 'lane',
-                 t.value ->> 'lane_limit', t.value ->> 'lane_delay_ms', s.task_attempts,
-                 s.priority + (t.value ->> 'priority'), s.round, ?5, ?5
-             FROM json_each(?6) AS t,
-                 (SELECT steps.task_attempts, steps.priority, max(jobs.attempt, 1) AS round
-                  FROM steps JOIN jobs ON jobs.id = steps.id WHERE steps.id = ?3) AS s
+                 t.value ->> 'lane_limit', t.value ->> 'lane_delay_ms', ?7,
+                 ?8 + (t.value ->> 'priority'), ?9, ?5, ?5
+             FROM json_each(?6) AS t
              WHERE t.value ->> 'key' IS NULL OR NOT EXISTS
-                 (SELECT 1 FROM jobs WHERE step_id = ?3 AND round = s.round AND task_key = t.value ->> 'key')
+                 (SELECT 1 FROM jobs WHERE step_id = ?3 AND round = ?9 AND task_key = t.value ->> 'key')
              ORDER BY t.key
-             LIMIT max(0, ?7 - (SELECT total FROM counters WHERE job_id = ?3))
-             ON CONFLICT DO NOTHING", params![place.run.0, place.parent.0, place.step.0, place.depth, now_ms, &json, max_step_tasks.map_or(i64::MAX, i64::from)])?;
+             LIMIT ?10
+             ON CONFLICT DO NOTHING", params![place.run.0, place.parent.0, place.step.0, place.depth, now_ms, &json, attempts, priority, round, room])?;
         let count = i64::try_from(written).unwrap_or(i64::MAX);
         self.tally.moved(place.run, place.step, None, JobStatus::Pending, count);
         self.tally.children_written(place.parent, count);
-        let left_out: i64 = match max_step_tasks {
-            Some(_) => self.scalar(
-                "SELECT count(*) FROM json_each(?2) AS t WHERE NOT EXISTS
-                     (SELECT 1 FROM jobs WHERE step_id = ?1 AND task_key = t.value ->> 'key'
-                      AND round = (SELECT max(attempt, 1) FROM jobs WHERE id = ?1))",
-                params![place.step.0, &json],
-            )?,
-            None => 0,
-        };
+        let left_out = (wanted - count).max(0).unsigned_abs();
         if place.depth > 0 && tasks.iter().any(|task| task.key.is_some()) {
             // A page that was first found by a longer way is now nearer.
             self.execute("UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
-                 AND round = (SELECT max(attempt, 1) FROM jobs WHERE id = ?2)
-                 AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))", params![place.depth, place.step.0, &json])?;
+                 AND round = ?4
+                 AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))", params![place.depth, place.step.0, &json, round])?;
         }
         let lanes: BTreeSet<&str> = tasks.iter().map(|t| t.lane.as_str()).collect();
         for lane in lanes {
             self.note(Change::Ready { run: place.run, lane: lane.to_owned(), at_ms: now_ms });
         }
         self.touch(place.run);
-        Ok(Inserted { written: count.unsigned_abs(), left_out: left_out.unsigned_abs() })
+        let written = count.unsigned_abs();
+        Ok(match most == max_tasks && left_out > 0 {
+            true => Inserted { written, left_out: 0, too_many: Some(max_tasks) },
+            false => Inserted { written, left_out, too_many: None },
+        })
     }
 
     /// The task, if this lease on it still holds.

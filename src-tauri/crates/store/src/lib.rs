@@ -60,7 +60,8 @@ pub use point::Point;
 pub use query::Query;
 pub use recover::{POISON_AFTER, SUSPECT_AFTER};
 pub use runs::{
-    NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow, Tolerance,
+    MAX_TASKS, NewRun, NewStep, Reuse, RunLimits, RunProgress, RunState, StepConfig, StepRow,
+    Tolerance,
 };
 pub use schedules::{ScheduleState, Settled, Slot};
 pub use time::rfc3339;
@@ -139,6 +140,7 @@ impl Store {
     pub async fn open(folder: &Path, access: Access, now_ms: i64) -> Result<Self> {
         match access {
             Access::Read => {
+                folder::check_name(folder)?;
                 folder::check_database(folder, false).await?;
                 let readers = folder::readers(folder).await?;
                 let logs = Logs::open(folder, access).await?;
@@ -153,6 +155,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_writer(folder: &Path, durability: Durability, now_ms: i64) -> Result<Self> {
+        folder::check_name(folder)?;
         folder::create(folder)?;
         Point::FolderMade.reach()?;
         let lock = Lock::acquire(folder)?;

@@ -66,6 +66,8 @@ impl Logs {
         }
         let pool = match prepare(&path).await {
             Ok(pool) => pool,
+            // Nothing is wrong with it.
+            Err(error) if error.may_pass() => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "the log is damaged; starting a new one");
                 for suffix in ["", "-wal", "-shm"] {

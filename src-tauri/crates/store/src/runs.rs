@@ -60,6 +60,10 @@ pub struct NewRun {
     pub tolerance: Option<Tolerance>,
 }
 
+/// How many tasks an attempt of a step may have, if the step does not say: far more than work that
+/// comes to an end.
+pub const MAX_TASKS: u32 = 1_000_000;
+
 /// A step of a run to be accepted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewStep {
@@ -93,6 +97,9 @@ pub struct NewStep {
     pub task_timeout_ms: u64,
     /// How often each of its tasks is tried.
     pub task_attempts: u32,
+    /// How many tasks each attempt may have.
+    #[serde(default = "max_tasks")]
+    pub max_tasks: u32,
     /// Of its tasks, higher first.
     pub priority: i32,
     /// Steps with the same key do the same work.
@@ -101,6 +108,10 @@ pub struct NewStep {
     pub instances: Vec<NewRun>,
     /// How many of them at the same time.
     pub parallel: u32,
+}
+
+const fn max_tasks() -> u32 {
+    MAX_TASKS
 }
 
 impl Default for NewStep {
@@ -121,6 +132,7 @@ impl Default for NewStep {
             timeout_ms: None,
             task_timeout_ms: 600_000,
             task_attempts: 4,
+            max_tasks: MAX_TASKS,
             priority: 0,
             memo_key: String::new(),
             instances: Vec::new(),

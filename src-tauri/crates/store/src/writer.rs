@@ -58,16 +58,19 @@ pub struct Tx {
     /// Whether commits wait for the disk if what they commit is to be durable, and whether they do now.
     durability: Durability,
     waits: bool,
-    /// The database turned out to be damaged: nothing is written any more, so that it gets no worse.
-    damaged: Option<StoreError>,
+    /// Why nothing is written any more: the database is damaged and must get no worse, or belongs to
+    /// another process.
+    refused: Option<StoreError>,
+    /// Changes when another connection has changed the database.
+    version: Option<i64>,
 }
 
 impl Tx {
     fn new(conn: Connection, epoch: i64, durability: Durability) -> Self {
         let (changes, touched, tally) = Default::default();
         let waits = durability == Durability::Disk;
-        let (clean, damaged) = (true, None);
-        Self { conn, epoch, changes, touched, tally, clean, durability, waits, damaged }
+        let (clean, refused, version) = (true, None, None);
+        Self { conn, epoch, changes, touched, tally, clean, durability, waits, refused, version }
     }
 
     /// Has the commits from now on wait for the disk, or not. Not possible within a transaction.
@@ -79,14 +82,31 @@ impl Tx {
         Ok(())
     }
 
-    /// From the first sign of damage on everything is refused.
-    fn notice_damage(&mut self, error: &StoreError) {
-        if matches!(error, StoreError::Corrupt { .. }) && self.damaged.is_none() {
-            tracing::error!(%error, "the database is damaged; nothing is written to it any more");
+    /// From the first sign of damage, or of another process that writes, everything is refused.
+    fn notice_refusal(&mut self, error: &StoreError) {
+        let is_final = matches!(error, StoreError::Corrupt { .. } | StoreError::Superseded { .. });
+        if is_final && self.refused.is_none() {
+            tracing::error!(%error, "nothing is written to the database any more");
             // Not by closing it either.
             let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-            self.damaged = Some(error.clone());
+            self.refused = Some(error.clone());
         }
+    }
+
+    /// Whether this process is still the one that writes. Within a transaction; nobody else can begin
+    /// to write before it ends.
+    fn check_epoch(&mut self) -> Result<()> {
+        let version =
+            self.conn.prepare_cached("PRAGMA data_version")?.query_one([], |r| r.get(0))?;
+        if self.version == Some(version) {
+            return Ok(());
+        }
+        let newest = "SELECT pid FROM epochs WHERE id > ? ORDER BY id DESC LIMIT 1";
+        if let Some(pid) = self.first_scalar(newest, [self.epoch])? {
+            return Err(StoreError::Superseded { pid });
+        }
+        self.version = Some(version);
+        Ok(())
     }
 
     /// Notes something that others are told of after the commit.
@@ -212,6 +232,7 @@ async fn serve(
     stop: Arc<Notify>,
 ) -> Connection {
     let mut told = Told::default();
+    let mut told_refusal = false;
     // A command that must not share the commit of those before it.
     let mut apart = None;
     loop {
@@ -239,10 +260,14 @@ async fn serve(
         let outcome = group(&mut tx, first, queued, &mut apart, &mut told, &mut answers);
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
-            tx.notice_damage(error);
+            tx.notice_refusal(error);
             tx.clean = clean(&tx.conn).is_ok();
             tx.changes.clear();
             tx.tally.clear();
+        }
+        if let (Some(why), false) = (&tx.refused, told_refusal) {
+            told_refusal = true;
+            tx.changes.push(Change::Refused(why.clone()));
         }
         let committed: Vec<Change> = std::mem::take(&mut tx.changes);
         if !committed.is_empty() {
@@ -323,9 +348,10 @@ fn group(
     Point::CommandsWait.pass();
     #[cfg(feature = "failpoints")]
     crate::faults::before_commit(&tx.conn)?;
-    let mut state = tx.damaged.clone().map_or_else(|| tx.wait_for_disk(!is_light), Err);
+    let mut state = tx.refused.clone().map_or_else(|| tx.wait_for_disk(!is_light), Err);
     state = state.and_then(|()| execute(&tx.conn, "BEGIN IMMEDIATE"));
     state = state.and_then(|()| Point::Begun.reach());
+    state = state.and_then(|()| tx.check_epoch());
     if let (Err(error), false) = (&state, tx.clean) {
         // What keeps the last transaction from being undone may pass, so this may pass as well.
         tracing::debug!(%error, "the last transaction is still open");
@@ -355,12 +381,12 @@ fn group(
             (Ok(()), true) => alone = false,
             (Ok(()), false) => state = execute(&tx.conn, "RELEASE command"),
             (Err(cause), _) => {
-                tx.notice_damage(cause);
+                tx.notice_refusal(cause);
                 tx.changes.truncate(mark);
                 tx.tally.clear();
                 // After a full disk, for one, SQLite has undone the whole transaction by itself.
                 state = undo(&tx.conn, alone).map_err(|_| cause.clone());
-                state = state.and_then(|()| tx.damaged.clone().map_or(Ok(()), Err));
+                state = state.and_then(|()| tx.refused.clone().map_or(Ok(()), Err));
             }
         }
         // What the command found is its answer, unless the commit fails as a whole.
@@ -419,7 +445,10 @@ mod tests {
 
     fn start() -> (Writer, JoinHandle<Connection>) {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch("CREATE TABLE t (x); PRAGMA max_page_count = 20").unwrap();
+        conn.execute_batch(
+            "CREATE TABLE t (x); CREATE TABLE epochs (id, pid); PRAGMA max_page_count = 20",
+        )
+        .unwrap();
         Writer::start(conn, 1, Durability::Disk).unwrap()
     }
 

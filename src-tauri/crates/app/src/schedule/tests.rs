@@ -128,7 +128,8 @@ impl Bench {
     /// A process that begins with these definitions.
     fn process(&self, epoch: i64, definitions: &[Scheduled]) -> Rounds<Arc<Fake>> {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
-        Rounds::new(store, clock, epoch, Arc::clone(&self.fake), list(definitions))
+        let stop = CancellationToken::new();
+        Rounds::new(store, clock, epoch, Arc::clone(&self.fake), list(definitions), stop)
     }
 
     /// Sets the clock and goes round once. Returns what was started, and when to go round again.
@@ -346,6 +347,27 @@ async fn a_clock_that_jumps_repeats_nothing_floods_nothing_and_silences_nothing(
     assert_eq!(back, (vec![], Some(at("06:00"))), "set right again: the schedule goes on");
     assert!(bench.last().await.1.contains("clock was wrong"), "and the user is told");
     assert_eq!(bench.started(&mut rounds, at("06:00")).await, [slot("news", "06:00")]);
+}
+
+#[tokio::test]
+async fn very_many_schedules_that_are_due_at_once_start_once_each_and_stop_does_not_wait_for_all() {
+    let many = if std::env::var_os("QUAERO_LONG").is_some() { 10_000 } else { 500 };
+    let definitions: Vec<Scheduled> = (0..many).map(|n| hourly(&format!("news-{n}"))).collect();
+    let mut bench = Bench::new().await;
+    let mut rounds = bench.process(1, &definitions);
+    assert_eq!(bench.go(&mut rounds, at("00:30")).await, (vec![], Some(at("01:00"))));
+    // The computer slept for five hours.
+    let (started, wake) = bench.go(&mut rounds, at("05:10")).await;
+    let expected: Vec<String> = (0..many).map(|n| slot(&format!("news-{n}"), "05:00")).collect();
+    assert!(started == expected, "{} were started", started.len());
+    assert_eq!(wake, Some(at("06:00")));
+    assert_eq!(bench.go(&mut rounds, at("05:20")).await, (vec![], Some(at("06:00"))));
+
+    // Told to stop in the middle, it starts no more; what is left is due in the next process.
+    rounds.stop.cancel();
+    assert_eq!(bench.started(&mut rounds, at("06:00")).await, [""; 0]);
+    let mut next = bench.process(2, &definitions);
+    assert_eq!(bench.started(&mut next, at("06:10")).await.len(), many);
 }
 
 #[tokio::test]

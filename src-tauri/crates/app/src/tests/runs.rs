@@ -141,6 +141,52 @@ async fn a_run_is_repeated_with_the_text_and_the_values_it_had() {
 }
 
 #[tokio::test]
+async fn a_definition_that_changes_under_a_run_changes_nothing_in_it() {
+    let bench = Bench::new();
+    let other = tempfile::tempdir().expect("a folder");
+    for name in ["one", "two", "three"] {
+        fs::write(other.path().join(format!("{name}.md")), name).expect("written");
+    }
+    let text = |second: &str| {
+        format!(
+            "{}[step.second]\ntype = \"local_dir\"\npath = \"{second}\"\n",
+            reads("pinned", &folder(&bench), "")
+        )
+    };
+    let before = text(&folder(&bench));
+    let after = text(&other.path().to_string_lossy());
+    put(&bench, "definitions", "pinned", &before);
+    let app = bench.open(Role::Engine).await;
+    let start = |request_id: &str| RunRequest {
+        request_id: request_id.to_owned(),
+        definition_id: "pinned".to_owned(),
+        set: Vec::new(),
+    };
+    // Accepted, and not yet begun.
+    app.pause_all(true).await.expect("paused");
+    let old = app.run_definition(start("old")).await.expect("accepted");
+    put(&bench, "definitions", "pinned", &after);
+    let new = app.run_definition(start("new")).await.expect("accepted");
+    let again = app.run_definition(start("old")).await.expect("accepted");
+    assert_eq!(again, old, "the same request is the same run, whatever the file says by now");
+    // Broken, and gone: the runs have all they need.
+    put(&bench, "definitions", "pinned", "id = ");
+    fs::remove_file(bench.data.path().join("definitions/pinned.toml")).expect("removed");
+    app.close().await;
+    let app = bench.open(Role::Engine).await;
+    app.pause_all(false).await.expect("goes on");
+    for (run, text, documents) in [(old, &before, 2), (new, &after, 3)] {
+        app.wait_run(run).await.expect("ended");
+        let view = app.get_run(run).await.expect("read");
+        assert_eq!(view.summary.status, RunStatus::Completed, "{view:?}");
+        assert_eq!(view.definition_text, *text);
+        let second = &view.steps[1].documents;
+        let seen = second.created + second.updated + second.unchanged;
+        assert_eq!(seen, documents, "{view:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_settings_decide_how_many_runs_are_kept() {
     let bench = Bench::new();
     let app = bench.open(Role::Engine).await;
@@ -179,6 +225,43 @@ impl Clock for Manual {
                 std::future::pending::<()>().await;
             }
         })
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_forgets_no_run() {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    let bench = Bench::new();
+    let begin = 1_780_272_000_000; // 2026-06-01 00:00 UTC
+    // (days at the start of a process, days later in it, whether the old run is there after that)
+    let processes = [
+        (0, 0, true),
+        (3, 3, true),
+        // The clock jumps under the process, and before the start of the next one.
+        (4, 4 + 365, true),
+        (500, 500, true),
+        (-100, -100, true),
+        (5, 5, true),
+        // Time that has passed while Quaero was used.
+        (25, 25, true),
+        (45, 45, false),
+    ];
+    let mut first = None;
+    for (n, (start, later, kept)) in processes.into_iter().enumerate() {
+        let clock = Arc::new(Manual(watch::channel(begin + start * DAY_MS).0));
+        let world = World { clock: clock.clone(), ..World::default() };
+        let options = AppOptions { data_dir: bench.data.path().to_owned(), role: Role::Engine };
+        let app = App::open_in(world, options).await.expect("opened");
+        let settings = Settings { keep_days: Some(30), ..Settings::default() };
+        app.set_settings(settings).await.expect("saved");
+        clock.0.send_replace(begin + later * DAY_MS);
+        let run = app.run_text(bench.wish(&format!("run {n}"))).await.expect("accepted");
+        app.wait_run(run).await.expect("ended");
+        app.forget_old_runs().await;
+        let old = *first.get_or_insert(run);
+        let runs = app.list_runs(None, 100).await.expect("listed");
+        assert_eq!(runs.iter().any(|run| run.id == old), kept, "process {n}");
+        app.close().await;
     }
 }
 

@@ -368,6 +368,7 @@ impl Definition {
             timeout: step.timeout,
             task_timeout: step.task_timeout,
             task_attempts: step.task_attempts,
+            max_tasks: step.max_tasks,
             priority: step.priority.unwrap_or(self.priority),
             always_run: step.always_run,
             condition: step.condition.clone(),

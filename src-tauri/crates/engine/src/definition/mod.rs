@@ -190,6 +190,8 @@ pub struct Step {
     pub task_timeout: Duration,
     /// Attempts at one of its tasks in all, 1 to 20.
     pub task_attempts: u32,
+    /// How many tasks an attempt may have; work that leads to itself ends there.
+    pub max_tasks: u32,
     /// Which tasks of a run are done first: −100 to 100, the higher the earlier. None means the
     /// definition's.
     pub priority: Option<i32>,
@@ -296,6 +298,8 @@ pub struct BoundStep {
     pub task_timeout: Duration,
     /// See [`Step::task_attempts`].
     pub task_attempts: u32,
+    /// See [`Step::max_tasks`].
+    pub max_tasks: u32,
     /// The step's own, or that of the definition.
     pub priority: i32,
     /// See [`Step::always_run`].

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use quaero_store::MAX_TASKS;
 use serde_json::{Value, json};
 
 use super::{
@@ -37,7 +38,7 @@ pub(super) const SHORTHAND: [&str; 7] = [
 pub(super) const SHORTHAND_STEP: &str = "crawl";
 
 /// Fields that every step has, whatever its type.
-const STEP_FIELDS: [&str; 15] = [
+const STEP_FIELDS: [&str; 16] = [
     "type",
     "description",
     "on_error",
@@ -50,6 +51,7 @@ const STEP_FIELDS: [&str; 15] = [
     "max_retry_delay",
     "task_timeout",
     "task_attempts",
+    "max_tasks",
     "priority",
     "output_tags",
     "config",
@@ -88,6 +90,7 @@ static STEP: LazyLock<Schema> = LazyLock::new(|| {
             "max_retry_delay": {"type": "string", "format": "duration"},
             "task_timeout": {"type": "string", "format": "timeout"},
             "task_attempts": {"type": "integer", "minimum": 1, "maximum": 20},
+            "max_tasks": {"type": "integer", "minimum": 1, "maximum": 100_000_000},
             "priority": {"type": "integer", "minimum": -100, "maximum": 100},
             "config": {"type": "object"}
         }
@@ -367,6 +370,7 @@ impl Reader<'_> {
             timeout: duration(common.get("timeout")),
             task_timeout: duration(common.get("task_timeout")).unwrap_or(TASK_TIMEOUT),
             task_attempts: number("task_attempts", TASK_ATTEMPTS),
+            max_tasks: number("max_tasks", MAX_TASKS),
             priority: common.get("priority").and_then(Node::as_i32),
             always_run: common.get("always_run").and_then(Node::as_bool).unwrap_or(false),
             condition,

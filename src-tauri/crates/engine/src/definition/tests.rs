@@ -376,6 +376,7 @@ max_retry_delay = "1m"
 timeout = "1h"
 task_timeout = "30s"
 task_attempts = 2
+max_tasks = 500
 priority = -7
 [step.zeta.config]
 max_pages = 5.0
@@ -423,6 +424,7 @@ depends = []
     assert_eq!((zeta.retry_delay, zeta.max_retry_delay), (seconds(1), seconds(60)));
     assert_eq!((zeta.timeout, zeta.task_timeout), (Some(seconds(3600)), seconds(30)));
     assert_eq!((zeta.task_attempts, zeta.priority), (2, Some(-7)));
+    assert_eq!((zeta.max_tasks, free.max_tasks), (500, 1_000_000));
     assert_eq!((free.max_attempts, free.task_attempts, free.timeout), (3, 4, None));
     assert_eq!((free.retry_delay, free.max_retry_delay), (seconds(2), seconds(300)));
     assert_eq!(free.task_timeout, seconds(600));

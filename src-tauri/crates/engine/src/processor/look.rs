@@ -79,12 +79,16 @@ impl Processor {
         let before = std::mem::replace(&mut self.seen_running_ms, running);
         if let (Some(running), Some(before)) = (running, before) {
             let skipped = passed - (running - before);
-            self.skipped_ms += if skipped >= SET_MS { skipped } else { 0 };
+            if skipped >= SET_MS {
+                self.skipped_ms += skipped;
+                self.shift_overdue(skipped);
+            }
         }
         if back == 0 {
             return;
         }
         self.resting_until_ms -= back;
+        self.shift_overdue(-back);
         for lane in self.lanes.values_mut() {
             lane.last_start_ms -= back;
             lane.paused_until_ms -= back;

@@ -132,6 +132,7 @@ impl Processor {
             })
             // What could start now would have been a candidate: it waits for a place in its run.
             .filter(|at| *at > self.seen_ms);
-        looks.chain(self.runs.values().filter_map(|run| run.wake_ms)).min()
+        let wakes = self.runs.values().filter_map(|run| run.wake_ms);
+        looks.chain(wakes).chain(self.next_overdue()).min()
     }
 }

@@ -7,7 +7,8 @@ use crate::clock::SystemClock;
 
 async fn processor(folder: &tempfile::TempDir) -> Processor {
     let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
-    let mut processor = Processor::new(store, Registry::default(), Arc::new(SystemClock), 1);
+    let mut processor =
+        Processor::new(store, Registry::default(), Arc::new(SystemClock), 1, Threads::Shared);
     processor.adopt(JobId(7), 0, None);
     processor
 }
@@ -60,4 +61,19 @@ async fn runs_take_turns_lane_by_lane_and_a_higher_priority_goes_first() {
         .map(|c| format!("{}{}", c.run, c.lane))
         .collect();
     assert_eq!(order, ["9y", "9z", "8x", "7a", "7b", "7c"]);
+}
+
+#[tokio::test]
+async fn a_lane_whose_tasks_cannot_be_claimed_is_left_alone_until_something_happens_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut processor = processor(&folder).await;
+    let ready = |lane: &str| Change::Ready { run: JobId(7), lane: lane.to_owned(), at_ms: 0 };
+    processor.notice(&[ready("bad"), ready("good")]);
+    processor.set_aside(JobId(7), "bad");
+    let lanes = |processor: &Processor| -> Vec<String> {
+        processor.candidates(&HashMap::new(), 10).into_iter().map(|c| c.lane).collect()
+    };
+    assert_eq!(lanes(&processor), ["good"]);
+    processor.notice(&[ready("bad")]);
+    assert_eq!(lanes(&processor), ["bad", "good"]);
 }

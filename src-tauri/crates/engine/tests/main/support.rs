@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use quaero_contract::{JobId, OnError, RunSummary};
 use quaero_engine::{
-    Adopt, Clock, Engine, EngineOptions, Event, SystemClock,
+    Adopt, Clock, Engine, EngineOptions, Event, SystemClock, Threads,
     work::{
         JobContext, JobWorker, Lane, NewTask, Outcome, Registry, StepManager, StepStart, TaskError,
     },
 };
-use quaero_store::{Access, LaneState, NewDocument, NewRun, NewStep, Store};
+use quaero_store::{Access, LaneState, NewDocument, NewRun, NewStep, RunProgress, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -83,6 +83,9 @@ pub struct Witness {
     attempts: Mutex<BTreeMap<JobId, u32>>,
     order: Mutex<Vec<String>>,
     started: Notify,
+    /// Whether those that block their thread may go on.
+    released: Mutex<bool>,
+    release: Condvar,
 }
 
 pub struct Step(NewStep);
@@ -149,7 +152,9 @@ impl StepManager for Manager {
         if step.config["manager_panics"] == true {
             panic!("asked to panic");
         }
-        Ok(vec![task(&step.name, &step.config)])
+        let more = 1..step.config["first"].as_u64().unwrap_or(1);
+        let more = more.map(|n| task(&format!("{} {n}", step.name), &step.config));
+        Ok([task(&step.name, &step.config)].into_iter().chain(more).collect())
     }
 }
 
@@ -159,10 +164,15 @@ fn task(name: &str, config: &Value) -> NewTask {
         task_type: if config["scarce"] == true { "scarce" } else { "test" },
         name: name.to_owned(),
         key: Some(name.to_owned()),
-        payload: json!({}),
+        payload: text(&config["payload"]),
         lane: Lane { name: "test".into(), limit, delay_ms: 0 },
         priority: 0,
     }
+}
+
+/// A text of so many bytes.
+fn text(bytes: &Value) -> Value {
+    "x".repeat(usize::try_from(bytes.as_u64().unwrap_or(0)).unwrap()).into()
 }
 
 struct Worker(Arc<Witness>);
@@ -185,6 +195,12 @@ impl JobWorker for Worker {
         witness.started.notify_waiters();
 
         let number_of = |key: &str| job.config[key].as_u64();
+        if job.config["block"] == true && !job.store().was_reopened() {
+            let mut released = witness.released.lock().unwrap();
+            while !*released {
+                released = witness.release.wait(released).unwrap();
+            }
+        }
         if job.config["panic"] == true {
             panic!("asked to panic");
         }
@@ -220,8 +236,15 @@ impl JobWorker for Worker {
         }
         tokio::task::yield_now().await;
         let width = if leaf { 0 } else { number_of("width").unwrap_or(0) };
-        let children =
+        let mut children: Vec<NewTask> =
             (0..width).map(|n| task(&format!("{}/{n}", job.name), &job.config)).collect();
+        if job.config["child_payload"].is_u64() {
+            children.iter_mut().for_each(|c| c.payload = text(&job.config["child_payload"]));
+        }
+        let children: Vec<NewTask> = match job.config["early"] == true {
+            true => job.spawn(children).await.map(|_| Vec::new())?,
+            false => children,
+        };
         let document = NewDocument {
             source_type: "test".to_owned(),
             source_id: job.name.clone(),
@@ -272,40 +295,61 @@ impl Reopened for Store {
 pub const WIDTH: u32 = 8;
 
 pub struct Bench {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     store: Store,
     engine: Engine,
     witness: Arc<Witness>,
     clock: Arc<dyn Clock>,
     width: u32,
+    threads: Threads,
 }
 
 impl Bench {
     pub async fn new() -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, Arc::new(Hasty), WIDTH).await
+        Self::with_clock(Arc::new(Hasty)).await
+    }
+
+    /// With workers on threads of their own.
+    pub async fn with_threads() -> Self {
+        let (folder, clock) = (Arc::new(tempfile::tempdir().unwrap()), Arc::new(Hasty));
+        Self::with(folder, Adopt::All, clock, WIDTH, Threads::Own).await
     }
 
     /// With a clock that the test sets.
     pub async fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, WIDTH).await
+        Self::with(
+            Arc::new(tempfile::tempdir().unwrap()),
+            Adopt::All,
+            clock,
+            WIDTH,
+            Threads::Shared,
+        )
+        .await
     }
 
     /// With a clock that the test sets, and one task after the other: always in the same order.
     pub async fn one_by_one(clock: &Manual) -> Self {
         let clock = Arc::new(clock.clone());
-        Self::with(tempfile::tempdir().unwrap(), Adopt::All, clock, 1).await
+        Self::with(Arc::new(tempfile::tempdir().unwrap()), Adopt::All, clock, 1, Threads::Shared)
+            .await
     }
 
-    async fn with(folder: TempDir, adopt: Adopt, clock: Arc<dyn Clock>, width: u32) -> Self {
+    async fn with(
+        folder: Arc<TempDir>,
+        adopt: Adopt,
+        clock: Arc<dyn Clock>,
+        width: u32,
+        threads: Threads,
+    ) -> Self {
         let store = Store::open(folder.path(), Access::Write, SystemClock.now_ms()).await.unwrap();
         let witness = Arc::new(Witness::default());
         let registry = Registry::default()
             .with_manager(Manager)
             .with_worker(Worker(witness.clone()))
             .with_worker(Scarce(Worker(witness.clone())));
-        let options = EngineOptions { adopt, width: usize::try_from(width).unwrap() };
+        let options = EngineOptions { adopt, width: usize::try_from(width).unwrap(), threads };
         let engine = Engine::start(store.clone(), registry, clock.clone(), options).await.unwrap();
-        Self { folder, store, engine, witness, clock, width }
+        Self { folder, store, engine, witness, clock, width, threads }
     }
 
     /// Stops the engine as a closing window does, and opens the folder again.
@@ -313,7 +357,15 @@ impl Bench {
         self.engine.stop(Duration::ZERO).await;
         self.store.close(self.clock.now_ms()).await.unwrap();
         std::fs::write(self.folder.path().join("second"), "").unwrap();
-        Self::with(self.folder, adopt, self.clock, self.width).await
+        Self::with(self.folder, adopt, self.clock, self.width, self.threads).await
+    }
+
+    /// Starts another engine on the folder, as if the lock of this one did not hold.
+    pub async fn second(&self) -> Self {
+        std::fs::remove_file(self.folder.path().join("engine.lock")).unwrap();
+        std::fs::write(self.folder.path().join("second"), "").unwrap();
+        let (folder, clock) = (self.folder.clone(), self.clock.clone());
+        Self::with(folder, Adopt::All, clock, self.width, self.threads).await
     }
 
     /// Stops the engine, has so many processes die with every task of a run under way, and opens the
@@ -333,12 +385,17 @@ impl Bench {
             assert!(!claimed.await.unwrap().is_empty());
             store.close(now_ms).await.unwrap();
         }
-        Self::with(self.folder, Adopt::All, self.clock, self.width).await
+        Self::with(self.folder, Adopt::All, self.clock, self.width, self.threads).await
     }
 
     /// Drops everything, as a host does whose start has failed half-way.
-    pub fn abandon(self) -> TempDir {
+    pub fn abandon(self) -> Arc<TempDir> {
         self.folder
+    }
+
+    /// Stops the engine, whatever the store says.
+    pub async fn stop(self) {
+        self.engine.stop(Duration::ZERO).await;
     }
 
     pub fn engine(&self) -> &Engine {
@@ -369,11 +426,16 @@ impl Bench {
 
     /// Waits for the end of a run.
     pub async fn wait(&self, run: JobId) -> RunSummary {
+        self.until(run, |progress| progress.status.is_terminal()).await.summary(None, 0)
+    }
+
+    /// Waits until a run stands like this.
+    pub async fn until(&self, run: JobId, is: impl Fn(&RunProgress) -> bool) -> RunProgress {
         let mut events = self.engine.events();
         loop {
             let progress = self.store.run_progress(run).await.unwrap().unwrap();
-            if progress.status.is_terminal() {
-                return progress.summary(None, 0);
+            if is(&progress) {
+                return progress;
             }
             // Any event is a reason to look again; so is having missed some.
             while let Ok(event) = events.recv().await {
@@ -400,6 +462,12 @@ impl Bench {
             }
             started.await;
         }
+    }
+
+    /// Lets those go on that block their thread.
+    pub fn release(&self) {
+        *self.witness.released.lock().unwrap() = true;
+        self.witness.release.notify_all();
     }
 
     pub async fn until_running(&self, _run: JobId) {

@@ -9,7 +9,7 @@ use std::{fs, path::Path};
 use quaero_contract::{JobError, JobId, JobStatus};
 use quaero_store::{Access, Lease, Result, Store, Tx};
 use sqlx::Connection;
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use crate::{
     assert_consistent, claim, document,
@@ -52,6 +52,47 @@ async fn every_commit_boundary_is_a_consistent_state() {
             check(state.path(), n).await;
         }
     }
+}
+
+/// The files as a power failure leaves them now, if everything has reached the disk.
+fn as_it_is(folder: &Path) -> TempDir {
+    let copy = tempdir().unwrap();
+    for name in ["quaero.db", "quaero.db-wal", "initialised"] {
+        fs::copy(folder.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+/// Looks into a store whose process died: how many tasks of a run are pending again, and which
+/// attempts the next claim makes.
+async fn claimed_after(folder: &TempDir, run: JobId) -> (u32, Vec<i64>) {
+    let store = open(folder).await;
+    assert!(store.was_unclean());
+    store.write(|tx| tx.void_dead_leases(9_000)).await.unwrap();
+    let pending = store.list_runs(None, 10).await.unwrap()[0].jobs.pending;
+    let claimed = store.write(move |tx| claim(tx, run, 10)).await.unwrap();
+    assert_consistent(&store).await;
+    store.close(9_000).await.unwrap();
+    (pending, claimed.iter().map(|task| task.lease.attempt).collect())
+}
+
+#[tokio::test]
+async fn a_claim_that_a_power_failure_takes_back_leaves_its_tasks_to_be_done() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let run = started(&store, &["a", "b"]).await.run;
+    let before = as_it_is(folder.path());
+    // Nobody waits for this one to reach the disk.
+    store.write_light(move |tx| claim(tx, run, 10)).await.unwrap();
+    let after = as_it_is(folder.path());
+    // Whatever waits takes all before it along.
+    started(&store, &["c"]).await;
+    let last = as_it_is(folder.path());
+    assert_eq!(claimed_after(&before, run).await, (2, vec![1, 1]), "as if nobody had claimed");
+    assert_eq!(claimed_after(&after, run).await, (2, vec![2, 2]));
+    let jobs = { open(&last).await.list_runs(None, 10).await.unwrap() };
+    assert_eq!(jobs.iter().map(|run| run.jobs.running).collect::<Vec<_>>(), [0, 2]);
+    store.close(9_000).await.unwrap();
 }
 
 async fn check(folder: &Path, n: usize) {

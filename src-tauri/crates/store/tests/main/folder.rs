@@ -34,6 +34,32 @@ async fn one_process_writes_and_others_read_beside_it() {
 }
 
 #[tokio::test]
+async fn a_writer_that_was_superseded_by_force_stops_writing() {
+    let folder = tempdir().unwrap();
+    let first = open(&folder).await;
+    started(&first, &["a"]).await;
+    // Another program that writes changes nothing of that.
+    let mut other = connect(folder.path()).await;
+    sqlx::query("UPDATE jobs SET priority = 1").execute(&mut other).await.unwrap();
+    started(&first, &["b"]).await;
+
+    fs::remove_file(folder.path().join("engine.lock")).unwrap();
+    let second = open(&folder).await;
+    started(&second, &["c"]).await;
+    for _ in 0..2 {
+        let refused = first.write(|tx| tx.keep_text("more")).await;
+        assert!(matches!(refused, Err(StoreError::Superseded { .. })), "{refused:?}");
+        assert!(!refused.unwrap_err().may_pass());
+    }
+    assert!(matches!(first.close(2_000).await, Err(StoreError::Superseded { .. })));
+    started(&second, &["d"]).await;
+    assert_eq!(second.list_runs(None, 10).await.unwrap().len(), 4);
+    crate::assert_consistent(&second).await;
+    second.close(3_000).await.unwrap();
+    assert!(!open(&folder).await.was_unclean(), "the second was closed");
+}
+
+#[tokio::test]
 async fn asking_who_writes_keeps_nobody_from_writing() {
     let folder = tempdir().unwrap();
     let asking = Arc::new(AtomicBool::new(true));
@@ -188,6 +214,51 @@ async fn a_folder_that_cannot_be_used_is_named() {
     assert!(error.to_string().contains("file"), "{error}");
     let odd = folder.path().join("with spaces and ünïcödé 🦀");
     Store::open(&odd, Access::Write, 0).await.unwrap().close(0).await.unwrap();
+}
+
+/// What a data folder is, and what the error says of it, if it cannot be used.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_odd_data_folder_works_or_is_refused_with_a_reason_and_left_alone() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+
+    let root = tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    fs::create_dir(path("real")).unwrap();
+    std::os::unix::fs::symlink("real", path("link")).unwrap();
+    std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+    std::os::unix::fs::symlink("circle", path("circle")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", path("device")).unwrap();
+    let not_text = root.path().join(OsString::from_vec(b"\xff\xfe".to_vec()));
+    let rows = [
+        (path("link"), None),
+        (path(&"n".repeat(255)), None),
+        (path(&"n".repeat(256)), Some("too long")),
+        (path("dangling"), Some("dangling")),
+        (path("circle"), Some("circle")),
+        (path("device"), Some("device")),
+        (not_text.clone(), Some("not valid text")),
+        ("/proc/nothing/here".into(), Some("/proc/nothing")),
+        ("/dev/full/here".into(), Some("/dev/full")),
+    ];
+    for (folder, reason) in rows {
+        let opened = Store::open(&folder, Access::Write, 0).await;
+        match (opened, reason) {
+            (Ok(store), None) => {
+                started(&store, &["a"]).await;
+                store.close(0).await.unwrap();
+                let reader = Store::open(&folder, Access::Read, 0).await.unwrap();
+                assert_eq!(reader.list_runs(None, 10).await.unwrap().len(), 1);
+            }
+            (Err(error @ StoreError::Io { .. }), Some(reason)) => {
+                assert!(error.to_string().contains(reason), "{error}");
+                let read = Store::open(&folder, Access::Read, 0).await;
+                assert!(read.is_err(), "{}", folder.display());
+            }
+            (opened, _) => panic!("{}: {opened:?}", folder.display()),
+        }
+    }
+    assert!(!not_text.exists() && !path("nowhere").exists(), "nothing is left behind");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod crash;
 mod definitions;
 mod documents;
 mod folder;
+mod hostile;
 mod outside;
 mod schedules;
 mod schema;

@@ -107,11 +107,18 @@ async fn a_key_is_used_once_in_a_step_and_a_step_has_a_bounded_number_of_tasks()
             tx.insert_tasks(place, &rows, most, 2_000)
         })
     };
-    let inserted = |written, left_out| Inserted { written, left_out };
+    let inserted = |written, left_out| Inserted { written, left_out, too_many: None };
     assert_eq!(insert(&["a", "b", "b"], None).await.unwrap(), inserted(1, 0));
     assert_eq!(insert(&["a", "c", "d", "e"], Some(4)).await.unwrap(), inserted(2, 1));
     assert_eq!(insert(&["f"], Some(4)).await.unwrap(), inserted(0, 1));
     assert_eq!(insert(&["a"], Some(4)).await.unwrap(), inserted(0, 0));
+    // A task may not allow more than the step may have.
+    let limit = "UPDATE steps SET max_tasks = 6";
+    sqlx::query(limit).execute(&mut connect(folder.path()).await).await.unwrap();
+    assert_eq!(insert(&["f", "a"], Some(100)).await.unwrap(), inserted(1, 0));
+    assert_eq!(insert(&["a", "g"], None).await.unwrap(), inserted(1, 0));
+    let refused = Inserted { written: 0, left_out: 0, too_many: Some(6) };
+    assert_eq!(insert(&["h", "a"], None).await.unwrap(), refused);
     assert_consistent(&store).await;
 }
 
