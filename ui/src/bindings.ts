@@ -94,6 +94,16 @@ export const commands = {
 	 *  names a document and never an address or a path.
 	 */
 	openSource: (documentId: DocumentId) => typedError<null, ApiError>(__TAURI_INVOKE("open_source", { documentId })),
+	/**  The services as they are set up, and the places for their keys. */
+	listProviders: () => typedError<ProvidersView, ApiError>(__TAURI_INVOKE("list_providers")),
+	/**  Keeps a service's key where the user wants it. */
+	keepKey: (request: KeepKey) => typedError<null, ApiError>(__TAURI_INVOKE("keep_key", { request })),
+	/**  Forgets a service's key. */
+	forgetKey: (provider: string) => typedError<null, ApiError>(__TAURI_INVOKE("forget_key", { provider })),
+	/**  Opens the file with keys, or makes one that this passphrase opens. */
+	unlockKeys: (passphrase: string) => typedError<null, ApiError>(__TAURI_INVOKE("unlock_keys", { passphrase })),
+	/**  Asks a service whether it can be used. */
+	testProvider: (provider: string) => typedError<ProviderTest, ApiError>(__TAURI_INVOKE("test_provider", { provider })),
 	/**  What the user has set. */
 	getSettings: () => typedError<Settings, ApiError>(__TAURI_INVOKE("get_settings")),
 	/**  Replaces what the user has set. */
@@ -116,6 +126,7 @@ export const commands = {
 /** Events */
 export const events = {
 	definitionsChanged: makeEvent<DefinitionsChangedBatch, DefinitionsChangedBatch>("definitions-changed"),
+	engineHalted: makeEvent<EngineHaltedEvent, EngineHaltedEvent>("engine-halted"),
 	eventsMissed: makeEvent<EventsMissed, EventsMissed>("events-missed"),
 	jobProgress: makeEvent<JobProgressBatch, JobProgressBatch>("job-progress"),
 	jobStatusChange: makeEvent<JobStatusChangeBatch, JobStatusChangeBatch>("job-status-change"),
@@ -350,6 +361,18 @@ export type DocumentView = {
 	/**  Author, date, language, content type and the like: a JSON object. */
 	metadata: unknown,
 };
+
+/**
+ *  The engine has given up: the database is damaged, or another process has taken over the data
+ *  folder. Nothing runs until the next start; what has been done is kept.
+ */
+export type EngineHalted = {
+	/**  Why, and what to do. */
+	error: ApiError,
+};
+
+/**  The engine has given up. */
+export type EngineHaltedEvent = EngineHalted;
 
 /**  The kind of an error. A code exists only where someone acts on it. */
 export type ErrorCode = 
@@ -627,6 +650,36 @@ export type JobStatusChange = {
 /**  Runs and steps that changed state, in order. */
 export type JobStatusChangeBatch = JobStatusChange[];
 
+/**  A key to be kept. */
+export type KeepKey = {
+	/**  Of which service. */
+	provider: string,
+	/**  The key. */
+	key: string,
+	/**  Where. */
+	place: KeyPlace,
+};
+
+/**  Where a key is kept. Keys themselves never cross the window in this direction. */
+export type KeyPlace = 
+/**  An environment variable. */
+"environment" | 
+/**  The system's keychain. */
+"keychain" | 
+/**  The data folder's file that a passphrase opens. */
+"file" | 
+/**  The memory of this process. */
+"session";
+
+/**  Whether the system has a keychain that can be used. */
+export type Keychain = 
+/**  It answers. */
+"ready" | 
+/**  It is there, but refuses or does not answer. */
+"locked" | 
+/**  There is none. */
+"missing";
+
 /**  Lines were added to a run's log; at most 500 at once, the rest can be read. */
 export type LogAppended = {
 	/**  The run. */
@@ -683,6 +736,29 @@ export type LogQuery = {
 	after: number | null,
 	/**  At most this many, 1 to 5,000. */
 	limit: number,
+};
+
+/**  How the connection to a mail server is protected. */
+export type MailSecurity = 
+/**  TLS from the first byte, usually port 465. */
+"tls" | 
+/**  TLS after the server's greeting, usually port 587; nothing is sent without it. */
+"start_tls" | 
+/**  None, for a server on this computer. */
+"none";
+
+/**  A mail server. The password is kept as the key of the service `smtp`. */
+export type MailSettings = {
+	/**  Its name, such as `smtp.example.org`. */
+	host?: string,
+	/**  Its port; without one the usual one for `security`. */
+	port?: number | null,
+	/**  How the connection is protected. */
+	security?: MailSecurity,
+	/**  Who signs in; empty if nobody has to. */
+	user?: string,
+	/**  The sender's address. */
+	from?: string,
 };
 
 /**
@@ -744,6 +820,56 @@ export type Problem = {
 	step: string | null,
 	/**  What to do about it. */
 	fix: string | null,
+};
+
+/**  What the user has set for an outside service. Its key is kept elsewhere. */
+export type ProviderSettings = {
+	/**  Where it is. */
+	base_url?: string | null,
+};
+
+/**  What a service said when it was tried. */
+export type ProviderTest = {
+	/**  Whether it can be used. */
+	ok: boolean,
+	/**  What it said, in a sentence. */
+	message: string,
+	/**  How many requests are left of how many, in which time, if it says so. */
+	quota: string | null,
+};
+
+/**  An outside service as it is set up. */
+export type ProviderView = {
+	/**  The name used in settings and definitions. */
+	id: string,
+	/**  The name that people know. */
+	name: string,
+	/**  What it is for. */
+	purpose: string,
+	/**  Where it is, as it comes with Quaero; none if only the user knows. */
+	default_base_url: string | null,
+	/**  Where it is, as the user has set it. */
+	base_url: string | null,
+	/**  Whether it answers only with a key. */
+	needs_key: boolean,
+	/**  Where its key is, if it has one. */
+	key: KeyPlace | null,
+	/**  Why it is not known whether it has one. */
+	key_problem: string | null,
+	/**  The environment variable that may hold the key. */
+	key_variable: string,
+	/**  Where a key is to be had. */
+	key_page: string | null,
+	/**  Whether it can be used. */
+	ready: boolean,
+};
+
+/**  The services and the places for their keys. */
+export type ProvidersView = {
+	/**  Every service that can be set up. */
+	providers: ProviderView[],
+	/**  The places for keys. */
+	secrets: SecretsInfo,
 };
 
 /**  Which part of an earlier run is done again. */
@@ -956,6 +1082,16 @@ export type SearchResults = {
 	facets: Facets,
 };
 
+/**  What places there are for keys. */
+export type SecretsInfo = {
+	/**  The system's keychain. */
+	keychain: Keychain,
+	/**  Whether there is a file that a passphrase opens. */
+	file_exists: boolean,
+	/**  Whether it is open. */
+	file_unlocked: boolean,
+};
+
 /**  What the user can set. */
 export type Settings = {
 	/**  How the window looks. */
@@ -969,6 +1105,12 @@ export type Settings = {
 	keep_runs?: number | null,
 	/**  Only runs that ended in the last so many days are kept; all of them without a number. */
 	keep_days?: number | null,
+	/**  Outside services, by id, where they differ from what comes with Quaero. */
+	providers?: { [key in string]: ProviderSettings },
+	/**  Search services in the order in which they are asked. Empty: all that are set up. */
+	search_order?: string[],
+	/**  How reports are sent. */
+	mail?: MailSettings,
 };
 
 /**  How bad a problem is. */

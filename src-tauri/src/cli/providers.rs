@@ -11,7 +11,7 @@ use super::{
     Exit,
     args::{Keep, Providers},
     definitions::changer,
-    output::{Look, Output, one_line},
+    output::{Output, one_line},
 };
 
 /// Bytes that are read of a key.
@@ -37,22 +37,17 @@ pub(super) async fn command(
                     output.json(&view);
                     return Ok(Exit::Done);
                 }
-                let rows: Vec<Vec<String>> = view
-                    .providers
-                    .iter()
-                    .map(|provider| {
-                        let mark = match provider.ready {
-                            true => output.paint(Look::Good, "ready"),
-                            false => output.paint(Look::Faint, "not set up"),
-                        };
-                        vec![
-                            provider.id.clone(),
-                            mark,
-                            key_of(provider),
-                            one_line(&provider.purpose),
-                        ]
-                    })
-                    .collect();
+                let head = ["service", "state", "key", "purpose"].map(str::to_owned).to_vec();
+                let rows = view.providers.iter().map(|provider| {
+                    let state = if provider.ready { "ready" } else { "not set up" };
+                    vec![
+                        provider.id.clone(),
+                        state.to_owned(),
+                        key_of(provider),
+                        provider.purpose.clone(),
+                    ]
+                });
+                let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
                 output.table(&rows);
                 Ok(Exit::Done)
             }
