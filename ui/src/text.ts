@@ -5,6 +5,7 @@ import type { ErrorCode, JobStatus, LogLevel, RunStatus, Severity, Theme } from 
 import { count, number } from "./format";
 import * as aboutJobs from "./text-jobs";
 import * as aboutRuns from "./text-runs";
+import { services } from "./text-services";
 
 export { remedies } from "./remedies";
 
@@ -194,6 +195,7 @@ export const text = {
     sqlite: "SQLite",
     copy: "Copy details",
   },
+  services,
   palette: {
     title: "Command palette",
     placeholder: "Type a command, or what to search for",

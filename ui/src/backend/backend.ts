@@ -17,9 +17,12 @@ import type {
   JobProgress,
   JobQuery,
   JobStatusChange,
+  KeepKey,
   LogAppended,
   LogPage,
   LogQuery,
+  ProvidersView,
+  ProviderTest,
   RerunRequest,
   ResultSaved,
   RunRequest,
@@ -39,6 +42,8 @@ export type Happening =
   | { kind: "saved"; saved: ResultSaved }
   | { kind: "log"; appended: LogAppended }
   | { kind: "definitions"; changed: DefinitionsChanged }
+  /** The engine has given up: nothing runs until the next start. */
+  | { kind: "halted"; error: ApiError }
   /** Some of the others were lost: read again whatever is on the screen. */
   | { kind: "missed" };
 
@@ -93,6 +98,14 @@ export interface Backend {
   findDocument(address: string): Promise<DocumentId | null>;
   /** Opens a link of the document in the browser; `href` is what the document says. */
   openLink(id: DocumentId, href: string): Promise<void>;
+
+  /** The outside services as they are set up, and the places for their keys. */
+  listProviders(): Promise<ProvidersView>;
+  keepKey(request: KeepKey): Promise<void>;
+  forgetKey(provider: string): Promise<void>;
+  /** Opens the file with keys, or makes one that this passphrase opens. */
+  unlockKeys(passphrase: string): Promise<void>;
+  testProvider(provider: string): Promise<ProviderTest>;
 
   getSettings(): Promise<Settings>;
   setSettings(settings: Settings): Promise<void>;

@@ -53,11 +53,19 @@ export const backend: Backend = {
   openSource: (id) => tell(commands.openSource(id)),
   findDocument: (address) => ask(commands.findDocument(address)),
   openLink: (id, href) => tell(commands.openLink(id, href)),
+  listProviders: () => ask(commands.listProviders()),
+  keepKey: (request) => tell(commands.keepKey(request)),
+  forgetKey: (provider) => tell(commands.forgetKey(provider)),
+  unlockKeys: (passphrase) => tell(commands.unlockKeys(passphrase)),
+  testProvider: (provider) => ask(commands.testProvider(provider)),
   getSettings: async () => ({
     theme: "system",
     values: {},
     keep_runs: null,
     keep_days: null,
+    providers: {},
+    search_order: [],
+    mail: {},
     ...(await ask(commands.getSettings())),
   }),
   setSettings: (settings) => tell(commands.setSettings(settings)),
@@ -79,6 +87,7 @@ export const backend: Backend = {
       events.resultSaved.listen(({ payload }) => each(payload, (saved) => ({ kind: "saved", saved }))),
       events.logAppended.listen(({ payload }) => each(payload, (appended) => ({ kind: "log", appended }))),
       events.definitionsChanged.listen(({ payload }) => listener({ kind: "definitions", changed: payload })),
+      events.engineHalted.listen(({ payload }) => listener({ kind: "halted", error: payload.error })),
       events.eventsMissed.listen(() => listener({ kind: "missed" })),
     ]);
     // Nothing was heard until all of them listen.

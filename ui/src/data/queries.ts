@@ -91,6 +91,11 @@ export const infoQuery = queryOptions({ queryKey: ["info"], queryFn: () => backe
 
 export const settingsQuery = queryOptions({ queryKey: ["settings"], queryFn: () => backend.getSettings() });
 
+export const providersQuery = queryOptions({
+  queryKey: ["providers"],
+  queryFn: () => backend.listProviders(),
+});
+
 /** Changes some of the settings and keeps the others. */
 export async function changeSettings(client: QueryClient, change: Partial<Settings>): Promise<void> {
   client.setQueryData(settingsQuery.queryKey, (old) => old && { ...old, ...change });

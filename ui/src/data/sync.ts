@@ -12,6 +12,7 @@ import {
   runQuery,
   runsQuery,
   schedulesQuery,
+  startupQuery,
   statisticsQuery,
 } from "./queries";
 
@@ -43,6 +44,8 @@ export function keepInStep(
         return applySaved(client);
       case "definitions":
         return readDefinitions(client);
+      case "halted":
+        return client.setQueryData(startupQuery.queryKey, happening.error);
       case "missed":
         return void client.invalidateQueries();
       case "log":

@@ -17,6 +17,7 @@ import { CopyButton, Failed } from "../parts/states";
 import { Toggle } from "../parts/toggle";
 import { text } from "../text";
 import { OldRuns } from "./settings-runs";
+import { Services } from "./settings-services";
 import { Values } from "./settings-values";
 
 const THEMES: Theme[] = ["system", "light", "dark"];
@@ -35,6 +36,7 @@ export function SettingsPage() {
             <KeysLine />
           </Section>
           <OldRuns />
+          <Services />
           <Values />
           {info.error ? (
             <Failed error={info.error} retry={() => void info.refetch()} />

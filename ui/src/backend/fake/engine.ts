@@ -10,6 +10,7 @@ import type {
   ErrorCode,
   JobPage,
   JobQuery,
+  KeepKey,
   LogPage,
   LogQuery,
   RerunRequest,
@@ -26,6 +27,7 @@ import { error, notFound } from "./errors";
 import { FakeLibrary } from "./library";
 import { BY_HAND, type Cause, FakeRun, type Host, type Saved } from "./run";
 import { type StoredDocument, search } from "./search";
+import { FakeServices } from "./services";
 
 type Stored = StoredDocument & { page: number; fetched: string };
 export type Method = Exclude<keyof Backend, "subscribe">;
@@ -44,6 +46,7 @@ export class FakeBackend implements Backend, Host {
     () => this.now(),
     (ids) => this.tell({ kind: "definitions", changed: { ids, templates: [] } }),
   );
+  readonly services = new FakeServices();
   readonly opened: string[] = [];
   readonly ready = { count: 0 };
   /** What keeps the data from being used at all. */
@@ -58,7 +61,15 @@ export class FakeBackend implements Backend, Host {
   readonly #listeners = new Set<(happening: Happening) => void>();
   readonly #failures = new Map<Method, ApiError>();
   readonly #hanging = new Set<Method>();
-  #settings: Settings = { theme: "system", values: { company: "Acme" }, keep_runs: null, keep_days: null };
+  #settings: Settings = {
+    theme: "system",
+    values: { company: "Acme" },
+    keep_runs: null,
+    keep_days: null,
+    providers: {},
+    search_order: [],
+    mail: {},
+  };
   #paused = false;
   #id = 100;
   #seq = 0;
@@ -375,6 +386,11 @@ export class FakeBackend implements Backend, Host {
       this.opened.push(href);
     });
 
+  listProviders = () => this.#answer("listProviders", () => this.services.view(this.#settings));
+  keepKey = (request: KeepKey) => this.#answer("keepKey", () => this.services.keep(request));
+  forgetKey = (provider: string) => this.#answer("forgetKey", () => void this.services.keys.delete(provider));
+  unlockKeys = (passphrase: string) => this.#answer("unlockKeys", () => this.services.unlock(passphrase));
+  testProvider = (_: string) => this.#answer("testProvider", () => this.services.answer);
   getSettings = () => this.#answer("getSettings", () => ({ ...this.#settings }));
   setSettings = (settings: Settings) =>
     this.#answer("setSettings", () => {

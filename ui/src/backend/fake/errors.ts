@@ -9,3 +9,7 @@ export function error(code: ErrorCode, message: string, hint: string | null = nu
 export function notFound(message: string): never {
   throw error("not_found", message);
 }
+
+export function refuse(code: ErrorCode, message: string): never {
+  throw error(code, message);
+}

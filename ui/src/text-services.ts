@@ -1,0 +1,67 @@
+// The words of the settings of outside services.
+
+import type { KeyPlace, MailSecurity } from "./backend/types";
+
+export const services = {
+  title: "Services",
+  about:
+    "Steps that need one of these say so before a run begins. Everything else works without any of them.",
+  setUp: "Set up…",
+  change: "Change…",
+  setUpOf: (name: string) => `Set up ${name}`,
+  close: "Close",
+  ready: "Ready",
+  noKey: "No key",
+  noAddress: "Not set up",
+  keyUnknown: "Key cannot be read",
+  keyIn: {
+    environment: "Key in the environment",
+    keychain: "Key in the keychain",
+    file: "Key in a sealed file",
+    session: "Key for this session",
+  } satisfies Record<KeyPlace, string>,
+  address: "Address",
+  addressHelp: "Leave empty for the usual one. A key does not follow a service to another host.",
+  addressOwn: "Where your own server is.",
+  key: "Key",
+  password: "Password",
+  keyHelp: "Leave empty to keep what is there.",
+  keyPage: (page: string) => `To be had at ${page}`,
+  inEnvironment: (variable: string) => `The key is in the environment variable ${variable}. Change it there.`,
+  place: "Where the key is kept",
+  places: {
+    environment: "Environment",
+    keychain: "Keychain",
+    file: "Sealed file",
+    session: "This session",
+  } satisfies Record<KeyPlace, string>,
+  placeHelp: {
+    environment: "",
+    keychain: "The system keeps it and unlocks it when you sign in.",
+    file: "A file in the data folder that only your passphrase opens.",
+    session: "Only in memory: it is gone when Quaero closes.",
+  } satisfies Record<KeyPlace, string>,
+  passphrase: "Passphrase",
+  passphraseNew: "A new one, at least 8 characters. Nobody can find it again if it is lost.",
+  passphraseOld: "The one that opens your file of keys.",
+  test: "Test",
+  testing: "Asking…",
+  save: "Save",
+  forget: "Forget the key",
+  order: "Web search",
+  orderAbout: "The services are asked in this order until one answers.",
+  first: (name: string) => `Ask ${name} first`,
+  mail: {
+    host: "Server",
+    port: "Port",
+    security: "Protection",
+    securities: {
+      start_tls: "TLS after the greeting (STARTTLS)",
+      tls: "TLS from the start",
+      none: "None, for a server on this computer",
+    } satisfies Record<MailSecurity, string>,
+    from: "Sender",
+    user: "User name",
+    userHelp: "Leave empty if the server asks for none.",
+  },
+};
