@@ -5,7 +5,7 @@ import type { KeyPlace, MailSecurity } from "./backend/types";
 export const services = {
   title: "Services",
   about:
-    "Steps that need one of these say so before a run begins. Everything else works without any of them.",
+    "A step that needs one of these fails with a plain reason while it is not set up. Everything else works without.",
   setUp: "Set up…",
   change: "Change…",
   setUpOf: (name: string) => `Set up ${name}`,

@@ -131,20 +131,8 @@ function Setup({ provider, secrets, done }: SetupProps) {
   return (
     <form noValidate onSubmit={submit} className="grid min-h-0 gap-3 overflow-y-auto p-4">
       <p className="text-muted">{provider.purpose}</p>
-      {isMail ? (
-        <MailFields mail={mail} onChange={setMail} />
-      ) : (
-        <Field label={words.address} help={provider.default_base_url ? words.addressHelp : words.addressOwn}>
-          {(wiring) => (
-            <Input
-              {...wiring}
-              value={address}
-              placeholder={provider.default_base_url ?? "http://localhost:8888/"}
-              onChange={(event) => setAddress(event.target.value)}
-            />
-          )}
-        </Field>
-      )}
+      {isMail && <MailFields mail={mail} onChange={setMail} />}
+      {/* A key that is pasted must not end up as an address. */}
       {(provider.needs_key || isMail) &&
         (provider.key === "environment" ? (
           <p className="text-muted">{words.inEnvironment(provider.key_variable)}</p>
@@ -194,6 +182,18 @@ function Setup({ provider, secrets, done }: SetupProps) {
             )}
           </>
         ))}
+      {!isMail && (
+        <Field label={words.address} help={provider.default_base_url ? words.addressHelp : words.addressOwn}>
+          {(wiring) => (
+            <Input
+              {...wiring}
+              value={address}
+              placeholder={provider.default_base_url ?? "http://localhost:8888/"}
+              onChange={(event) => setAddress(event.target.value)}
+            />
+          )}
+        </Field>
+      )}
       {error && <InlineError error={error} />}
       {result && (
         <p role="status" className={result.ok ? "text-ok" : "text-error"}>
