@@ -154,7 +154,7 @@ function Setup({ provider, secrets, done }: SetupProps) {
             </Field>
             {key.trim() !== "" && (
               <>
-                <div className="grid gap-1">
+                <div className="grid justify-items-start gap-1">
                   <Segments
                     label={words.place}
                     value={place}
