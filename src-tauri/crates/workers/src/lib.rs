@@ -4,6 +4,7 @@
 pub mod crawl;
 pub mod extract;
 pub mod local_dir;
+pub mod market;
 mod parsing;
 pub mod places;
 pub mod reindex;
