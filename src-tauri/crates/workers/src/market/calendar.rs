@@ -52,6 +52,19 @@ pub enum Day {
     Unknown,
 }
 
+/// What kind of day it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The market trades.
+    Session,
+    /// Saturday or Sunday.
+    Weekend,
+    /// A weekday without trading.
+    Holiday,
+    /// The calendar does not reach that far.
+    Unknown,
+}
+
 impl Day {
     /// The session, if there is one.
     #[must_use]
@@ -128,21 +141,33 @@ impl Calendar {
     /// What is known of a day.
     #[must_use]
     pub fn day(&self, date: Date) -> Day {
-        if date < self.first || date > self.last {
-            return Day::Unknown;
-        }
-        if matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) {
-            return Day::Weekend;
-        }
-        if self.holidays.contains(&date) {
-            return Day::Holiday;
-        }
-        let early = self.early.get(&date).copied();
-        match (self.instant(date, self.open), self.instant(date, early.unwrap_or(CLOSE))) {
-            (Some(open), Some(close)) => {
-                Day::Session(Session { date, open, close, early: early.is_some() })
+        match self.kind(date) {
+            Kind::Unknown => Day::Unknown,
+            Kind::Weekend => Day::Weekend,
+            Kind::Holiday => Day::Holiday,
+            Kind::Session => {
+                let early = self.early.get(&date).copied();
+                match (self.instant(date, self.open), self.instant(date, early.unwrap_or(CLOSE))) {
+                    (Some(open), Some(close)) => {
+                        Day::Session(Session { date, open, close, early: early.is_some() })
+                    }
+                    _ => Day::Unknown,
+                }
             }
-            _ => Day::Unknown,
+        }
+    }
+
+    /// As [`Calendar::day`], without the times, which take a while to compute.
+    #[must_use]
+    pub fn kind(&self, date: Date) -> Kind {
+        if date < self.first || date > self.last {
+            Kind::Unknown
+        } else if matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday) {
+            Kind::Weekend
+        } else if self.holidays.contains(&date) {
+            Kind::Holiday
+        } else {
+            Kind::Session
         }
     }
 
@@ -196,7 +221,7 @@ impl Calendar {
         let mut date = after;
         while date < until {
             date = date.tomorrow().ok()?;
-            if self.day(date).session().is_some() {
+            if self.kind(date) == Kind::Session {
                 sessions.push(date);
             }
         }

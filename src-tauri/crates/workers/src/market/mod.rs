@@ -11,5 +11,7 @@ pub mod indicators;
 pub mod model;
 pub mod number;
 pub mod provider;
+pub mod quality;
+pub mod synthetic;
 
 pub use provider::{MarketData, MarketError};

@@ -522,6 +522,24 @@ impl Missing {
 /// A part of a stock's data, or why it is not there.
 pub type Part<T> = Result<T, Missing>;
 
+/// A time without trading, as announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// Its first day.
+    pub from: Date,
+    /// The day on which it was lifted, if that is known.
+    pub until: Option<Date>,
+}
+
+/// Announcements that explain prices.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// The sessions that could react to something price-sensitive.
+    pub sensitive: Vec<Date>,
+    /// Halts and suspensions.
+    pub halts: Vec<Halt>,
+}
+
 /// Everything collected of one stock or index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StockBundle {
@@ -545,8 +563,8 @@ pub struct StockBundle {
     pub fundamentals: Part<Fundamentals>,
     /// Articles.
     pub news: Part<Vec<News>>,
-    /// Days on which something price-sensitive was announced, by the session that could react.
-    pub sensitive_days: Part<Vec<Date>>,
+    /// What was announced that explains prices.
+    pub events: Part<Events>,
     /// The index that it is compared with.
     pub benchmark: Part<(Symbol, Series)>,
 }

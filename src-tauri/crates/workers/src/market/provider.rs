@@ -243,7 +243,7 @@ pub async fn collect(
         splits,
         fundamentals,
         news,
-        sensitive_days: Err(no("Announcements")),
+        events: Err(no("Announcements")),
         benchmark,
     })
 }
