@@ -5,6 +5,7 @@
 //! judges it by stated rules; [`indicators`] computes what is computed; the documents put figures, their
 //! day, their unit and the verdict side by side. No model takes part: every figure is code's.
 
+pub mod announcements;
 pub mod calendar;
 pub mod eodhd;
 pub mod indicators;

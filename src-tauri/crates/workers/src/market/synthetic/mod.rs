@@ -4,6 +4,7 @@
 //! is asked. Everything from it is marked as synthetic. It can be told to have any of the defects that
 //! [`quality`](super::quality) looks for.
 
+mod announce;
 mod company;
 mod defect;
 mod path;

@@ -124,3 +124,25 @@ fn everything_says_that_it_is_invented() {
         assert!(article.title.starts_with("[Synthetic]"), "{}", article.title);
     }
 }
+
+#[test]
+fn announcements_follow_the_reports_and_are_marked() {
+    use crate::market::announcements::Announcements;
+    let market = Synthetic::new(1, at("2026-11-25T10:00:00Z"));
+    let year = DateRange { from: date(2025, 11, 26), to: date(2026, 11, 25) };
+    let list = block_on(market.list(&abc(), year)).expect("a list");
+    assert!(list.items.iter().all(|item| item.headline.starts_with("[Synthetic]")));
+    let results: Vec<String> = list
+        .items
+        .iter()
+        .filter(|item| item.headline.ends_with("Results"))
+        .map(|item| asx().date_of(item.at).to_string())
+        .collect();
+    assert_eq!(results, ["2026-08-20", "2026-02-20"]);
+    let later = Synthetic::new(1, at("2026-08-19T22:00:00Z"));
+    let before = block_on(later.list(&abc(), year)).expect("a list");
+    assert!(
+        before.items.iter().all(|item| item.at < at("2026-08-19T22:00:00Z")),
+        "nothing of the future"
+    );
+}
