@@ -13,16 +13,6 @@ use super::model::{
 /// Why a provider gave no data. Messages name the thing and what to do; they never hold a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MarketError {
-    /// There is no key to ask with.
-    #[error(
-        "{provider} needs a key. Set {variable} in the environment of Quaero, or write `provider = \"synthetic\"` to try the step with invented data."
-    )]
-    NoKey {
-        /// Whose key.
-        provider: &'static str,
-        /// Where it is looked for.
-        variable: &'static str,
-    },
     /// The key does not work.
     #[error("{provider} does not accept the key. Check it on the account page of {provider}.")]
     KeyRefused {
@@ -110,7 +100,6 @@ impl MarketError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::NoKey { .. } => "no_key",
             Self::KeyRefused { .. } => "key_refused",
             Self::NotInPlan { .. } => "not_in_plan",
             Self::QuotaUsedUp { .. } => "quota_used_up",
@@ -131,8 +120,7 @@ impl From<MarketError> for TaskError {
             MarketError::TooManyRequests { wait_ms, .. } => Retry::PauseLane { ms: *wait_ms },
             MarketError::Unavailable { .. } => Retry::Backoff,
             MarketError::Net { transient, .. } if *transient => Retry::Backoff,
-            MarketError::NoKey { .. }
-            | MarketError::KeyRefused { .. }
+            MarketError::KeyRefused { .. }
             | MarketError::NotInPlan { .. }
             | MarketError::QuotaUsedUp { .. }
             | MarketError::UnknownSymbol { .. }

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use quaero_net::{Client, GetOptions, Limits, NetError, Response};
+use quaero_net::{Client, GetOptions, Limits, Provider, Response};
 use serde::Serialize;
 use url::Url;
 
 use super::{
     calendar::{Calendar, asx},
-    eodhd::policy_for,
+    eodhd::failed,
     model::{DateRange, Events, Halt, Source, Symbol},
     number::Notes,
     provider::MarketError,
@@ -30,10 +30,6 @@ pub use classify::{Relevance, relevance};
 pub use reaction::{Anomaly, REMARKABLE_DRIFT, Reaction, Signal, anomaly, reaction};
 
 const NAME: &str = "ASX";
-/// Where the exchange's pages are.
-pub const SITE: &str = "https://www.asx.com.au/";
-/// Where the service behind them is.
-pub const SERVICE: &str = "https://asx.api.markitdigital.com/asx-research/1.0/";
 /// The version of the terms that the user accepts, by the day on which they were read.
 pub const TERMS: &str = "2026-04-13";
 /// A company's page of a busy year is below 1 MB.
@@ -139,24 +135,24 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Asks the exchange by one of its ways. Only for a user who has accepted its terms ([`TERMS`]).
-    /// `site` and `service` end with a slash; see [`SITE`] and [`SERVICE`].
+    /// Asks the exchange by one of its ways: its pages (`asx`) and the service behind them
+    /// (`asx_service`). Only for a user who has accepted its terms ([`TERMS`]).
     #[must_use]
-    pub fn new(way: Way, site: Url, service: Url) -> Self {
+    pub fn new(way: Way, site: &Provider, service: &Provider) -> Self {
         let limits = Limits { body_bytes: MAX_BODY, ..Limits::default() };
-        let (base, usual) = match way {
-            Way::Html => (&site, SITE),
-            Way::Json => (&service, SERVICE),
+        let client = match way {
+            Way::Html => site.client(limits),
+            Way::Json => service.client(limits),
         };
-        let client = Client::new(policy_for(base, usual), limits);
-        Self { client, site, service, way, spacing: SPACING }
-    }
-
-    /// The same without a pause between requests, for an emulator.
-    #[must_use]
-    pub fn without_pause(mut self) -> Self {
-        self.spacing = Duration::ZERO;
-        self
+        let (site, service) = (site.base_url.clone(), service.base_url.clone());
+        // An emulator on this computer need not be spared.
+        let own = match way {
+            Way::Html => &site,
+            Way::Json => &service,
+        };
+        let near = own.host_str().is_some_and(|host| host == "127.0.0.1");
+        let spacing = if near { Duration::ZERO } else { SPACING };
+        Self { client, site, service, way, spacing }
     }
 
     async fn page(&self, url: &Url, accept: &'static str) -> Result<String, MarketError> {
@@ -204,14 +200,6 @@ impl Exchange {
 
 fn unknown(symbol: &Symbol) -> MarketError {
     MarketError::UnknownSymbol { provider: NAME, symbol: symbol.code().to_owned() }
-}
-
-fn failed(error: &NetError) -> MarketError {
-    MarketError::Net {
-        message: error.to_string(),
-        code: error.code(),
-        transient: error.is_transient(),
-    }
 }
 
 /// A page's text, if it is the page that was asked for.

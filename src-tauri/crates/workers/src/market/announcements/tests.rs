@@ -7,7 +7,7 @@ use super::*;
 use crate::market::model::Bar;
 
 fn site() -> Url {
-    SITE.parse().expect("an address")
+    "https://www.asx.com.au/".parse().expect("an address")
 }
 
 fn bhp() -> Symbol {

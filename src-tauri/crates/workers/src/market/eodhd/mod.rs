@@ -1,12 +1,11 @@
 //! EODHD, a vendor of end-of-day data: <https://eodhd.com>.
 //!
-//! The key is the caller's. It travels in the address, as the vendor documents it, and is taken out of
-//! everything that is said about an address; redirects are not followed, because they would carry it on.
+//! The key is the user's. It travels in a header, so that no address holds it, and is taken out of what
+//! the vendor says.
 
 mod wire;
 
 use std::{
-    fmt,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -16,9 +15,11 @@ use std::{
 
 use async_trait::async_trait;
 use quaero_engine::Clock;
-use quaero_net::{AddressPolicy, Client, GetOptions, Limits, NetError, Reply};
+use quaero_net::{
+    Client, ExposeSecret as _, Limits, NetError, Provider, ProviderError, Reply, SecretString,
+    ServiceRequest,
+};
 use serde_json::Value;
-use url::Url;
 
 use super::{
     model::{DateRange, Dividend, Fundamentals, News, Quote, Series, Source, Split, Symbol},
@@ -28,10 +29,6 @@ use super::{
 pub use wire::Account;
 
 const NAME: &str = "EODHD";
-/// The environment variable that holds the user's key.
-pub const KEY_VARIABLE: &str = "QUAERO_EODHD_KEY";
-/// Where the service is.
-pub const BASE: &str = "https://eodhd.com/api/";
 /// Decades of daily prices are below 2 MB, the largest accounts below 4 MB.
 const MAX_BODY: usize = 16 << 20;
 /// Articles asked for at once.
@@ -43,27 +40,6 @@ mod cost {
     pub(super) const SMALL: u32 = 1;
     pub(super) const NEWS: u32 = 10;
     pub(super) const FUNDAMENTALS: u32 = 10;
-}
-
-/// A key. It is shown nowhere, not even with `{:?}`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(String);
-
-impl ApiKey {
-    /// A key as the vendor makes them: letters, digits, `.`, `-` and `_`.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let fits = (4..=128).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
-        fits.then(|| Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ApiKey(…)")
-    }
 }
 
 /// What the vendor said last about its limit of requests per minute.
@@ -80,21 +56,23 @@ pub struct RateLimit {
 /// A client of EODHD.
 pub struct Eodhd {
     client: Client,
-    base: Url,
-    key: ApiKey,
+    provider: Provider,
+    key: SecretString,
     clock: Arc<dyn Clock>,
     used: AtomicU32,
     rate: Mutex<RateLimit>,
 }
 
 impl Eodhd {
-    /// A client that asks at `base`, which ends with a slash; see [`BASE`]. The base is trusted with
-    /// the key, so it must not come from a definition.
-    #[must_use]
-    pub fn new(key: ApiKey, base: Url, clock: Arc<dyn Clock>) -> Self {
-        let limits = Limits { redirects: 0, body_bytes: MAX_BODY, ..Limits::default() };
-        let client = Client::new(policy_for(&base, BASE), limits);
-        Self { client, base, key, clock, used: AtomicU32::new(0), rate: Mutex::default() }
+    /// A client of the vendor as the user has set it up.
+    ///
+    /// # Errors
+    /// Without a key.
+    pub fn new(provider: Provider, clock: Arc<dyn Clock>) -> Result<Self, ProviderError> {
+        let key = provider.key()?.clone();
+        let client = provider.client(Limits { body_bytes: MAX_BODY, ..Limits::default() });
+        let (used, rate) = (AtomicU32::new(0), Mutex::default());
+        Ok(Self { client, provider, key, clock, used, rate })
     }
 
     /// What the vendor said last about its limit per minute.
@@ -114,21 +92,16 @@ impl Eodhd {
 
     async fn get(&self, request: Request<'_>) -> Result<Value, MarketError> {
         self.wait_for_the_minute()?;
-        let url = self.address(&request)?;
-        let options = GetOptions {
-            accept: "application/json",
-            total: Some(Duration::from_secs(45)),
-            ..GetOptions::default()
-        };
-        let mut trail = self.client.trail(&url, options);
-        let reply = loop {
-            if let Some(reply) = trail.follow().await.map_err(|error| self.failed(&error))? {
-                break reply;
-            }
-        };
+        let mut url = self.provider.url(&request.path);
+        url.query_pairs_mut().append_pair("fmt", "json").extend_pairs(&request.query);
+        let bearer = SecretString::from(format!("Bearer {}", self.key.expose_secret()));
+        let asking = ServiceRequest::get(url)
+            .secret_header("authorization", bearer)
+            .total(Duration::from_secs(45));
+        let reply = self.client.ask(asking).await.map_err(|error| failed(&error))?;
         self.note_rate(&reply);
         let wait = reply.retry_after();
-        let response = reply.read().await.map_err(|error| self.failed(&error))?;
+        let response = reply.read().await.map_err(|error| failed(&error))?;
         let body = String::from_utf8_lossy(&response.body);
         let result = self.judge(&request, response.status, &body, wait);
         let cost = match &result {
@@ -194,20 +167,6 @@ impl Eodhd {
         }
     }
 
-    fn address(&self, request: &Request<'_>) -> Result<Url, MarketError> {
-        let mut url = self.base.join(&request.path).map_err(|error| MarketError::Rejected {
-            what: request.what.to_owned(),
-            said: error.to_string(),
-        })?;
-        {
-            let mut query = url.query_pairs_mut();
-            // First, so that a message which cuts a long address cannot cut the key in two.
-            query.append_pair("api_token", &self.key.0).append_pair("fmt", "json");
-            query.extend_pairs(&request.query);
-        }
-        Ok(url)
-    }
-
     fn wait_for_the_minute(&self) -> Result<(), MarketError> {
         let rate = self.rate_limit();
         let since = self.clock.now_ms().saturating_sub(rate.at_ms);
@@ -227,53 +186,24 @@ impl Eodhd {
         }
     }
 
-    fn failed(&self, error: &NetError) -> MarketError {
-        MarketError::Net {
-            message: self.redact(&error.to_string()),
-            code: error.code(),
-            transient: error.is_transient(),
-        }
-    }
-
     /// The beginning of what a server said, on one line and without the key.
     fn excerpt(&self, text: &str) -> String {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let line = self.redact(&words.join(" "));
+        let line = words.join(" ").replace(self.key.expose_secret(), "***");
         match line.char_indices().nth(160) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
         }
     }
-
-    fn redact(&self, text: &str) -> String {
-        redact(&text.replace(&self.key.0, "***"))
-    }
 }
 
-/// Takes what follows `api_token=` out of a text, whatever it is.
-fn redact(text: &str) -> String {
-    const NAME: &str = "api_token=";
-    let mut clean = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(NAME) {
-        let (before, after) = rest.split_at(at + NAME.len());
-        clean.push_str(before);
-        clean.push_str("***");
-        let end = after.find(|c: char| c == '&' || c == '#' || c.is_whitespace());
-        rest = end.map_or("", |end| &after[end..]);
+/// An error of the connection.
+pub(super) fn failed(error: &NetError) -> MarketError {
+    MarketError::Net {
+        message: error.to_string(),
+        code: error.code(),
+        transient: error.is_transient(),
     }
-    clean.push_str(rest);
-    clean
-}
-
-/// The public internet; and the host of `base`, if the program was told to ask another than `usual`.
-pub(super) fn policy_for(base: &Url, usual: &str) -> AddressPolicy {
-    if base.as_str() == usual {
-        return AddressPolicy::default();
-    }
-    let host = base.host_str().unwrap_or_default();
-    let entry = base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    AddressPolicy::new(&[entry]).unwrap_or_default()
 }
 
 /// One request.

@@ -31,9 +31,16 @@ impl Clock for Still {
 }
 
 fn client(base: &str) -> Eodhd {
-    let key = ApiKey::new(KEY).expect("a key");
-    Eodhd::new(key, base.parse().expect("an address"), Arc::new(Still(1_000_000)))
+    let provider = Provider {
+        info: quaero_net::provider_info("eodhd").expect("it is known"),
+        base_url: base.parse().expect("an address"),
+        key: Some(KEY.into()),
+        is_own: true,
+    };
+    Eodhd::new(provider, Arc::new(Still(1_000_000))).expect("a key")
 }
+
+const BASE: &str = "https://eodhd.com/api/";
 
 /// A server that gives each connection the next answer; returns its base and the requests it gets.
 fn serve(answers: Vec<String>) -> (String, std::sync::mpsc::Receiver<String>) {
@@ -45,8 +52,9 @@ fn serve(answers: Vec<String>) -> (String, std::sync::mpsc::Receiver<String>) {
             let (stream, _) = listener.accept().expect("a connection");
             let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
             let first = lines.next().expect("a line").expect("text");
-            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            let _ = send.send(first);
+            let headers = lines.map_while(Result::ok).take_while(|line| !line.is_empty());
+            let key = headers.filter(|line| line.to_ascii_lowercase().starts_with("authorization"));
+            let _ = send.send(format!("{first}\n{}", key.collect::<String>()));
             let _ = (&stream).write_all(answer.as_bytes());
         }
     });
@@ -98,10 +106,6 @@ fn each_answer_that_is_an_error_is_told_as_what_it_is() {
 
 #[test]
 fn the_key_is_in_no_message() {
-    assert_eq!(format!("{:?}", ApiKey::new(KEY)), "Some(ApiKey(…))");
-    for bad in ["", "abc", "a b c d", "key&x=1", "ключключ", &"k".repeat(129)] {
-        assert_eq!(ApiKey::new(bad), None, "{bad}");
-    }
     let client = client(BASE);
     let symbol = bhp();
     let request = Request::about("prices", "eod", &symbol, 1);
@@ -110,10 +114,6 @@ fn the_key_is_in_no_message() {
         let error = client.judge(&request, status, &echo, None).expect_err("an error");
         assert!(!format!("{error} {error:?}").contains(KEY), "{error:?}");
     }
-    assert_eq!(
-        redact("a?api_token=x y?api_token=z&b api_token="),
-        "a?api_token=*** y?api_token=***&b api_token=***"
-    );
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn a_connection_that_fails_or_redirects_does_not_tell_the_key() {
     let location = format!("Location: http://127.0.0.1:1/elsewhere?api_token={KEY}\r\n");
     let (base, _requests) = serve(vec![answer("302 Found", &location, "")]);
     let error = client(&base).prices(&bhp(), year()).await.expect_err("redirects are not followed");
-    assert_eq!(error.code(), "too_many_redirects");
+    assert_eq!(error.code(), "bad_redirect");
     assert!(!format!("{error:?}").contains(KEY), "{error:?}");
 }
 
@@ -158,7 +158,7 @@ async fn limits_are_kept_and_calls_are_counted() {
     assert_eq!(
         asked[2],
         format!(
-            "GET /api/eod/BHP.AU?api_token={KEY}&fmt=json&from=2026-01-01&to=2026-11-25&period=d&order=a HTTP/1.1"
+            "GET /api/eod/BHP.AU?fmt=json&from=2026-01-01&to=2026-11-25&period=d&order=a HTTP/1.1\nauthorization: Bearer {KEY}"
         )
     );
 }
