@@ -53,6 +53,9 @@ pub struct RateLimit {
     pub at_ms: i64,
 }
 
+/// What an account's clients know of its limit.
+pub type SharedRate = Arc<Mutex<RateLimit>>;
+
 /// A client of EODHD.
 pub struct Eodhd {
     client: Client,
@@ -60,19 +63,23 @@ pub struct Eodhd {
     key: SecretString,
     clock: Arc<dyn Clock>,
     used: AtomicU32,
-    rate: Mutex<RateLimit>,
+    rate: SharedRate,
 }
 
 impl Eodhd {
-    /// A client of the vendor as the user has set it up.
+    /// A client of the vendor as the user has set it up. Clients of one account share what the vendor
+    /// says about its limit.
     ///
     /// # Errors
     /// Without a key.
-    pub fn new(provider: Provider, clock: Arc<dyn Clock>) -> Result<Self, ProviderError> {
+    pub fn new(
+        provider: Provider,
+        clock: Arc<dyn Clock>,
+        rate: SharedRate,
+    ) -> Result<Self, ProviderError> {
         let key = provider.key()?.clone();
         let client = provider.client(Limits { body_bytes: MAX_BODY, ..Limits::default() });
-        let (used, rate) = (AtomicU32::new(0), Mutex::default());
-        Ok(Self { client, provider, key, clock, used, rate })
+        Ok(Self { client, provider, key, clock, used: AtomicU32::new(0), rate })
     }
 
     /// What the vendor said last about its limit per minute.

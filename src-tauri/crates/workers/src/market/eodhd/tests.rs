@@ -37,7 +37,7 @@ fn client(base: &str) -> Eodhd {
         key: Some(KEY.into()),
         is_own: true,
     };
-    Eodhd::new(provider, Arc::new(Still(1_000_000))).expect("a key")
+    Eodhd::new(provider, Arc::new(Still(1_000_000)), SharedRate::default()).expect("a key")
 }
 
 const BASE: &str = "https://eodhd.com/api/";
