@@ -37,6 +37,22 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         key_page: Some("https://eodhd.com/register"),
     },
     ProviderInfo {
+        id: "asx",
+        name: "ASX",
+        purpose: "Announcements of Australian companies, from the exchange's pages.",
+        base_url: Some("https://www.asx.com.au/"),
+        needs_key: false,
+        key_page: None,
+    },
+    ProviderInfo {
+        id: "asx_service",
+        name: "ASX research service",
+        purpose: "Announcements of Australian companies, from the service behind the exchange's pages.",
+        base_url: Some("https://asx.api.markitdigital.com/asx-research/1.0/"),
+        needs_key: false,
+        key_page: None,
+    },
+    ProviderInfo {
         id: "searxng",
         name: "SearXNG",
         purpose: "Web search by a server of your own.",

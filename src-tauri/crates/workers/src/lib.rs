@@ -4,6 +4,7 @@
 pub mod crawl;
 pub mod extract;
 pub mod local_dir;
+pub mod market;
 mod parsing;
 pub mod places;
 pub mod reindex;
@@ -34,7 +35,13 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
         .with_manager(web_search::WebSearchManager)
         .with_worker(web_search::WebSearchWorker::new(Arc::clone(&providers)))
         .with_manager(places::PlacesManager)
-        .with_worker(places::PlacesWorker::new(providers))
+        .with_worker(places::PlacesWorker::new(Arc::clone(&providers)))
+        .with_manager(market::StockManager)
+        .with_worker(market::StockWorker::new(Arc::clone(&providers)))
+        .with_manager(market::IndexManager)
+        .with_worker(market::IndexWorker::new(Arc::clone(&providers)))
+        .with_manager(market::AnnouncementsManager)
+        .with_worker(market::AnnouncementsWorker::new(providers))
 }
 
 /// Asks a service for the least it has to give. Returns how much of it is left, if it says so.
@@ -44,6 +51,7 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
 pub async fn test_provider(provider: &Provider) -> Result<Option<String>, String> {
     let tested = match provider.info.id {
         "google_places" => places::test_places(provider).await,
+        "eodhd" => market::test_eodhd(provider).await,
         "searxng" | "brave" | "tavily" => web_search::test_search(provider).await,
         _ => Err(TaskError::permanent("no_test", "This service cannot be tested yet.")),
     };

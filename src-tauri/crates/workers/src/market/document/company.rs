@@ -1,0 +1,285 @@
+//! The parts of a stock's document that are about the company: its record, accounts and dividends.
+
+use rust_decimal::Decimal;
+
+use super::{
+    format::{Sheet, Unit, computed, grouped, shown},
+    stock::View,
+};
+use crate::{
+    market::model::{Fundamentals, Statement, double},
+    services::plain,
+};
+
+/// Rows of a list.
+const MOST_ROWS: usize = 8;
+/// Characters of a description.
+const MOST_WORDS: usize = 1_200;
+
+impl View<'_> {
+    pub(super) fn company(&self, sheet: &mut Sheet, record: &Fundamentals) {
+        let day = record.updated;
+        let money = || Unit::Amount(self.currency.clone());
+        let accounts = record.statement_currency.clone().unwrap_or_else(|| self.currency.clone());
+        let amount = || Unit::Amount(accounts.clone());
+        let highlights = &record.highlights;
+        let valuation = &record.valuation;
+        // Services write 0 where they know nothing.
+        let known = |value: Option<Decimal>| value.filter(|value| !value.is_zero());
+
+        sheet.section("Company");
+        for (label, text) in
+            [("Sector", &record.sector), ("Industry", &record.industry), ("ISIN", &record.isin)]
+        {
+            if let Some(text) = text {
+                sheet.note(label, &plain(text));
+            }
+        }
+        if record.delisted == Some(true) {
+            sheet.note("Listing", "**delisted**");
+        }
+        if let Some(text) = &record.description {
+            let text: String = plain(text).chars().take(MOST_WORDS).collect();
+            sheet.line(&format!("In its vendor's words: {text}"));
+        }
+
+        sheet.section("Valuation");
+        let mut fact = |id: &str, label: &str, value, unit| {
+            sheet.fact(id, label, known(value), unit, day);
+        };
+        fact("value.market_cap", "Market value", highlights.market_cap, money());
+        fact("value.pe", "P/E, last twelve months", highlights.pe, Unit::Number);
+        fact("value.forward_pe", "P/E, expected earnings", valuation.forward_pe, Unit::Number);
+        fact("value.peg", "P/E to growth", highlights.peg, Unit::Number);
+        fact("value.price_book", "Price / book value", valuation.price_book, Unit::Number);
+        fact("value.price_sales", "Price / sales", valuation.price_sales, Unit::Number);
+        fact("value.enterprise", "Enterprise value", valuation.enterprise_value, money());
+        fact("value.ev_ebitda", "Enterprise value / EBITDA", valuation.ev_ebitda, Unit::Number);
+
+        sheet.section("Profitability");
+        let mut fact = |id: &str, label: &str, value, unit| {
+            sheet.fact(id, label, known(value), unit, record.most_recent_quarter);
+        };
+        fact("profit.eps", "Earnings per share, last twelve months", highlights.eps, self.price());
+        fact("profit.revenue", "Revenue, last twelve months", highlights.revenue, amount());
+        fact("profit.ebitda", "EBITDA, last twelve months", highlights.ebitda, amount());
+        fact("profit.margin", "Net margin", highlights.profit_margin, Unit::Fraction);
+        fact(
+            "profit.operating_margin",
+            "Operating margin",
+            highlights.operating_margin,
+            Unit::Fraction,
+        );
+        fact("profit.roe", "Return on equity", highlights.return_on_equity, Unit::Fraction);
+        fact("profit.roa", "Return on assets", highlights.return_on_assets, Unit::Fraction);
+        fact(
+            "profit.revenue_growth",
+            "Revenue growth, year on year",
+            highlights.revenue_growth,
+            Unit::Fraction,
+        );
+        fact(
+            "profit.earnings_growth",
+            "Earnings growth, year on year",
+            highlights.earnings_growth,
+            Unit::Fraction,
+        );
+
+        sheet.section("Ownership");
+        let shares = &record.shares;
+        let mut fact = |id: &str, label: &str, value, unit| sheet.fact(id, label, value, unit, day);
+        fact("own.shares", "Shares", known(shares.outstanding), Unit::Count);
+        fact("own.float", "Shares that are traded", known(shares.float), Unit::Count);
+        fact("own.insiders", "Held by insiders", shares.percent_insiders, Unit::Percent);
+        fact(
+            "own.institutions",
+            "Held by institutions",
+            shares.percent_institutions,
+            Unit::Percent,
+        );
+        fact("own.short", "Sold short, of the float", shares.short_percent, Unit::Percent);
+        if !record.holders.is_empty() {
+            let rows: Vec<Vec<String>> = record
+                .holders
+                .iter()
+                .take(MOST_ROWS)
+                .map(|holder| {
+                    vec![
+                        plain(&holder.name),
+                        optional(holder.percent, &Unit::Percent),
+                        optional(holder.shares, &Unit::Count),
+                        holder.date.map(|day| day.to_string()).unwrap_or_default(),
+                    ]
+                })
+                .collect();
+            sheet.table(&["Holder", "Part", "Shares", "As of"], &rows);
+        }
+
+        sheet.section("Analysts");
+        let analysts = &record.analysts;
+        let target = known(analysts.target_price).or(known(highlights.target_price));
+        sheet.fact("analyst.target", "Mean target", target, self.price(), day);
+        let upside = match (target, self.bars().last()) {
+            (Some(target), Some(last)) => computed(double(target) / last.close_f64() - 1.0),
+            _ => None,
+        };
+        sheet.fact("analyst.upside", "Target against last close", upside, Unit::Fraction, day);
+        sheet.fact(
+            "analyst.rating",
+            "Mean rating, 1 sell to 5 buy",
+            known(analysts.rating),
+            Unit::Number,
+            day,
+        );
+        for (id, label, value) in [
+            ("analyst.strong_buy", "Strong buy", analysts.strong_buy),
+            ("analyst.buy", "Buy", analysts.buy),
+            ("analyst.hold", "Hold", analysts.hold),
+            ("analyst.sell", "Sell", analysts.sell),
+            ("analyst.strong_sell", "Strong sell", analysts.strong_sell),
+        ] {
+            sheet.fact(id, label, value, Unit::Count, day);
+        }
+
+        self.earnings(sheet, record);
+        history(sheet, record, &accounts);
+    }
+
+    fn earnings(&self, sheet: &mut Sheet, record: &Fundamentals) {
+        sheet.section("Earnings");
+        let rows: Vec<Vec<String>> = record
+            .earnings
+            .iter()
+            .take(MOST_ROWS)
+            .map(|row| {
+                vec![
+                    row.period.to_string(),
+                    row.reported.map(|day| day.to_string()).unwrap_or_default(),
+                    row.actual.map_or_else(|| "to come".to_owned(), |v| shown(v, &self.price())),
+                    optional(row.estimate, &self.price()),
+                    optional(row.surprise_percent, &Unit::Percent),
+                ]
+            })
+            .collect();
+        if rows.is_empty() {
+            sheet.line("None known.");
+        } else {
+            let head = ["Period to", "Report", "EPS", "Expected", "Surprise"];
+            sheet.table(&head, &rows);
+        }
+    }
+
+    pub(super) fn dividends(&self, sheet: &mut Sheet) {
+        sheet.section("Dividends");
+        let list = match &self.bundle.dividends {
+            Ok(list) => list,
+            Err(missing) => {
+                return sheet.line(&format!("Not available: {}", plain(&missing.reason)));
+            }
+        };
+        let Some(last) = self.bars().last() else { return };
+        let since = last.date.checked_sub(jiff::Span::new().years(1)).unwrap_or(last.date);
+        let paid: Decimal = list
+            .iter()
+            .filter(|dividend| dividend.date > since && dividend.date <= last.date)
+            .map(|dividend| dividend.value)
+            .sum();
+        let day = Some(last.date);
+        sheet.fact(
+            "dividend.year",
+            "Paid in twelve months, per share",
+            Some(paid),
+            self.price(),
+            day,
+        );
+        let yielded =
+            if last.close.is_zero() { None } else { Some((paid / last.close).round_dp(6)) };
+        sheet.fact("dividend.yield", "Yield at the last close", yielded, Unit::Fraction, day);
+        if let Ok(record) = &self.bundle.fundamentals {
+            let payout = record.payout_ratio.filter(|ratio| !ratio.is_zero());
+            sheet.fact(
+                "dividend.payout",
+                "Paid out of earnings",
+                payout,
+                Unit::Fraction,
+                record.updated,
+            );
+        }
+        let rows: Vec<Vec<String>> = list
+            .iter()
+            .rev()
+            .take(MOST_ROWS)
+            .map(|dividend| {
+                let currency = dividend.currency.clone().unwrap_or_else(|| self.currency.clone());
+                vec![
+                    dividend.date.to_string(),
+                    dividend.payment.map(|day| day.to_string()).unwrap_or_default(),
+                    shown(dividend.value, &Unit::Price(currency)),
+                ]
+            })
+            .collect();
+        if rows.is_empty() {
+            sheet.line("None in the requested period.");
+        } else {
+            sheet.table(&["Ex-date", "Paid", "Per share"], &rows);
+        }
+        for split in self.bundle.splits.iter().flatten() {
+            sheet.line(&format!(
+                "Split on {}: {} new shares for {}.",
+                split.date, split.new, split.old
+            ));
+        }
+    }
+}
+
+fn optional(value: Option<Decimal>, unit: &Unit) -> String {
+    value.map_or_else(|| "n/a".to_owned(), |value| shown(value, unit))
+}
+
+/// The accounts of the last years, in millions.
+fn history(sheet: &mut Sheet, record: &Fundamentals, currency: &str) {
+    sheet.section("Financial history");
+    if record.yearly.is_empty() {
+        return sheet.line("None known.");
+    }
+    let years: Vec<&Statement> = record.yearly.iter().take(5).collect();
+    type Read = fn(&Statement) -> Option<Decimal>;
+    let read: [(&str, &str, Read); 9] = [
+        ("revenue", "Revenue", |year| year.figures.revenue),
+        ("operating_income", "Operating income", |year| year.figures.operating_income),
+        ("net_income", "Net income", |year| year.figures.net_income),
+        ("operating_cash_flow", "Operating cash flow", |year| year.figures.operating_cash_flow),
+        ("free_cash_flow", "Free cash flow", |year| year.figures.free_cash_flow),
+        ("assets", "Assets", |year| year.figures.assets),
+        ("equity", "Equity", |year| year.figures.equity),
+        ("debt", "Debt", |year| year.figures.debt),
+        ("cash", "Cash", |year| year.figures.cash),
+    ];
+    let million = Decimal::from(1_000_000);
+    let rows: Vec<Vec<String>> = read
+        .iter()
+        .map(|(id, label, value)| {
+            let mut row = vec![(*label).to_owned()];
+            for year in &years {
+                let value = value(year);
+                if let Some(value) = value {
+                    let id = format!("year.{}.{id}", year.end);
+                    let unit = Unit::Amount(currency.to_owned());
+                    sheet.keep(
+                        &id,
+                        &format!("{label}, year to {}", year.end),
+                        value,
+                        &unit,
+                        Some(year.end),
+                    );
+                }
+                row.push(value.map_or_else(|| "n/a".to_owned(), |v| grouped(v / million, 1)));
+            }
+            row
+        })
+        .collect();
+    let mut head = vec![format!("Million {currency}, year to")];
+    head.extend(years.iter().map(|year| year.end.to_string()));
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    sheet.table(&head, &rows);
+}

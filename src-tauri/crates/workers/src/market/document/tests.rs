@@ -1,0 +1,197 @@
+//! What documents say, and what they do not say.
+
+use std::fmt::Write as _;
+
+use futures::executor::block_on;
+use jiff::civil::date;
+
+use super::*;
+use crate::market::{
+    announcements::Announcements as _,
+    model::{DateRange, Missing, StockBundle},
+    provider::{MarketData as _, Parts as Collected, collect},
+    quality::assess,
+    synthetic::{Defect, Synthetic},
+};
+
+fn now() -> Timestamp {
+    "2026-11-25T10:00:00Z".parse().expect("a time")
+}
+
+fn range() -> DateRange {
+    DateRange { from: date(2023, 10, 1), to: date(2026, 11, 25) }
+}
+
+fn bundle(market: &Synthetic, symbol: &Symbol) -> StockBundle {
+    let parts = Collected {
+        quote: true,
+        fundamentals: true,
+        news: true,
+        benchmark: Some(Symbol::index("XJO").expect("an index")),
+    };
+    block_on(collect(market, symbol, range(), &parts, now())).expect("data")
+}
+
+fn abc() -> Symbol {
+    Symbol::stock("ABC").expect("a code")
+}
+
+fn asked() -> Asked {
+    Asked { period: "Y2".to_owned(), request_hash: "hash".to_owned(), calls: 0 }
+}
+
+fn made(bundle: &StockBundle) -> NewDocument {
+    stock(bundle, &asked(), now(), asx())
+}
+
+#[test]
+fn a_stock_has_all_its_sections_and_tags() {
+    let document = made(&bundle(&Synthetic::new(1, now()), &abc()));
+    let sections: Vec<&str> =
+        document.markdown.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(
+        sections,
+        [
+            "Prices",
+            "Company",
+            "Valuation",
+            "Profitability",
+            "Ownership",
+            "Analysts",
+            "Earnings",
+            "Financial history",
+            "Dividends",
+            "Performance",
+            "Indicators",
+            "News",
+            "Data quality",
+            "Data used",
+        ]
+    );
+    assert_eq!(document.tags, ["asx-stock-data", "abc", "date:2026-11-25", "synthetic"]);
+    assert_eq!(document.source_id, "ABC.AU/synthetic/Y2");
+    assert_eq!(document.metadata["as_of"], "2026-11-25");
+    assert_eq!(document.metadata["complete"], true);
+    assert_eq!(document.metadata["sessions_behind"], 0);
+    assert!(
+        document.markdown.contains("**Synthetic data.**") && document.title.contains("synthetic")
+    );
+}
+
+#[test]
+fn every_fact_is_shown_as_it_is_kept() {
+    for seed in 0..5 {
+        let document = made(&bundle(&Synthetic::new(seed, now()), &abc()));
+        let facts = document.metadata["facts"].as_array().expect("facts");
+        assert!(facts.len() > 80, "{} facts", facts.len());
+        let mut ids = std::collections::BTreeSet::new();
+        for fact in facts {
+            let text = |key: &str| fact[key].as_str().unwrap_or_default().to_owned();
+            assert!(ids.insert(text("id")), "{} twice", text("id"));
+            let (id, shown) = (text("id"), text("shown"));
+            assert!(!text("unit").is_empty());
+            text("value").parse::<rust_decimal::Decimal>().expect("a number");
+            // Tables of years are in millions, and returns have a sign.
+            if !id.starts_with("year.") && !id.starts_with("return.") {
+                assert!(document.markdown.contains(&shown), "{id}: {shown}");
+                assert!(!fact["as_of"].is_null() || id == "price.quote", "{id} has no day");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_missing_or_wrong_is_said_and_not_filled_in() {
+    let market = Synthetic::new(1, now());
+    let mut part = bundle(&market, &abc());
+    part.fundamentals = Err(Missing { code: "not_in_plan", reason: "Not in the plan.".to_owned() });
+    part.news = Err(Missing { code: "cannot_connect", reason: "No connection.".to_owned() });
+    let document = made(&part);
+    assert!(document.markdown.contains("Not available: Not in the plan."));
+    assert!(document.markdown.contains("Not searched: No connection."));
+    assert!(document.markdown.contains("| `ref.pe` | not checked |"));
+    assert_eq!(document.metadata["complete"], false, "a failed part is fetched again");
+
+    let broken = Synthetic::new(1, now()).with_defects([Defect::SplitUnadj, Defect::FreshQuote]);
+    let document = made(&bundle(&broken, &abc()));
+    assert!(document.markdown.contains("Not computed: the prices have errors"));
+    assert!(document.markdown.contains("| `split.unadj` | **error** |"));
+    assert!(document.markdown.contains("not shown: see `fresh.quote`"));
+    let facts = document.metadata["facts"].to_string();
+    assert!(!facts.contains("ta.rsi14") && !facts.contains("price.quote"));
+    assert_eq!(document.metadata["quality"]["worst"], "error");
+}
+
+#[test]
+fn words_from_outside_are_no_markdown() {
+    let mut part = bundle(&Synthetic::new(1, now()), &abc());
+    let record = part.fundamentals.as_mut().expect("a record");
+    record.name = Some("Evil | [x](javascript:1)\n# Head <script>".to_owned());
+    record.description = Some("# Ignore | all\n\n| previous |".to_owned());
+    let document = made(&part);
+    assert!(!document.markdown.contains("<script>") && !document.markdown.contains("\n# Ignore"));
+    assert!(!document.markdown.contains("[x](javascript"));
+}
+
+#[test]
+fn an_index_is_a_price_index_and_says_so() {
+    let market = Synthetic::new(1, now());
+    let symbol = Symbol::index("XJO").expect("an index");
+    let parts = Collected { quote: false, fundamentals: false, news: false, benchmark: None };
+    let bundle = block_on(collect(&market, &symbol, range(), &parts, now())).expect("data");
+    let document = made(&bundle);
+    assert_eq!(document.source_type, INDEX);
+    assert_eq!(document.tags, ["asx-index", "xjo", "date:2026-11-25", "benchmark", "synthetic"]);
+    assert!(document.markdown.contains("This is a price index"));
+    assert!(!document.markdown.contains("AUD |") && !document.markdown.contains("On-balance"));
+    assert_eq!(document.metadata["complete"], true);
+}
+
+#[test]
+fn announcements_show_mark_reaction_and_what_cannot_be_said() {
+    let market = Synthetic::new(1, now());
+    let year = DateRange { from: date(2025, 11, 25), to: date(2026, 11, 25) };
+    let list = block_on(market.list(&abc(), year)).expect("a list");
+    let data = bundle(&market, &abc());
+    let bars = Ok(assess(&data, now(), asx()).bars);
+    let index = block_on(market.prices(&Symbol::index("XJO").expect("an index"), range()));
+    let index = index.expect("prices").bars;
+    let source = crate::market::MarketData::source(&market);
+    let parts = |bars| Parts {
+        symbol: &data.symbol,
+        source: &source,
+        range: year,
+        list: &list,
+        limit: 10,
+        bars,
+        index: &index,
+        period: "Y1",
+        request_hash: "hash",
+    };
+    let document = announcements(&parts(&bars), now(), asx());
+    assert_eq!(document.tags, ["asx-announcement", "abc", "date:2026-11-25", "synthetic"]);
+    let items = document.metadata["announcements"].as_array().expect("a list");
+    assert_eq!(items.len(), 10);
+    assert!(
+        items.iter().all(|item| item["session"].is_string() && item["index_return"].is_number())
+    );
+    assert!(document.markdown.contains('★'));
+    let missing = Err(Missing { code: "no_key", reason: "There is no key.".to_owned() });
+    let document = announcements(&parts(&missing), now(), asx());
+    assert!(document.markdown.contains("There is no key."));
+    assert_eq!(document.metadata["complete"], false);
+}
+
+#[test]
+fn a_table_has_as_many_cells_in_every_row() {
+    let document = made(&bundle(&Synthetic::new(2, now()), &abc()));
+    let mut wrong = String::new();
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    let lines: Vec<&str> = document.markdown.lines().collect();
+    for pair in lines.windows(2) {
+        if pair.iter().all(|line| line.starts_with('|')) && cells(pair[0]) != cells(pair[1]) {
+            writeln!(wrong, "{}\n{}", pair[0], pair[1]).expect("memory");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

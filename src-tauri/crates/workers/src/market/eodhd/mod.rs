@@ -1,0 +1,306 @@
+//! EODHD, a vendor of end-of-day data: <https://eodhd.com>.
+//!
+//! The key is the user's. It travels in a header, so that no address holds it, and is taken out of what
+//! the vendor says.
+
+mod wire;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use quaero_engine::Clock;
+use quaero_net::{
+    Client, ExposeSecret as _, Limits, NetError, Provider, ProviderError, Reply, SecretString,
+    ServiceRequest,
+};
+use serde_json::Value;
+
+use super::{
+    model::{DateRange, Dividend, Fundamentals, News, Quote, Series, Source, Split, Symbol},
+    provider::{MarketData, MarketError},
+};
+
+pub use wire::Account;
+
+const NAME: &str = "EODHD";
+/// Decades of daily prices are below 2 MB, the largest accounts below 4 MB.
+const MAX_BODY: usize = 16 << 20;
+/// Articles asked for at once.
+const NEWS_LIMIT: &str = "50";
+const MINUTE_MS: i64 = 60_000;
+
+/// What the vendor charges for a request, in calls of the day's allowance.
+mod cost {
+    pub(super) const SMALL: u32 = 1;
+    pub(super) const NEWS: u32 = 10;
+    pub(super) const FUNDAMENTALS: u32 = 10;
+}
+
+/// What the vendor said last about its limit of requests per minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests in a minute.
+    pub limit: Option<u32>,
+    /// Left of them.
+    pub remaining: Option<u32>,
+    /// When it was said, in milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What an account's clients know of its limit.
+pub type SharedRate = Arc<Mutex<RateLimit>>;
+
+/// A client of EODHD.
+pub struct Eodhd {
+    client: Client,
+    provider: Provider,
+    key: SecretString,
+    clock: Arc<dyn Clock>,
+    used: AtomicU32,
+    rate: SharedRate,
+}
+
+impl Eodhd {
+    /// A client of the vendor as the user has set it up. Clients of one account share what the vendor
+    /// says about its limit.
+    ///
+    /// # Errors
+    /// Without a key.
+    pub fn new(
+        provider: Provider,
+        clock: Arc<dyn Clock>,
+        rate: SharedRate,
+    ) -> Result<Self, ProviderError> {
+        let key = provider.key()?.clone();
+        let client = provider.client(Limits { body_bytes: MAX_BODY, ..Limits::default() });
+        Ok(Self { client, provider, key, clock, used: AtomicU32::new(0), rate })
+    }
+
+    /// What the vendor said last about its limit per minute.
+    #[must_use]
+    pub fn rate_limit(&self) -> RateLimit {
+        *self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the account may ask and has asked today. Costs nothing.
+    ///
+    /// # Errors
+    /// If the key does not work or the service cannot be asked.
+    pub async fn account(&self) -> Result<Account, MarketError> {
+        let answer = self.get(Request { what: "the account", ..Request::of("user", &[]) }).await?;
+        wire::account(&answer)
+    }
+
+    async fn get(&self, request: Request<'_>) -> Result<Value, MarketError> {
+        self.wait_for_the_minute()?;
+        let mut url = self.provider.url(&request.path);
+        url.query_pairs_mut().append_pair("fmt", "json").extend_pairs(&request.query);
+        let bearer = SecretString::from(format!("Bearer {}", self.key.expose_secret()));
+        let asking = ServiceRequest::get(url)
+            .secret_header("authorization", bearer)
+            .total(Duration::from_secs(45));
+        let reply = self.client.ask(asking).await.map_err(|error| failed(&error))?;
+        self.note_rate(&reply);
+        let wait = reply.retry_after();
+        let response = reply.read().await.map_err(|error| failed(&error))?;
+        let body = String::from_utf8_lossy(&response.body);
+        let result = self.judge(&request, response.status, &body, wait);
+        let cost = match &result {
+            Ok(_) | Err(MarketError::Unreadable { .. }) => request.cost,
+            Err(MarketError::UnknownSymbol { .. }) => cost::SMALL,
+            Err(_) => 0,
+        };
+        self.used.fetch_add(cost, Ordering::Relaxed);
+        result
+    }
+
+    /// An answer as JSON, or what it says instead. Errors come as plain text, also with status 200.
+    fn judge(
+        &self,
+        request: &Request<'_>,
+        status: u16,
+        body: &str,
+        wait: Option<Duration>,
+    ) -> Result<Value, MarketError> {
+        let what = || format!("{} of {}", request.what, request.subject());
+        let said = || self.excerpt(body);
+        let lower = body.get(..400.min(body.len())).unwrap_or_default().to_ascii_lowercase();
+        match status {
+            401 => return Err(MarketError::KeyRefused { provider: NAME }),
+            402 => return Err(MarketError::QuotaUsedUp { provider: NAME }),
+            403 => return Err(MarketError::NotInPlan { what: what(), said: said() }),
+            404 => return Err(request.unknown()),
+            429 => {
+                let wait = wait.map_or(MINUTE_MS.unsigned_abs(), |wait| {
+                    u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+                });
+                return Err(MarketError::TooManyRequests { provider: NAME, wait_ms: wait });
+            }
+            500..=599 => return Err(MarketError::Unavailable { provider: NAME, status }),
+            200 => {}
+            _ => return Err(MarketError::Rejected { what: what(), said: said() }),
+        }
+        if !body.trim_start().starts_with(['{', '[']) {
+            return Err(if lower.contains("exceeded your daily api") {
+                MarketError::QuotaUsedUp { provider: NAME }
+            } else if lower.contains("unauthenticated") || lower.contains("unauthorized") {
+                MarketError::KeyRefused { provider: NAME }
+            } else if lower.contains("free users") || lower.contains("subscription") {
+                MarketError::NotInPlan { what: what(), said: said() }
+            } else if lower.contains("ticker not found") || lower.contains("symbol not found") {
+                request.unknown()
+            } else {
+                let reason = format!("it is no JSON but begins with `{}`", said());
+                MarketError::Unreadable { what: what(), reason }
+            });
+        }
+        let value: Value = serde_json::from_str(body).map_err(|error| MarketError::Unreadable {
+            what: what(),
+            reason: format!("it is no valid JSON: {error}"),
+        })?;
+        let refusal = ["errors", "error"].iter().find(|key| !value[**key].is_null());
+        match refusal {
+            Some(key) => Err(MarketError::Rejected {
+                what: what(),
+                said: self.excerpt(&value[*key].to_string()),
+            }),
+            None => Ok(value),
+        }
+    }
+
+    fn wait_for_the_minute(&self) -> Result<(), MarketError> {
+        let rate = self.rate_limit();
+        let since = self.clock.now_ms().saturating_sub(rate.at_ms);
+        if rate.remaining == Some(0) && (0..MINUTE_MS).contains(&since) {
+            let wait_ms = (MINUTE_MS - since).unsigned_abs();
+            return Err(MarketError::TooManyRequests { provider: NAME, wait_ms });
+        }
+        Ok(())
+    }
+
+    fn note_rate(&self, reply: &Reply) {
+        let number = |name| reply.header(name).and_then(|text| text.trim().parse().ok());
+        let (limit, remaining) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"));
+        if remaining.is_some() {
+            let now = RateLimit { limit, remaining, at_ms: self.clock.now_ms() };
+            *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+    }
+
+    /// The beginning of what a server said, on one line and without the key.
+    fn excerpt(&self, text: &str) -> String {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let line = words.join(" ").replace(self.key.expose_secret(), "***");
+        match line.char_indices().nth(160) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line,
+        }
+    }
+}
+
+/// An error of the connection.
+pub(super) fn failed(error: &NetError) -> MarketError {
+    MarketError::Net {
+        message: error.to_string(),
+        code: error.code(),
+        transient: error.is_transient(),
+    }
+}
+
+/// One request.
+struct Request<'a> {
+    what: &'a str,
+    symbol: Option<&'a Symbol>,
+    path: String,
+    query: Vec<(&'static str, String)>,
+    cost: u32,
+}
+
+impl<'a> Request<'a> {
+    fn of(path: &str, query: &[(&'static str, String)]) -> Self {
+        Self { what: "", symbol: None, path: path.to_owned(), query: query.to_vec(), cost: 0 }
+    }
+
+    /// A request about a symbol. Its parts are letters and digits, and need no escape.
+    fn about(what: &'a str, endpoint: &str, symbol: &'a Symbol, cost: u32) -> Self {
+        let path = format!("{endpoint}/{symbol}");
+        Self { what, symbol: Some(symbol), path, query: Vec::new(), cost }
+    }
+
+    fn within(mut self, range: DateRange) -> Self {
+        self.query.push(("from", range.from.to_string()));
+        self.query.push(("to", range.to.to_string()));
+        self
+    }
+
+    fn subject(&self) -> String {
+        self.symbol.map_or_else(|| NAME.to_owned(), ToString::to_string)
+    }
+
+    fn unknown(&self) -> MarketError {
+        MarketError::UnknownSymbol { provider: NAME, symbol: self.subject() }
+    }
+}
+
+#[async_trait]
+impl MarketData for Eodhd {
+    fn source(&self) -> Source {
+        Source { name: NAME.to_owned(), id: "eodhd", synthetic: false }
+    }
+
+    async fn prices(&self, symbol: &Symbol, range: DateRange) -> Result<Series, MarketError> {
+        let mut request = Request::about("prices", "eod", symbol, cost::SMALL).within(range);
+        request.query.push(("period", "d".to_owned()));
+        request.query.push(("order", "a".to_owned()));
+        wire::prices(&self.get(request).await?, symbol)
+    }
+
+    async fn quote(&self, symbol: &Symbol) -> Result<Quote, MarketError> {
+        let request = Request::about("the recent price", "real-time", symbol, cost::SMALL);
+        wire::quote(&self.get(request).await?, symbol)
+    }
+
+    async fn dividends(
+        &self,
+        symbol: &Symbol,
+        range: DateRange,
+    ) -> Result<Vec<Dividend>, MarketError> {
+        let request = Request::about("dividends", "div", symbol, cost::SMALL).within(range);
+        wire::dividends(&self.get(request).await?, symbol)
+    }
+
+    async fn splits(&self, symbol: &Symbol, range: DateRange) -> Result<Vec<Split>, MarketError> {
+        let request = Request::about("splits", "splits", symbol, cost::SMALL).within(range);
+        wire::splits(&self.get(request).await?, symbol)
+    }
+
+    async fn fundamentals(&self, symbol: &Symbol) -> Result<Fundamentals, MarketError> {
+        let request = Request::about("accounts", "fundamentals", symbol, cost::FUNDAMENTALS);
+        wire::fundamentals(&self.get(request).await?, symbol)
+    }
+
+    async fn news(&self, symbol: &Symbol, range: DateRange) -> Result<Vec<News>, MarketError> {
+        let mut request = Request {
+            what: "articles",
+            symbol: Some(symbol),
+            cost: cost::NEWS,
+            ..Request::of("news", &[("s", symbol.to_string()), ("limit", NEWS_LIMIT.to_owned())])
+        }
+        .within(range);
+        request.query.push(("offset", "0".to_owned()));
+        wire::news(&self.get(request).await?, symbol)
+    }
+
+    fn calls(&self) -> u32 {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests;
