@@ -4,6 +4,7 @@ pub mod crash;
 pub mod data;
 pub mod dice;
 pub mod folders;
+pub mod market;
 pub mod program;
 pub mod site;
 pub mod workers;

@@ -37,13 +37,13 @@ pub struct Site {
 
 /// The requests that came in.
 #[derive(Default)]
-struct Log {
+pub(crate) struct Log {
     targets: Mutex<Vec<String>>,
 }
 
 impl Log {
     /// Notes a request and says how many of the same came before.
-    fn note(&self, target: &str) -> usize {
+    pub(crate) fn note(&self, target: &str) -> usize {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         let before = targets.iter().filter(|known| *known == target).count();
         targets.push(target.to_owned());
@@ -53,7 +53,7 @@ impl Log {
 
 impl Site {
     /// Starts a site whose connections are handled by `handle`.
-    fn start<F, Answer>(handle: F) -> io::Result<Self>
+    pub(crate) fn start<F, Answer>(handle: F) -> io::Result<Self>
     where
         F: Fn(TcpStream, Arc<Log>) -> Answer + Send + 'static,
         Answer: Future<Output = io::Result<()>> + Send + 'static,
@@ -138,15 +138,17 @@ impl Drop for Site {
 }
 
 /// One request, as far as a test site cares.
-struct Request {
+pub(crate) struct Request {
     method: String,
     /// Path and query, as sent.
-    target: String,
-    keep_alive: bool,
+    pub(crate) target: String,
+    /// The header `Authorization`, as sent.
+    pub(crate) authorization: Option<String>,
+    pub(crate) keep_alive: bool,
 }
 
 /// Reads the head of the next request; None at the end of the connection.
-async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
+pub(crate) async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
     let mut head = stream.take(MAX_HEAD);
     let mut line = String::new();
     if head.read_line(&mut line).await? == 0 {
@@ -160,6 +162,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Re
     let mut request = Request {
         method: method.to_owned(),
         target: target.to_owned(),
+        authorization: None,
         keep_alive: version != "HTTP/1.0",
     };
     loop {
@@ -167,9 +170,15 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Re
         if head.read_line(&mut header).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let header = header.trim_end().to_ascii_lowercase();
-        if header.is_empty() {
+        let sent = header.trim_end();
+        if sent.is_empty() {
             return Ok(Some(request));
+        }
+        let header = sent.to_ascii_lowercase();
+        if let Some((name, value)) = sent.split_once(':')
+            && name.eq_ignore_ascii_case("authorization")
+        {
+            request.authorization = Some(value.trim().to_owned());
         }
         if header == "connection: close" {
             request.keep_alive = false;
@@ -178,7 +187,7 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Re
 }
 
 /// A plain answer. `headers` has a line break after each.
-async fn respond(
+pub(crate) async fn respond(
     stream: &mut BufReader<TcpStream>,
     request: &Request,
     status: &str,

@@ -32,6 +32,7 @@ const MAX_FILES: usize = 1000;
 
 /// What comes with Quaero: file name and text. A test compares this with the folder.
 const SHIPPED: &[(&str, &str)] = &[
+    ("asx-stocks.toml", include_str!("../../../../job-definitions/asx-stocks.toml")),
     ("crawl-site.toml", include_str!("../../../../job-definitions/crawl-site.toml")),
     ("crawl-topics.toml", include_str!("../../../../job-definitions/crawl-topics.toml")),
     ("index-folder.toml", include_str!("../../../../job-definitions/index-folder.toml")),

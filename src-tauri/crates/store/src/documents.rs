@@ -188,6 +188,13 @@ impl Tx {
             }
         };
         Point::DocumentWritten.reach()?;
+        // Tags stay, for who gave them; but a day is that of the content, and the new content has its own.
+        if outcome == SaveOutcome::Updated && new.tags.iter().any(|tag| tag.starts_with("date:")) {
+            self.execute(
+                "DELETE FROM document_tags WHERE document_id = ? AND tag GLOB 'date:*'",
+                params![id],
+            )?;
+        }
         for tag in &new.tags {
             self.execute(
                 "INSERT INTO document_tags (document_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING",

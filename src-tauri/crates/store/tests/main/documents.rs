@@ -53,3 +53,26 @@ async fn the_original_comes_back_as_it_was() {
         DocumentFilter { tags: vec!["job".to_owned(), "absent".to_owned()], ..Default::default() };
     assert_eq!(store.document_ids(&none, None, 10).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn new_content_has_its_own_day_and_keeps_its_other_tags() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    let save = async |text: &str, tags: &[&str]| {
+        let new = quaero_store::NewDocument {
+            source_type: "asx_stock".to_owned(),
+            source_id: "ABC.AU".to_owned(),
+            markdown: text.to_owned(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..quaero_store::NewDocument::default()
+        };
+        let document = quaero_store::PreparedDocument::new(new, &[]);
+        let id = store.write(move |tx| tx.save_document(place, &document, 5_000)).await.unwrap().0;
+        store.get_document(id).await.unwrap().unwrap().tags
+    };
+    assert_eq!(save("one", &["abc", "date:2026-11-24"]).await, ["abc", "date:2026-11-24"]);
+    assert_eq!(save("two", &["date:2026-11-25"]).await, ["abc", "date:2026-11-25"]);
+    assert_eq!(save("three", &["more"]).await, ["abc", "date:2026-11-25", "more"]);
+    assert_consistent(&store).await;
+}
