@@ -385,3 +385,19 @@ async fn announcements_are_asked_for_after_the_terms_only() {
     assert!(items.len() > 8 && items.iter().all(|item| item["link"].is_string()));
     assert!(items.iter().any(|item| item["signal"].is_string()));
 }
+
+#[test]
+fn the_shipped_jobs_are_in_order() {
+    let registry = quaero_workers::registry(PdfExtractor::InProcess, Arc::new(Set::default()));
+    for (name, count) in [("asx-stocks.toml", 2), ("sample-market.toml", 3)] {
+        let path = format!("{}/../job-definitions/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read(path).expect("it is there");
+        let checked = quaero_engine::definition::check(name, &text, &registry);
+        assert!(checked.problems.is_empty(), "{name}: {:?}", checked.problems);
+        let definition = checked.definition.expect("a definition");
+        let steps = definition.bind(&BTreeMap::new(), &registry).expect("it binds").steps;
+        assert_eq!(steps.len(), count, "{name}");
+        let invented = steps.iter().filter(|step| step.config["provider"] == "synthetic").count();
+        assert_eq!(invented, if name == "sample-market.toml" { 3 } else { 0 });
+    }
+}

@@ -36,6 +36,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("crawl-site.toml", include_str!("../../../../job-definitions/crawl-site.toml")),
     ("crawl-topics.toml", include_str!("../../../../job-definitions/crawl-topics.toml")),
     ("index-folder.toml", include_str!("../../../../job-definitions/index-folder.toml")),
+    ("sample-market.toml", include_str!("../../../../job-definitions/sample-market.toml")),
     ("search-web.toml", include_str!("../../../../job-definitions/search-web.toml")),
 ];
 

@@ -16,6 +16,7 @@ pub mod number;
 pub mod provider;
 pub mod quality;
 mod steps;
+mod symbol;
 pub mod synthetic;
 
 use std::sync::Arc;
