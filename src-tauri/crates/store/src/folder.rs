@@ -33,6 +33,8 @@ const LOCK: &str = "engine.lock";
 const APPLICATION_ID: i64 = 0x5175_6165;
 const LOCK_TRIES: u32 = 10_000;
 const BACKUPS_KEPT: usize = 3;
+/// The folder with copies of the database, in the data folder.
+pub(crate) const BACKUPS: &str = "backups";
 /// How long SQLite waits for another program that has the database.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -350,7 +352,7 @@ async fn begin(folder: &Path, conn: &mut SqliteConnection, now_ms: i64) -> Resul
 }
 
 /// The connection of the writer, to a database that is up to date.
-fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Connection> {
+pub(crate) fn connect_writer(path: &Path, durability: Durability) -> Result<rusqlite::Connection> {
     use rusqlite::OpenFlags;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = rusqlite::Connection::open_with_flags(path, flags)?;
@@ -408,7 +410,7 @@ async fn back_up(
     format: i64,
     now_ms: i64,
 ) -> Result<()> {
-    let backups = folder.join("backups");
+    let backups = folder.join(BACKUPS);
     create(&backups)?;
     let target = backups.join(format!("quaero-{format}-{now_ms}.db"));
     let partial = target.with_extension("partial");
@@ -421,14 +423,25 @@ async fn back_up(
     Point::BackupCopied.reach()?;
     std::fs::rename(&partial, &target).map_err(StoreError::io(&target))?;
     Point::BackedUp.reach()?;
-    let mut copies: Vec<PathBuf> = std::fs::read_dir(&backups)
-        .map_err(StoreError::io(&backups))?
+    keep_newest(&backups, "quaero-", BACKUPS_KEPT)?;
+    Ok(())
+}
+
+/// Removes the oldest copies whose names begin like this, but for so many. Returns how many went.
+pub(crate) fn keep_newest(backups: &Path, prefix: &str, keep: usize) -> Result<usize> {
+    let is_one = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with(prefix) && path.extension().is_some_and(|e| e == "db")
+    };
+    let mut copies: Vec<PathBuf> = std::fs::read_dir(backups)
+        .map_err(StoreError::io(backups))?
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "db"))
+        .filter(is_one)
         .collect();
     copies.sort_by_key(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok());
-    for old in copies.iter().rev().skip(BACKUPS_KEPT) {
-        std::fs::remove_file(old).map_err(StoreError::io(old))?;
+    let old = copies.len().saturating_sub(keep);
+    for copy in &copies[..old] {
+        std::fs::remove_file(copy).map_err(StoreError::io(copy))?;
     }
-    Ok(())
+    Ok(old)
 }

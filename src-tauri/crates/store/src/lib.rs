@@ -32,6 +32,7 @@ mod state;
 mod statement;
 mod tally;
 mod time;
+mod upkeep;
 mod views;
 mod writer;
 
@@ -65,6 +66,7 @@ pub use runs::{
 };
 pub use schedules::{ScheduleState, Settled, Slot};
 pub use time::rfc3339;
+pub use upkeep::{Backup, Shrunk};
 pub use writer::Tx;
 
 use writer::{Weight, Writer};

@@ -93,6 +93,18 @@ impl Tx {
         }
     }
 
+    /// Itself, with no transaction open, if this process may still write.
+    fn outside(&mut self) -> Result<&mut Self> {
+        if let Some(why) = &self.refused {
+            return Err(why.clone());
+        }
+        clean(&self.conn)?;
+        execute(&self.conn, "BEGIN IMMEDIATE")?;
+        let checked = self.check_epoch();
+        clean(&self.conn)?;
+        checked.map(|()| self)
+    }
+
     /// Whether this process is still the one that writes. Within a transaction; nobody else can begin
     /// to write before it ends.
     fn check_epoch(&mut self) -> Result<()> {
@@ -137,6 +149,8 @@ pub(crate) enum Weight {
     Normal,
     /// Nothing would be lost if a power failure undid it: its commit does not wait for the disk.
     Light,
+    /// What SQLite does in no transaction; everything else waits for it.
+    Outside,
 }
 
 struct Command {
@@ -236,7 +250,7 @@ async fn serve(
     // A command that must not share the commit of those before it.
     let mut apart = None;
     loop {
-        let first = tokio::select! {
+        let mut first = tokio::select! {
             biased;
             () = stop.notified() => {
                 // What is queued is still written; what comes later finds it closed.
@@ -255,6 +269,16 @@ async fn serve(
                 None
             }
         };
+        if let Some(command) = first.take_if(|command| command.weight == Weight::Outside) {
+            let (done, answer) = (command.run)(tx.outside());
+            if let Err(error) = &done {
+                tx.notice_refusal(error);
+            }
+            tx.clean = clean(&tx.conn).is_ok();
+            // What it has done needs no commit.
+            answer(Ok(()));
+            continue;
+        }
         let mut answers = Vec::new();
         let queued = || urgent.try_recv().or_else(|_| normal.try_recv()).ok();
         let outcome = group(&mut tx, first, queued, &mut apart, &mut told, &mut answers);
@@ -393,7 +417,10 @@ fn group(
         answers.push(Box::new(move |committed| answer(committed.and(done))));
         state.clone()?;
         next = if answers.len() < BATCH { queued() } else { None };
-        if next.as_ref().is_some_and(|next| (next.weight == Weight::Light) != is_light) {
+        let apart_from = |next: &Command| {
+            next.weight == Weight::Outside || (next.weight == Weight::Light) != is_light
+        };
+        if next.as_ref().is_some_and(apart_from) {
             *apart = next.take();
         }
     }
@@ -475,6 +502,34 @@ mod tests {
         for (weight, waits) in weights.into_iter().zip(waits) {
             assert_eq!(waits.unwrap(), weight != Weight::Light, "{weight:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_needs_no_transaction_gets_none_and_shares_no_commit() {
+        let (writer, _thread) = start();
+        let outside = [false, true, false, true, true, false];
+        let writes = outside.map(|outside| {
+            let weight = if outside { Weight::Outside } else { Weight::Normal };
+            writer.write(weight, |tx| Ok(tx.conn.is_autocommit()))
+        });
+        let free = futures::future::join_all(writes).await;
+        for (outside, free) in outside.into_iter().zip(free) {
+            assert_eq!(free.unwrap(), outside);
+        }
+        let vacuum = writer.write(Weight::Outside, |tx| tx.execute("VACUUM", []));
+        vacuum.await.unwrap();
+        let left_open = writer.write(Weight::Outside, |tx| tx.execute("BEGIN", []));
+        left_open.await.unwrap();
+        let next = writer.write(Weight::Outside, |tx| Ok(tx.conn.is_autocommit()));
+        assert!(next.await.unwrap(), "what was left open is undone");
+        let other = writer.write(Weight::Normal, |tx| {
+            tx.execute("INSERT INTO epochs VALUES (2, 7)", [])?;
+            tx.version = None;
+            Ok(())
+        });
+        other.await.unwrap();
+        let refused = writer.write(Weight::Outside, |_| Ok(())).await;
+        assert!(matches!(refused, Err(StoreError::Superseded { pid: 7 })), "{refused:?}");
     }
 
     #[test]
