@@ -6,6 +6,7 @@ pub mod dice;
 pub mod folders;
 pub mod market;
 pub mod program;
+pub mod services;
 pub mod site;
 pub mod workers;
 

@@ -12,7 +12,7 @@ mod follow;
 mod keep;
 pub mod library;
 pub mod providers;
-pub mod render;
+
 mod runs;
 pub mod schedule;
 mod scheduled;
@@ -47,6 +47,7 @@ pub use diff::diff_texts;
 pub use follow::{Follow, Followed};
 use library::Library;
 use providers::UserProviders;
+pub use quaero_workers::render;
 use secrets::{Environment, Keychain, SecretError, Secrets, SystemKeychain};
 use settings::SettingsFile;
 use watch::DefinitionWatch;

@@ -1,14 +1,14 @@
 //! The outside services as the user has set them up: addresses from the settings, keys from where
 //! they are kept.
 
-use std::net::IpAddr;
-
 use async_trait::async_trait;
 use quaero_contract::{
-    ApiError, ErrorCode, KeepKey, KeyPlace, ProviderTest, ProviderView, ProvidersView, Settings,
+    ApiError, ErrorCode, KeepKey, KeyPlace, MailSecurity, MailSettings, ProviderTest, ProviderView,
+    ProvidersView, Settings,
 };
 use quaero_net::{
-    PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, SecretString, provider_info,
+    MailServer, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, SecretString,
+    provider_info,
 };
 use url::{Host, Url};
 
@@ -51,6 +51,42 @@ impl Providers for UserProviders {
         let file = self.settings.clone();
         tokio::task::spawn_blocking(move || file.load()).await.unwrap_or_default().search_order
     }
+
+    async fn mail(&self) -> Result<MailServer, ProviderError> {
+        let file = self.settings.clone();
+        let settings = tokio::task::spawn_blocking(move || file.load()).await.unwrap_or_default();
+        let MailSettings { host, port, security, user, from } = settings.mail;
+        let name = provider_info("smtp").map_or("E-mail", |info| info.name);
+        if host.is_empty() || from.is_empty() {
+            return Err(ProviderError::NoAddress(name));
+        }
+        if let Some(reason) = wrong_mail(&host, security) {
+            return Err(ProviderError::BadAddress { name, reason });
+        }
+        let mut password = None;
+        if !user.is_empty() {
+            let found = self.secrets.find("smtp").await;
+            let unreadable = |error: SecretError| ProviderError::KeyUnreadable {
+                name,
+                reason: error.to_string(),
+            };
+            let (secret, _) = found.map_err(unreadable)?.ok_or(ProviderError::NoKey(name))?;
+            password = Some(secret);
+        }
+        Ok(MailServer { host, port, security, user, password, from })
+    }
+}
+
+/// Why mail cannot be given to this host like this, if it cannot.
+fn wrong_mail(host: &str, security: MailSecurity) -> Option<String> {
+    let parsed = host.parse().map(Host::Ipv6).or_else(|_| Host::parse(host));
+    let Ok(parsed) = parsed else {
+        return Some(format!(
+            "`{host:.100}` is no host; write it without a port and without a scheme"
+        ));
+    };
+    (security == MailSecurity::None && !is_near(&parsed))
+        .then(|| "only a mail server of this computer or its network can do without TLS".to_owned())
 }
 
 /// The address of a service, with a slash at its end. A key must not travel in the clear, except
@@ -64,7 +100,7 @@ pub(crate) fn base_url(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err("it must have no user name, password or query".to_owned());
     }
-    if url.scheme() == "http" && !is_near(&url) {
+    if url.scheme() == "http" && !url.host().is_some_and(|host| is_near(&host)) {
         return Err("only a service of your own network can do without https".to_owned());
     }
     url.set_fragment(None);
@@ -74,14 +110,15 @@ pub(crate) fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn is_near(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
+/// Whether a host is this computer or of its own network.
+fn is_near<Name: AsRef<str>>(host: &Host<Name>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.as_ref();
             !name.contains('.') || name.ends_with(".localhost") || name.ends_with(".local")
         }
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback() || ip.is_unique_local(),
-        None => false,
+        Host::Ipv4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Host::Ipv6(ip) => ip.is_loopback() || ip.is_unique_local(),
     }
 }
 
@@ -94,6 +131,10 @@ pub(crate) fn wrong_provider(settings: &Settings) -> Option<String> {
         if let Some(Err(reason)) = set.base_url.as_deref().map(base_url) {
             return Some(format!("The address of {} cannot be used: {reason}.", info.name));
         }
+    }
+    let mail = &settings.mail;
+    if let Some(reason) = wrong_mail(&mail.host, mail.security).filter(|_| !mail.host.is_empty()) {
+        return Some(format!("The mail server cannot be used: {reason}."));
     }
     let unknown = settings.search_order.iter().find(|id| provider_info(id).is_none());
     unknown.map(|id| format!("There is no service `{id:.60}`."))
@@ -191,11 +232,7 @@ impl App {
     /// `not_found` for an unknown service. That it cannot be used is no error.
     pub async fn test_provider(&self, id: &str) -> Result<ProviderTest, ApiError> {
         known(id)?;
-        let tested = match self.core.providers.find(id).await {
-            Ok(provider) => quaero_workers::test_provider(&provider).await,
-            Err(error) => Err(error.to_string()),
-        };
-        Ok(match tested {
+        Ok(match quaero_workers::test_provider(&*self.core.providers, id).await {
             Ok(quota) => {
                 ProviderTest { ok: true, message: "It answers and can be used.".to_owned(), quota }
             }

@@ -228,6 +228,7 @@ impl Attempt {
             tags: step.tags.clone(),
             cancelled: self.cancelled.clone(),
             store,
+            clock: clock.clone(),
             log: Arc::new(move |level, message| {
                 log(&log_store, &*log_clock, run, job, level, message)
             }),

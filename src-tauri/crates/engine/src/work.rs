@@ -5,7 +5,7 @@
 //! tasks) as an [`Outcome`]; the engine commits it in one transaction together with the task's
 //! state. A worker whose process dies half-way has therefore changed nothing, and is run again.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use quaero_contract::{JobId, LogLevel};
@@ -13,6 +13,8 @@ use quaero_store::{DocumentId, NewDocument, Store};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
 
 /// Which tasks may run at the same time, and how close together they may start.
 ///
@@ -278,6 +280,7 @@ pub struct JobContext {
     pub(crate) store: Store,
     pub(crate) log: LogSink,
     pub(crate) spawn: SpawnSink,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) now_ms: i64,
 }
 
@@ -315,6 +318,12 @@ impl JobContext {
     pub async fn spawn(&self, tasks: Vec<NewTask>) -> Result<u32, TaskError> {
         debug_assert!(tasks.iter().all(|task| task.key.is_some()), "spawned tasks need keys");
         (self.spawn)(tasks).await
+    }
+
+    /// Waits between two requests to somebody who does not want them closer together. What has to wait
+    /// long ends instead, and asks to be tried again ([`Retry`]).
+    pub async fn pause(&self, time: Duration) {
+        self.clock.sleep(time).await;
     }
 
     /// The documents, for reading, and the search index.

@@ -28,7 +28,8 @@ pub use client::{Client, GetOptions, Limits, Reply, Response, Trail};
 pub use error::{NetError, Phase};
 pub use policy::{AddressPolicy, InvalidHost, MAX_URL_BYTES, Refusal};
 pub use provider::{
-    NoProviders, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, provider_info,
+    MailServer, NoProviders, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers,
+    provider_info,
 };
 pub use retry_after::{LONGEST_WAIT, SHORTEST_WAIT};
 pub use robots::{LONGEST_CRAWL_DELAY, RobotRules};

@@ -4,6 +4,7 @@
 //! are kept is not their concern.
 
 use async_trait::async_trait;
+use quaero_contract::MailSecurity;
 use secrecy::SecretString;
 use url::Url;
 
@@ -146,6 +147,23 @@ impl Provider {
     }
 }
 
+/// A mail server that is set up. Only this host is ever connected to.
+#[derive(Clone, Debug)]
+pub struct MailServer {
+    /// Its name or address.
+    pub host: String,
+    /// Its port; without one the usual one for `security`.
+    pub port: Option<u16>,
+    /// How the connection is protected.
+    pub security: MailSecurity,
+    /// Who signs in; empty if nobody has to.
+    pub user: String,
+    /// What signs them in; there is one if there is a user.
+    pub password: Option<SecretString>,
+    /// The sender's address.
+    pub from: String,
+}
+
 /// Why a service cannot be used. The messages say what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each variant's message says what it means")]
@@ -188,6 +206,12 @@ pub trait Providers: Send + Sync + 'static {
 
     /// The search services that are to be asked, the first one first.
     async fn search_order(&self) -> Vec<String>;
+
+    /// The mail server, as it is set up now.
+    ///
+    /// # Errors
+    /// If it is not set up, or its password cannot be read.
+    async fn mail(&self) -> Result<MailServer, ProviderError>;
 }
 
 /// Nothing is set up.
@@ -212,5 +236,9 @@ impl Providers for NoProviders {
 
     async fn search_order(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    async fn mail(&self) -> Result<MailServer, ProviderError> {
+        Err(ProviderError::NoAddress("E-mail"))
     }
 }

@@ -270,6 +270,20 @@ impl Store {
         }))
     }
 
+    /// The document with this source, whatever its type; the one that was seen last if several have it.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn document_by_source(&self, source_id: &str) -> Result<Option<DocumentId>> {
+        let id: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM documents WHERE source_id = ? ORDER BY last_synced_ms DESC, id DESC LIMIT 1",
+        )
+        .bind(source_id)
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(id.map(DocumentId))
+    }
+
     /// The whole document with its original bytes, as it was handed in.
     ///
     /// # Errors

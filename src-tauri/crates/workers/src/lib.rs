@@ -2,12 +2,15 @@
 //! domain. What they fetch and read goes through [`extract`].
 
 pub mod crawl;
+pub mod email;
 pub mod extract;
 pub mod local_dir;
+pub mod maintenance;
 pub mod market;
 mod parsing;
 pub mod places;
 pub mod reindex;
+pub mod render;
 mod services;
 pub mod transform;
 pub mod web_search;
@@ -15,7 +18,7 @@ pub mod web_search;
 use std::sync::Arc;
 
 use quaero_engine::work::{Registry, TaskError};
-use quaero_net::{Provider, Providers};
+use quaero_net::Providers;
 
 /// Every step type of the product. PDF files are read with `pdf`; outside services are found with
 /// `providers`.
@@ -41,19 +44,32 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
         .with_manager(market::IndexManager)
         .with_worker(market::IndexWorker::new(Arc::clone(&providers)))
         .with_manager(market::AnnouncementsManager)
-        .with_worker(market::AnnouncementsWorker::new(providers))
+        .with_worker(market::AnnouncementsWorker::new(Arc::clone(&providers)))
+        .with_manager(maintenance::MaintenanceManager)
+        .with_worker(maintenance::MaintenanceWorker)
+        .with_manager(email::EmailManager)
+        .with_worker(email::EmailWorker::new(providers))
 }
 
 /// Asks a service for the least it has to give. Returns how much of it is left, if it says so.
 ///
 /// # Errors
 /// What is wrong and what to do, in sentences.
-pub async fn test_provider(provider: &Provider) -> Result<Option<String>, String> {
-    let tested = match provider.info.id {
-        "google_places" => places::test_places(provider).await,
-        "eodhd" => market::test_eodhd(provider).await,
-        "searxng" | "brave" | "tavily" => web_search::test_search(provider).await,
-        _ => Err(TaskError::permanent("no_test", "This service cannot be tested yet.")),
+pub async fn test_provider(providers: &dyn Providers, id: &str) -> Result<Option<String>, String> {
+    let tested = match id {
+        "smtp" => {
+            let server = providers.mail().await.map_err(|error| error.to_string())?;
+            email::test_mail(&server).await.map(|()| None)
+        }
+        id => {
+            let provider = providers.find(id).await.map_err(|error| error.to_string())?;
+            match id {
+                "eodhd" => market::test_eodhd(&provider).await,
+                "google_places" => places::test_places(&provider).await,
+                "searxng" | "brave" | "tavily" => web_search::test_search(&provider).await,
+                _ => Err(TaskError::permanent("no_test", "This service cannot be tested yet.")),
+            }
+        }
     };
     tested.map_err(|error| error.message)
 }

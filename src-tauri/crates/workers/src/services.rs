@@ -5,7 +5,7 @@ use quaero_engine::work::{JobContext, Retry, TaskError};
 use quaero_net::{
     Client, ExposeSecret as _, NetError, Provider, ProviderError, Response, ServiceRequest,
 };
-use quaero_store::{DocumentId, NewDocument};
+use quaero_store::NewDocument;
 use serde_json::Value;
 
 /// The pause after "too many requests" if the service does not say how long, in milliseconds.
@@ -30,27 +30,35 @@ pub(crate) async fn ask_json(
         return Err(refusal(provider, &answer));
     }
     serde_json::from_slice(&answer.body).map_err(|error| {
-        let message = format!(
-            "{} answered with something that is no JSON ({error}). Check its address in the settings.",
-            provider.info.name
-        );
-        TaskError::permanent("bad_answer", message)
+        let cut = error.is_eof() && !answer.body.is_empty();
+        let error = bad_answer(provider, &format!("something that is no JSON ({error})"));
+        // What broke off may come whole the next time.
+        if cut { TaskError { retry: Retry::Backoff, ..error } } else { error }
     })
+}
+
+/// What came is not what the service gives.
+pub(crate) fn bad_answer(provider: &Provider, what: &str) -> TaskError {
+    let name = provider.info.name;
+    let message = format!("{name} answered with {what}. Check its address in the settings.");
+    TaskError::permanent("bad_answer", message)
 }
 
 /// What an answer with an error status means.
 fn refusal(provider: &Provider, answer: &Response) -> TaskError {
     let name = provider.info.name;
-    let said = said(provider, &answer.body);
+    let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let said = said(provider, &told);
     let status = answer.status;
     match status {
-        401 | 403 => TaskError::permanent(
+        _ if blames_key(status, &told) => TaskError::permanent(
             "key_refused",
             format!(
                 "{name} refused the key ({status}{said}). Check it in the settings, under Services."
             ),
         ),
-        402 => TaskError::permanent(
+        // The last two are Tavily's own.
+        402 | 432 | 433 => TaskError::permanent(
             "quota_exhausted",
             format!("{name} asks for payment ({status}{said}). The plan's requests are used up."),
         ),
@@ -72,27 +80,24 @@ fn refusal(provider: &Provider, answer: &Response) -> TaskError {
     }
 }
 
-/// What a service says about an error, in brackets' words, without the key that some repeat.
-fn said(provider: &Provider, body: &[u8]) -> String {
-    let text = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => {
-            let places = [
-                "/error/message",
-                "/error/detail",
-                "/detail/error",
-                "/detail",
-                "/message",
-                "/error",
-            ];
-            let found = places.iter().find_map(|place| value.pointer(place)?.as_str());
-            found.unwrap_or_default().to_owned()
-        }
-        // A page of a proxy says nothing that helps.
-        Err(_) => String::new(),
-    };
+/// Whether the key is at fault. Brave says so with 422 and Google with 400, which both also mean other
+/// things.
+fn blames_key(status: u16, told: &Value) -> bool {
+    let reason = |detail: &Value| detail["reason"] == "API_KEY_INVALID";
+    matches!(status, 401 | 403)
+        || told["error"]["code"] == "SUBSCRIPTION_TOKEN_INVALID"
+        || told["error"]["details"].as_array().is_some_and(|list| list.iter().any(reason))
+}
+
+/// What a service says about an error, as the rest of a bracket, without the key that some repeat.
+fn said(provider: &Provider, told: &Value) -> String {
+    let places =
+        ["/error/message", "/error/detail", "/detail/error", "/detail", "/message", "/error"];
+    // A page of a server in between says nothing that helps.
+    let text = places.iter().find_map(|place| told.pointer(place)?.as_str()).unwrap_or_default();
     let text = match &provider.key {
         Some(key) if !key.expose_secret().is_empty() => text.replace(key.expose_secret(), "***"),
-        _ => text,
+        _ => text.to_owned(),
     };
     let text: String = text
         .chars()
@@ -115,26 +120,30 @@ pub(crate) fn not_set_up(error: &ProviderError) -> TaskError {
     TaskError::permanent(error.code(), error.to_string())
 }
 
-/// A document that was made from the same request not longer ago than `cache_hours`.
+/// A document that was made from the same request not longer ago than `cache_hours`. Handed in again it
+/// gets the tags of the step.
 pub(crate) async fn fresh_document(
     job: &JobContext,
     source: (&str, &str),
     request_hash: &str,
     cache_hours: u32,
-) -> Result<Option<(DocumentId, NewDocument)>, TaskError> {
-    let Some(state) = job.store().document_state(source.0, source.1).await? else {
-        return Ok(None);
-    };
-    if cache_hours == 0 || state.source_hash != request_hash {
-        return Ok(None);
-    }
-    let Some(document) = job.store().document_with_original(state.id).await? else {
-        return Ok(None);
-    };
+) -> Result<Option<NewDocument>, TaskError> {
+    let Some(document) = stored(job, source).await? else { return Ok(None) };
     let age_ms = job.now_ms() - document.fetched_ms;
     // One from the future is as unknown as one that is too old.
     let fresh = (0..i64::from(cache_hours) * 3_600_000).contains(&age_ms);
-    Ok(fresh.then_some((state.id, document)))
+    Ok((fresh && document.source_hash == request_hash).then_some(document))
+}
+
+/// The document of this type and id, if there is one.
+pub(crate) async fn stored(
+    job: &JobContext,
+    source: (&str, &str),
+) -> Result<Option<NewDocument>, TaskError> {
+    let Some(state) = job.store().document_state(source.0, source.1).await? else {
+        return Ok(None);
+    };
+    Ok(job.store().document_with_original(state.id).await?)
 }
 
 /// Text within a line of Markdown, so that it stays text.

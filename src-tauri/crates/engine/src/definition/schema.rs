@@ -248,10 +248,19 @@ impl Schema {
 fn unknown_field(key: &str, pointer: &str, view: Option<View<'_>>, subject: &Subject<'_>) -> Fault {
     let known = view.map(View::properties).unwrap_or_default();
     let also: &[&str] = if pointer.is_empty() { subject.also } else { &[] };
-    let fix = did_you_mean(key, known.iter().copied().chain(also.iter().copied())).or_else(|| {
-        (!known.is_empty() && known.len() <= 30)
-            .then(|| format!("Known are: {}.", known.join(", ")))
-    });
+    let secret = || {
+        let is_one = ["api_key", "apikey", "api_token", "token", "password", "secret"];
+        is_one.contains(&key.to_ascii_lowercase().as_str()).then(|| {
+            "Remove it: keys are kept in the settings, under Services, and never in a definition."
+                .to_owned()
+        })
+    };
+    let fix = secret()
+        .or_else(|| did_you_mean(key, known.iter().copied().chain(also.iter().copied())))
+        .or_else(|| {
+            (!known.is_empty() && known.len() <= 30)
+                .then(|| format!("Known are: {}.", known.join(", ")))
+        });
     let span =
         subject.node.follow(pointer).field(key).map_or(subject.place, |field| &field.key_span);
     let owner = subject.label(pointer);

@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::services::{fresh_document, not_set_up};
+use crate::services::{fresh_document, not_set_up, stored};
 pub(crate) use google::test_places;
 
 const TASK_TYPE: &str = "places_search.query";
@@ -189,13 +189,22 @@ impl PlacesConfig {
         self.filters.as_ref().and_then(|filters| filters.min_rating).or(self.filter_min_rating)
     }
 
-    /// What the list is called.
+    /// What the list is called. Without a name of its own it is called after all that makes it another
+    /// list.
     fn name(&self) -> String {
-        let named = self.list_name.as_deref().unwrap_or(&self.search_query).trim();
-        match (named, self.place_type()) {
-            ("", Some(place_type)) => format!("{place_type} nearby"),
-            ("", None) => "Places nearby".to_owned(),
-            (named, _) => named.to_owned(),
+        if let Some(named) = self.list_name.as_deref().map(str::trim).filter(|n| !n.is_empty()) {
+            return named.to_owned();
+        }
+        let what = match (self.search_query.trim(), self.place_type()) {
+            ("", Some(place_type)) => place_type,
+            ("", None) => "places",
+            (words, _) => words,
+        };
+        match self.place() {
+            Some(Location { latitude, longitude, radius }) => {
+                format!("{what} within {radius} m of {latitude}, {longitude}")
+            }
+            None => what.to_owned(),
         }
     }
 }
@@ -307,11 +316,19 @@ impl JobWorker for PlacesWorker {
         let request_hash = request_hash.to_hex().to_string();
         if !config.force_refresh {
             let source = ("places_list", name.as_str());
-            if let Some((id, _)) =
+            if let Some(list) =
                 fresh_document(job, source, &request_hash, config.cache_hours).await?
             {
                 job.log(LogLevel::Info, format!("The list `{name}` is still fresh."));
-                return Ok(Outcome { unchanged: vec![id], ..Outcome::default() });
+                let mut documents = Vec::new();
+                for place in
+                    list.metadata.get("places").and_then(Value::as_array).into_iter().flatten()
+                {
+                    let id = place["place_id"].as_str().unwrap_or_default();
+                    documents.extend(stored(job, ("place", id)).await?);
+                }
+                documents.push(list);
+                return Ok(Outcome { documents, ..Outcome::default() });
             }
         }
         let provider = self.providers.find("google_places").await;

@@ -12,7 +12,7 @@ use quaero_contract::LogLevel;
 use quaero_engine::work::{
     JobContext, JobWorker, Lane, NewTask, Outcome, StepManager, StepStart, TaskError,
 };
-use quaero_net::{Client, Limits, Provider, Providers, normalise};
+use quaero_net::{Provider, Providers, normalise};
 use quaero_store::NewDocument;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use url::Url;
 
 use crate::services::{fresh_document, link, not_set_up, plain};
 pub(crate) use services::test_search;
-use services::{Hit, SERVICES, search};
+use services::{Found, Hit, SERVICES, search, word};
 
 const TASK_TYPE: &str = "web_search.query";
 /// The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
@@ -165,15 +165,15 @@ impl JobWorker for WebSearchWorker {
 
     async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
         let config: WebSearchConfig = job.config()?;
-        let source_id = config.query.split_whitespace().collect::<Vec<_>>().join(" ");
+        let source_id = source_id(&config);
         let request_hash = request_hash(&config);
         if !config.force_refresh {
             let source = ("web_search", source_id.as_str());
-            if let Some((id, _)) =
+            if let Some(document) =
                 fresh_document(job, source, &request_hash, config.cache_hours).await?
             {
                 job.log(LogLevel::Info, format!("The results for `{source_id}` are still fresh."));
-                return Ok(Outcome { unchanged: vec![id], ..Outcome::default() });
+                return Ok(Outcome { documents: vec![document], ..Outcome::default() });
             }
         }
         let (services, problems) = self.services().await;
@@ -185,14 +185,14 @@ impl JobWorker for WebSearchWorker {
             return Err(TaskError::permanent("no_search_service", message));
         }
         let breadth = usize::try_from(config.breadth).unwrap_or(1);
-        let (mut answers, mut failures) = (Vec::new(), Vec::new());
+        let (mut answers, mut failures, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for provider in &services {
             if answers.len() == breadth {
                 break;
             }
-            let client: Client = provider.client(Limits::default());
-            match search(&client, provider, &config).await {
-                Ok(hits) => {
+            match search(provider, &config, Some(job)).await {
+                Ok(Found { hits, warning }) => {
+                    warnings.extend(warning);
                     let line = format!("{} found {} results.", provider.info.name, hits.len());
                     job.log(LogLevel::Info, line);
                     let (id, name) = (provider.info.id, provider.info.name);
@@ -207,7 +207,7 @@ impl JobWorker for WebSearchWorker {
         if answers.is_empty() {
             return Err(no_answer(failures));
         }
-        let mut warnings: Vec<String> = failures.into_iter().map(|error| error.message).collect();
+        warnings.extend(failures.into_iter().map(|error| error.message));
         let results = fuse(&answers, usize::try_from(config.max_results).unwrap_or(10));
         if results.is_empty() {
             warnings.push(format!("Nothing was found for `{source_id}`."));
@@ -228,6 +228,14 @@ fn no_answer(failures: Vec<TaskError>) -> TaskError {
         message,
         retry: retry.unwrap_or(Retry::Never),
     }
+}
+
+/// The words, and what else makes it another search: a language, a time.
+fn source_id(config: &WebSearchConfig) -> String {
+    let mut words: Vec<&str> = config.query.split_whitespace().collect();
+    words.extend(config.language.as_deref());
+    words.extend(config.time_range.map(word));
+    words.join(" ")
 }
 
 /// Tells two different searches for the same words apart.

@@ -1,18 +1,22 @@
 //! The search services, each with its own way of being asked and of answering. What they answer is
 //! read tolerantly: a result without an address is left out, anything else may be missing.
 
-use quaero_engine::work::TaskError;
-use quaero_net::{Client, Limits, Provider, ServiceRequest};
+use std::time::Duration;
+
+use quaero_engine::work::{JobContext, TaskError};
+use quaero_net::{Client, ExposeSecret as _, Limits, Provider, ServiceRequest};
 use serde_json::{Value, json};
 
 use super::{TimeRange, WebSearchConfig};
-use crate::services::{ask_json, not_set_up};
+use crate::services::{ask_json, bad_answer, not_set_up};
 
 /// In the order in which they are asked if the user has set none: an own server first.
 pub(super) const SERVICES: [&str; 3] = ["searxng", "brave", "tavily"];
 /// Characters that are kept of a title and of a snippet.
 const MAX_TITLE: usize = 300;
 const MAX_SNIPPET: usize = 1_000;
+/// Brave's smaller plans allow one request in a second.
+const BRAVE_PAUSE: Duration = Duration::from_millis(1_050);
 /// Results that are read from one answer.
 const MAX_HITS: usize = 100;
 
@@ -25,24 +29,59 @@ pub(super) struct Hit {
     pub(super) published: Option<String>,
 }
 
-/// All pages of results that are wanted, best first.
+/// What a service has found.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Best first.
+    pub(super) hits: Vec<Hit>,
+    /// Why not all pages came.
+    pub(super) warning: Option<String>,
+}
+
+/// A page of results, and whether there may be another one.
+type Page = (Vec<Hit>, bool);
+
+/// All pages of results that are wanted. `job` waits between them where the service wants that.
 pub(super) async fn search(
-    client: &Client,
     provider: &Provider,
     config: &WebSearchConfig,
-) -> Result<Vec<Hit>, TaskError> {
-    match provider.info.id {
-        "searxng" => searxng(client, provider, config).await,
-        "brave" => brave(client, provider, config).await,
-        _ => tavily(client, provider, config).await,
+    job: Option<&JobContext>,
+) -> Result<Found, TaskError> {
+    let client = provider.client(Limits::default());
+    let mut found = Found::default();
+    for number in 0..config.depth {
+        if let (Some(job), "brave", 1..) = (job, provider.info.id, number) {
+            job.pause(BRAVE_PAUSE).await;
+        }
+        let page = match provider.info.id {
+            "searxng" => searxng(&client, provider, config, number).await,
+            "brave" => brave(&client, provider, config, number).await,
+            _ => tavily(&client, provider, config).await,
+        };
+        match page {
+            Ok((hits, more)) => {
+                let more = more && !hits.is_empty();
+                found.hits.extend(hits);
+                if !more {
+                    break;
+                }
+            }
+            // What the first pages brought stays.
+            Err(error) if number > 0 => {
+                found.warning = Some(format!("Not all pages came. {}", error.message));
+                break;
+            }
+            Err(error) => return Err(error),
+        }
     }
+    Ok(found)
 }
 
 /// Makes the smallest search there is.
 pub(crate) async fn test_search(provider: &Provider) -> Result<Option<String>, TaskError> {
     let config = serde_json::from_value(json!({"query": "test", "max_results": 1}));
     let config = config.expect("the settings of a search");
-    search(&provider.client(Limits::default()), provider, &config).await.map(|_| None)
+    search(provider, &config, None).await.map(|_| None)
 }
 
 /// <https://docs.searxng.org/dev/search_api.html>. JSON has to be switched on at the server, which
@@ -51,43 +90,37 @@ async fn searxng(
     client: &Client,
     provider: &Provider,
     config: &WebSearchConfig,
-) -> Result<Vec<Hit>, TaskError> {
-    let mut found = Vec::new();
-    for page in 1..=config.depth {
-        let mut url = provider.url("search");
-        {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("q", &config.query).append_pair("format", "json");
-            query.append_pair("pageno", &page.to_string());
-            if let Some(language) = &config.language {
-                query.append_pair("language", language);
-            }
-            if let Some(range) = config.time_range {
-                query.append_pair("time_range", word(range));
-            }
+    number: u32,
+) -> Result<Page, TaskError> {
+    let mut url = provider.url("search");
+    {
+        let mut query = url.query_pairs_mut();
+        query.append_pair("q", &config.query).append_pair("format", "json");
+        query.append_pair("pageno", &(number + 1).to_string());
+        if let Some(language) = &config.language {
+            query.append_pair("language", language);
         }
-        let answer = ask_json(client, provider, ServiceRequest::get(url)).await;
-        let answer = answer.map_err(|error| match &*error.code {
-            "key_refused" => TaskError::permanent(
-                "json_is_off",
-                "SearXNG does not give results as JSON. Add `json` to `search.formats` in its settings.yml.",
-            ),
-            _ => error,
-        })?;
-        let hits = hits(&answer["results"], "content", "publishedDate");
-        let silent = answer["unresponsive_engines"].as_array().map_or(0, Vec::len);
-        if hits.is_empty() && found.is_empty() && silent > 0 {
-            let message = format!(
-                "SearXNG found nothing, but {silent} of its search engines did not answer. It may be blocked or offline."
-            );
-            return Err(TaskError::transient("search_engines_silent", message));
+        if let Some(range) = config.time_range {
+            query.append_pair("time_range", word(range));
         }
-        if hits.is_empty() {
-            break;
-        }
-        found.extend(hits);
     }
-    Ok(found)
+    let answer = ask_json(client, provider, ServiceRequest::get(url)).await;
+    let answer = answer.map_err(|error| match &*error.code {
+        "key_refused" => TaskError::permanent(
+            "json_is_off",
+            "SearXNG does not give results as JSON. Add `json` to `search.formats` in its settings.yml.",
+        ),
+        _ => error,
+    })?;
+    let hits = hits(results(provider, &answer)?, "content", "publishedDate");
+    let silent = answer["unresponsive_engines"].as_array().map_or(0, Vec::len);
+    if hits.is_empty() && number == 0 && silent > 0 {
+        let message = format!(
+            "SearXNG found nothing, but {silent} of its search engines did not answer. It may be blocked or offline."
+        );
+        return Err(TaskError::transient("search_engines_silent", message));
+    }
+    Ok((hits, true))
 }
 
 /// <https://api-dashboard.search.brave.com/app/documentation/web-search>. A wrong key is answered with
@@ -96,52 +129,58 @@ async fn brave(
     client: &Client,
     provider: &Provider,
     config: &WebSearchConfig,
-) -> Result<Vec<Hit>, TaskError> {
+    number: u32,
+) -> Result<Page, TaskError> {
     let key = provider.key().map_err(|error| not_set_up(&error))?;
-    let mut found = Vec::new();
-    // `offset` counts pages and goes to 9.
-    for offset in 0..config.depth.min(10) {
-        let mut url = provider.url("res/v1/web/search");
-        {
-            let mut query = url.query_pairs_mut();
-            query.append_pair("q", &config.query).append_pair("count", "20");
-            query.append_pair("offset", &offset.to_string());
-            if let Some(range) = config.time_range {
-                let freshness = match range {
-                    TimeRange::Day => "pd",
-                    TimeRange::Week => "pw",
-                    TimeRange::Month => "pm",
-                    TimeRange::Year => "py",
-                };
-                query.append_pair("freshness", freshness);
-            }
-            if let Some(language) = &config.language {
-                let (language, country) = language.split_once('-').unwrap_or((language, ""));
-                query.append_pair("search_lang", language);
-                if !country.is_empty() {
-                    query.append_pair("country", country);
-                }
-            }
+    let mut url = provider.url("res/v1/web/search");
+    {
+        let mut query = url.query_pairs_mut();
+        query.append_pair("q", &config.query).append_pair("count", "20");
+        // It counts pages, and goes to 9, as `depth` does.
+        query.append_pair("offset", &number.to_string());
+        if let Some(range) = config.time_range {
+            let freshness = match range {
+                TimeRange::Day => "pd",
+                TimeRange::Week => "pw",
+                TimeRange::Month => "pm",
+                TimeRange::Year => "py",
+            };
+            query.append_pair("freshness", freshness);
         }
-        let request = ServiceRequest::get(url).secret_header("x-subscription-token", key.clone());
-        let answer = ask_json(client, provider, request).await;
-        let answer = answer.map_err(|error| match error.message.contains("(422") {
-            true => TaskError::permanent(
-                "key_refused",
-                "Brave Search refused the key (422). Check it in the settings, under Services.",
-            ),
-            false => error,
-        })?;
-        let hits = hits(&answer["web"]["results"], "description", "page_age");
-        if hits.is_empty() {
-            break;
-        }
-        found.extend(hits);
-        if answer["query"]["more_results_available"] == false {
-            break;
+        if let Some(language) = config.language.as_deref().and_then(brave_language) {
+            query.append_pair("search_lang", language);
         }
     }
-    Ok(found)
+    let request = ServiceRequest::get(url).secret_header("x-subscription-token", key.clone());
+    let answer = ask_json(client, provider, request).await?;
+    if !answer["query"].is_object() {
+        return Err(bad_answer(provider, "something that is no list of results"));
+    }
+    let more = answer["query"]["more_results_available"] != false;
+    // Without results there is no `web` at all.
+    let listed = answer["web"]["results"].as_array().map_or(&[][..], Vec::as_slice);
+    Ok((hits(listed, "description", "page_age"), more))
+}
+
+/// How Brave calls a language: a few have a name of its own, and one that it does not know is an error.
+fn brave_language(language: &str) -> Option<&'static str> {
+    const KNOWN: &str = "ar eu bn bg ca zh-hans zh-hant hr cs da nl en en-gb et fi fr gl de el gu he hi \
+                         hu is it jp kn ko lv lt ms ml mr nb pl pt-br pt-pt pa ro ru sr sk sl es sv ta te \
+                         th tr uk vi";
+    let whole = language.to_ascii_lowercase();
+    let wanted = match whole.as_str() {
+        "zh-tw" | "zh-hk" => "zh-hant",
+        other => match other.split('-').next().unwrap_or_default() {
+            "zh" => "zh-hans",
+            "ja" => "jp",
+            "no" | "nn" => "nb",
+            "pt" if whole != "pt-br" => "pt-pt",
+            "pt" => "pt-br",
+            "en" if whole == "en-gb" => "en-gb",
+            short => short,
+        },
+    };
+    KNOWN.split_whitespace().find(|known| *known == wanted)
 }
 
 /// <https://docs.tavily.com/documentation/api-reference/endpoint/search>. It has no pages: 20 results
@@ -150,21 +189,27 @@ async fn tavily(
     client: &Client,
     provider: &Provider,
     config: &WebSearchConfig,
-) -> Result<Vec<Hit>, TaskError> {
+) -> Result<Page, TaskError> {
     let key = provider.key().map_err(|error| not_set_up(&error))?;
     let wanted = config.max_results.max(config.depth.saturating_mul(10)).min(20);
     let mut body = json!({"query": config.query, "max_results": wanted});
     if let Some(range) = config.time_range {
         body["time_range"] = word(range).into();
     }
-    let bearer = format!("Bearer {}", quaero_net::ExposeSecret::expose_secret(key));
+    let bearer = format!("Bearer {}", key.expose_secret());
     let request = ServiceRequest::post_json(provider.url("search"), body.to_string().into_bytes())
         .secret_header("authorization", bearer.into());
     let answer = ask_json(client, provider, request).await?;
-    Ok(hits(&answer["results"], "content", "published_date"))
+    Ok((hits(results(provider, &answer)?, "content", "published_date"), false))
 }
 
-const fn word(range: TimeRange) -> &'static str {
+/// The list of results, which is there even if it is empty.
+fn results<'a>(provider: &Provider, answer: &'a Value) -> Result<&'a [Value], TaskError> {
+    let listed = answer["results"].as_array().map(Vec::as_slice);
+    listed.ok_or_else(|| bad_answer(provider, "something that is no list of results"))
+}
+
+pub(super) const fn word(range: TimeRange) -> &'static str {
     match range {
         TimeRange::Day => "day",
         TimeRange::Week => "week",
@@ -173,7 +218,7 @@ const fn word(range: TimeRange) -> &'static str {
     }
 }
 
-fn hits(results: &Value, snippet: &str, published: &str) -> Vec<Hit> {
+fn hits(results: &[Value], snippet: &str, published: &str) -> Vec<Hit> {
     let text = |value: &Value, most: usize| -> String {
         // Some mark the words that were searched for.
         let text = value.as_str().unwrap_or_default();
@@ -193,5 +238,5 @@ fn hits(results: &Value, snippet: &str, published: &str) -> Vec<Hit> {
             published: result[published].as_str().map(|date| date.chars().take(40).collect()),
         })
     };
-    results.as_array().into_iter().flatten().take(MAX_HITS).filter_map(read).collect()
+    results.iter().take(MAX_HITS).filter_map(read).collect()
 }

@@ -48,13 +48,16 @@ const MAY_USE: [(&str, &[&str]); 10] = [
 ];
 
 /// Libraries that belong to one crate each, and their kin by the same prefix.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
     ("tauri", &["quaero"]),
     ("sqlx", &["quaero-store"]),
     ("libsqlite3-sys", &["quaero-store"]),
     ("rusqlite", &["quaero-store"]),
     ("reqwest", &["quaero-net"]),
     ("hyper", &["quaero-net", "quaero-tests"]),
+    ("lettre", &["quaero-workers"]),
+    // Only one function renders untrusted Markdown.
+    ("ammonia", &["quaero-workers"]),
 ];
 
 /// Our packages, each with the names of what it depends on, for tests too.

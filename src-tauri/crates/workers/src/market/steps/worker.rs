@@ -110,7 +110,7 @@ async fn fresh(
     if force {
         return Ok(None);
     }
-    let Some((_, document)) = fresh_document(job, source, request_hash, cache_hours).await? else {
+    let Some(document) = fresh_document(job, source, request_hash, cache_hours).await? else {
         return Ok(None);
     };
     if !is_current(&document, now(job)?) {
