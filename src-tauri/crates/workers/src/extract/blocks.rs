@@ -19,11 +19,11 @@ const INLINE: [&str; 36] = [
 ];
 
 /// Parts of classes and names of what stands around the content of so many pages.
-const BESIDE: [&str; 44] = [
+const BESIDE: [&str; 43] = [
     "advert", "author-bio", "banner", "breadcrumb", "byline", "cart", "consent", "cookie",
     "copyright", "dropdown", "filter", "footer", "hidden", "legal", "login", "masthead", "menu",
     "modal", "nav", "newsletter", "offcanvas", "pager", "pagination", "popup", "promo", "recommend",
-    "related", "search", "share", "side-bar", "sidebar", "signature", "signup", "similar", "skip",
+    "related", "search", "share", "side-bar", "sidebar", "signup", "similar", "skip",
     "social", "sort", "sponsor", "sr-only", "subscribe", "tags", "toolbar", "visually", "widget",
 ];
 /// Elements around a block whose classes count: those of the whole page say little of it.
@@ -207,6 +207,11 @@ impl<'a> Blocks<'a> {
             }
         }
         found
+    }
+
+    /// The blocks whose places are such.
+    pub(super) fn at(&self, is: impl Fn(&Place) -> bool) -> Vec<bool> {
+        self.blocks.iter().map(|block| is(&block.place)).collect()
     }
 
     /// Words of the blocks that are `kept`.

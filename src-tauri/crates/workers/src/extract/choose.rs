@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     Found,
     blocks::{Blocks, count_words, unmarked},
-    guarded,
+    guarded, navigation,
     scan::Scan,
 };
 
@@ -25,6 +25,8 @@ const FEW_WORDS: usize = 125;
 /// Of the words outside navigation, a choice with fewer than 15 in 100 is one item of a list, or a
 /// note beside the content. Among the 390 pages, most such choices held under a third of it.
 const TOO_LITTLE: f64 = 0.15;
+/// Of the main part of a page of a manual, so much shows that the finder meant all of it.
+const MOST_OF_IT: f64 = 0.6;
 /// Words that a wider choice must have, and times those of the choice that it replaces.
 const WIDER_WORDS: usize = 80;
 const WIDER_TIMES: usize = 2;
@@ -38,6 +40,12 @@ pub(super) fn main_content(scan: &Scan, url: &Url) -> Found {
         || scan.visible > FINDER_TEXT
     {
         return Found { html: marked_main(), ..Found::default() };
+    }
+    if is_manual(scan) {
+        // Nothing is to be found there, and the finders lose its lists of links.
+        let whole = scan.main.clone().map_or(scan.html.as_str(), |range| &scan.html[range]);
+        let page_type = Some(MANUAL.to_owned());
+        return Found { html: Some(navigation::without(whole)), page_type, ..Found::default() };
     }
     let page = Blocks::new(&scan.html);
     let html = page.marked();
@@ -60,6 +68,20 @@ pub(super) fn main_content(scan: &Scan, url: &Url) -> Found {
     found
 }
 
+/// The type of pages of manuals.
+const MANUAL: &str = "documentation";
+
+/// Programs that make manuals and name themselves in their pages.
+const MANUALS: [&str; 11] = [
+    "asciidoctor", "docbook", "docutils", "docusaurus", "doxygen", "gitbook", "javadoc", "mdbook",
+    "mkdocs", "rustdoc", "sphinx",
+];
+
+fn is_manual(scan: &Scan) -> bool {
+    let generator = scan.meta.get("generator").map(|name| name.to_ascii_lowercase());
+    generator.is_some_and(|name| MANUALS.iter().any(|manual| name.contains(manual)))
+}
+
 /// The blocks that are content, of those that were `picked`.
 fn choose(
     page: &Blocks<'_>,
@@ -67,10 +89,12 @@ fn choose(
     page_type: &str,
     second: impl Fn() -> Vec<bool>,
 ) -> Vec<bool> {
-    let mut kept = wider(page, &picked, page_type, &second).unwrap_or(picked);
+    let mut kept = wider(page, &picked, page_type, &second)
+        .or_else(|| whole_manual_page(page, &picked, page_type))
+        .unwrap_or(picked);
     // Carousels, quotations of other posts and versions for small screens repeat items. In an
     // article or a manual, what stands twice is meant.
-    if !matches!(page_type, "article" | "documentation") {
+    if !matches!(page_type, "article" | MANUAL) {
         let mut seen = HashSet::new();
         let once = |(index, kept): (usize, &bool)| {
             let block = &page.blocks[index];
@@ -111,11 +135,8 @@ fn wider(
     page_type: &str,
     second: impl Fn() -> Vec<bool>,
 ) -> Option<Vec<bool>> {
-    let of = |is: &dyn Fn(&super::blocks::Place) -> bool| -> Vec<bool> {
-        page.blocks.iter().map(|block| is(&block.place)).collect()
-    };
     let words = page.words(picked);
-    let inner = of(&|place| !place.around);
+    let inner = page.at(|place| !place.around);
     // The description of a product and the posts of a thread can be a small part of their pages.
     let may_be_small = matches!(page_type, "product" | "forum");
     let too_little = words == 0
@@ -124,12 +145,30 @@ fn wider(
         return None;
     }
     let enough = if words == 0 { 1 } else { WIDER_WORDS.max(WIDER_TIMES * words) };
-    let main = of(&|place| place.main && !place.around);
+    let main = page.at(|place| place.main && !place.around);
     let is_enough = |kept: &Vec<bool>| page.words(kept) >= enough;
     Some(main)
         .filter(is_enough)
         .or_else(|| Some(second()).filter(is_enough))
         .or_else(|| Some(inner).filter(is_enough))
+}
+
+/// The main part of a page of a manual.
+fn manual_part(page: &Blocks<'_>) -> Vec<bool> {
+    let main = page.at(|place| place.main && !place.around);
+    if page.words(&main) > 0 { main } else { page.at(|place| !place.around && !place.is_beside()) }
+}
+
+/// A page of a manual is content as a whole: its tables, lists of links and notes, too, which the
+/// finders take for something else.
+#[allow(clippy::cast_precision_loss, reason = "words of one page")]
+fn whole_manual_page(page: &Blocks<'_>, picked: &[bool], page_type: &str) -> Option<Vec<bool>> {
+    if page_type != MANUAL {
+        return None;
+    }
+    let whole = manual_part(page);
+    let both: Vec<bool> = whole.iter().zip(picked).map(|(whole, picked)| *whole && *picked).collect();
+    (page.words(&both) as f64 >= MOST_OF_IT * page.words(&whole) as f64).then_some(whole)
 }
 
 /// What rs-trafilatura makes of a page, and its text with the marks of the blocks.
