@@ -6,7 +6,11 @@
 //!
 //! Invariant: nothing here touches the network, the store or the clock.
 
+mod blocks;
+mod choose;
 mod clean;
+#[cfg(test)]
+mod commonmark_tests;
 mod definitions;
 mod markdown;
 mod navigation;
@@ -24,11 +28,12 @@ use url::Url;
 pub use pdf::{PdfExtractor, PdfText, pdf_bytes_to_text, pdf_child_main};
 pub use text::{Format, TextFile, format_of, looks_binary, looks_like_html, text};
 
+use choose::main_content;
 use scan::Scan;
 
 /// Counts up when the same bytes give other Markdown than before, so that sources which have not
 /// changed are read again.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What tells a later run that a source with these bytes, saved with these tags, is known: blake3
 /// in hex, of the bytes, the tags and [`VERSION`].
@@ -214,96 +219,11 @@ struct Found {
     page_type: Option<String>,
 }
 
-/// Elements and bytes beyond which the content finders would take too long.
-const FINDER_ELEMENTS: usize = 40_000;
-const FINDER_BYTES: usize = 4 * 1024 * 1024;
-const FINDER_TEXT: usize = 1024 * 1024;
 /// Elements beyond which only the text of a page is taken.
 const TREE_ELEMENTS: usize = 200_000;
 /// Bytes of Markdown for each byte of HTML, beyond the first ones. Long addresses make some.
 const MAX_GROWTH: usize = 8;
 const FIRST_MARKDOWN: usize = 64 * 1024;
-/// Bytes of visible text up to which a whole page reads better than bare text.
-const SHORT_PAGE: usize = 4 * 1024;
-/// Bytes of text that are an answer whatever the rest of the page holds.
-const ENOUGH: usize = 250;
-
-/// The main content: what rs-trafilatura finds, unless that is far too little or more than the page
-/// holds; then what Readability finds, if that is more; else what the page itself calls its main
-/// part. Nothing found means the whole page.
-fn main_content(scan: &Scan, url: &Url) -> Found {
-    let marked = scan.main.clone().map(|range| scan.html[range].to_owned());
-    // On a page of a few words the finders have nothing to go by.
-    if scan.visible < ENOUGH / 2 && scan.json_ld.is_empty() {
-        return Found { html: marked, ..Found::default() };
-    }
-    if scan.elements > FINDER_ELEMENTS
-        || scan.html.len() > FINDER_BYTES
-        || scan.visible > FINDER_TEXT
-    {
-        return Found { html: marked, ..Found::default() };
-    }
-    let options = rs_trafilatura::Options {
-        include_links: true,
-        include_images: true,
-        include_formatting: true,
-        url: Some(url.to_string()),
-        max_extracted_len: usize::MAX,
-        ..rs_trafilatura::Options::default()
-    };
-    let mut found = Found::default();
-    let mut kept = 0;
-    if let Some(result) =
-        guarded(|| rs_trafilatura::extract_with_options(&scan.html, &options).ok()).flatten()
-    {
-        kept = dense(&result.content_text);
-        found = Found {
-            text: result.content_html.is_none().then_some(result.content_text),
-            html: result.content_html,
-            author: result.metadata.author,
-            published: result.metadata.date.map(|date| date.format("%Y-%m-%d").to_string()),
-            page_type: result.metadata.page_type,
-        };
-    }
-    // Its last resort can repeat the text of an element for every element around it. Text that it
-    // reads from scripts is not in the count of what is visible.
-    let repeated = kept > scan.visible * 5 / 4 && scan.json_ld.is_empty();
-    let too_little = kept < ENOUGH && kept * 4 < scan.visible;
-    // Bare text has lost its lists and links. On a short page the page itself serves better.
-    if found.text.is_some() && (marked.is_some() || scan.visible < SHORT_PAGE) {
-        return Found { html: marked, text: None, ..found };
-    }
-    if !repeated && !too_little {
-        return found;
-    }
-    let config = dom_smoothie::Config { keep_classes: true, ..dom_smoothie::Config::default() };
-    let second = guarded(|| {
-        let mut reader =
-            dom_smoothie::Readability::new(scan.html.as_str(), Some(url.as_str()), Some(config))
-                .ok()?;
-        let article = reader.parse().ok()?;
-        Some((dense(&article.text_content), article.content.to_string()))
-    })
-    .flatten();
-    match second {
-        Some((length, html)) if length >= ENOUGH && (repeated || length > 2 * kept) => {
-            found.html = Some(html);
-            found.text = None;
-        }
-        _ if repeated || kept < ENOUGH / 2 => {
-            found.html = marked;
-            found.text = None;
-        }
-        _ => {}
-    }
-    found
-}
-
-/// Bytes that are not white space.
-fn dense(text: &str) -> usize {
-    text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count()
-}
-
 /// Runs a foreign parser: its panic is a missing result, not the end of the program.
 fn guarded<T>(parse: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(parse)).ok()

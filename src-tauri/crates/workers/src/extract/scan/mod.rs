@@ -12,7 +12,7 @@ mod code;
 mod page;
 mod tag;
 
-pub(super) use tag::{Tag, name_end};
+pub(super) use tag::{Tag, is_void, name_end};
 
 use std::{collections::HashMap, ops::Range};
 
@@ -20,8 +20,7 @@ use url::Url;
 
 use super::{Link, clean, text::cut};
 use tag::{
-    IMPLIED_ENDS, is_block, is_dropped_text, is_dropped_tree, is_formatting, is_heading, is_void,
-    shown_as,
+    IMPLIED_ENDS, is_block, is_dropped_text, is_dropped_tree, is_formatting, is_heading, shown_as,
 };
 
 /// Bytes of HTML that are looked at; what follows is cut.

@@ -117,7 +117,7 @@ pub(in crate::extract) fn name_end(html: &str, start: usize) -> Option<usize> {
         .map(|offset| start + offset)
 }
 
-pub(super) fn is_void(name: &str) -> bool {
+pub(in crate::extract) fn is_void(name: &str) -> bool {
     matches!(
         name,
         "area"
