@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use jiff::{Timestamp, ToSpan};
 use quaero_contract::{DocumentView, JobId, RunStatus};
 use quaero_engine::{Clock, Engine, EngineOptions, Event};
-use quaero_net::{Provider, ProviderError, Providers, provider_info};
+use quaero_net::{MailServer, Provider, ProviderError, Providers, provider_info};
 use quaero_store::{Access, DocumentFilter, NewRun, NewStep, Store};
 use quaero_tests::market::{Asx, AsxFault, Eodhd, EodhdFault, KEY};
 use quaero_workers::{
@@ -86,6 +86,10 @@ impl Providers for Set {
 
     async fn search_order(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    async fn mail(&self) -> Result<MailServer, ProviderError> {
+        Err(ProviderError::NoAddress("E-mail"))
     }
 }
 

@@ -167,7 +167,9 @@ fn table(pages: &[Page], outcomes: &[[Outcome; 4]]) {
         let half = ["~ half to tune on", "~ half to check on"][half(&page.id)];
         rows.entry(half.to_owned()).or_default().push(index);
     }
-    println!("\nF1 of words, means over pages; snippets that must be there and that must not, in %.\n");
+    println!(
+        "\nF1 of words, means over pages; snippets that must be there and that must not, in %.\n"
+    );
     println!("| | pages | {} |", TOOLS.join(" | "));
     println!("|---|---|---|---|---|---|");
     for (name, members) in &rows {
@@ -190,7 +192,12 @@ fn table(pages: &[Page], outcomes: &[[Outcome; 4]]) {
             )
         };
         let cells: Vec<String> = (0..TOOLS.len()).map(cell).collect();
-        println!("| {} | {} | {} |", name.trim_start_matches("~ "), members.len(), cells.join(" | "));
+        println!(
+            "| {} | {} | {} |",
+            name.trim_start_matches("~ "),
+            members.len(),
+            cells.join(" | ")
+        );
     }
 }
 

@@ -21,8 +21,7 @@ pub(crate) struct Score {
 impl Score {
     pub(crate) fn of(found: &str, wanted: &str) -> Self {
         let (found, wanted) = (counts(found), counts(wanted));
-        let common =
-            wanted.iter().map(|(word, n)| found.get(word).map_or(0, |m| *m.min(n))).sum();
+        let common = wanted.iter().map(|(word, n)| found.get(word).map_or(0, |m| *m.min(n))).sum();
         Self { found: found.values().sum(), wanted: wanted.values().sum(), common }
     }
 

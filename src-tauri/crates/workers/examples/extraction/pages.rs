@@ -26,7 +26,10 @@ pub(crate) struct Page {
 pub(crate) fn pages(folder: &Path) -> Result<Vec<Page>, String> {
     let truths = folder.join("ground-truth");
     let unreadable = |error| {
-        format!("{} cannot be read: {error}. It must hold one ID.json for each page.", truths.display())
+        format!(
+            "{} cannot be read: {error}. It must hold one ID.json for each page.",
+            truths.display()
+        )
     };
     let mut ids: Vec<String> = fs::read_dir(&truths)
         .map_err(unreadable)?

@@ -40,7 +40,10 @@ impl Kept {
         for kind in 0..KINDS.len() {
             for (thing, n) in &page[kind] {
                 kept.of[kind] += n;
-                let k = markdown[kind].get(thing).map_or(0, |m| *m.min(n)); if k<*n && std::env::var_os("LOST").is_some() { eprintln!("{kind} {n} {k} {thing}"); }
+                let k = markdown[kind].get(thing).map_or(0, |m| *m.min(n));
+                if k < *n && std::env::var_os("LOST").is_some() {
+                    eprintln!("{kind} {n} {k} {thing}");
+                }
                 kept.kept[kind] += k;
             }
         }
@@ -82,7 +85,11 @@ pub(crate) fn measure(folder: &Path) -> Result<Value, String> {
             }
         }
     }
-    println!("{} of {} pages\n\n| | there | kept | % | most lost |\n|---|---|---|---|---|", chosen.len(), files.len());
+    println!(
+        "{} of {} pages\n\n| | there | kept | % | most lost |\n|---|---|---|---|---|",
+        chosen.len(),
+        files.len()
+    );
     let mut found = serde_json::Map::new();
     for (kind, name) in KINDS.iter().enumerate() {
         let mut lost = worst.remove(&kind).unwrap_or_default();
@@ -90,7 +97,12 @@ pub(crate) fn measure(folder: &Path) -> Result<Value, String> {
         let lost: Vec<String> =
             lost.iter().take(3).map(|(n, page)| format!("{page} ({n})")).collect();
         let share = percent(all.kept[kind], all.of[kind]);
-        println!("| {name} | {} | {} | {share:.1} | {} |", all.of[kind], all.kept[kind], lost.join(", "));
+        println!(
+            "| {name} | {} | {} | {share:.1} | {} |",
+            all.of[kind],
+            all.kept[kind],
+            lost.join(", ")
+        );
         found.insert((*name).to_owned(), json!({ "there": all.of[kind], "kept": all.kept[kind] }));
     }
     Ok(json!({ "pages": chosen.len(), "structure": found }))
@@ -130,9 +142,9 @@ fn of_html(html: &str, url: &Url) -> Things {
         found.nodes().to_vec()
     };
     let inside = |node: &NodeRef<'_>, names: &[&str]| {
-        node.ancestors(None).iter().any(|around| {
-            around.node_name().is_some_and(|name| names.contains(&&*name))
-        })
+        node.ancestors(None)
+            .iter()
+            .any(|around| around.node_name().is_some_and(|name| names.contains(&&*name)))
     };
     for node in each("h1, h2, h3, h4, h5, h6") {
         add(0, key(&node.text(), usize::MAX));
@@ -153,7 +165,8 @@ fn of_html(html: &str, url: &Url) -> Things {
         let layout = Selection::from(node).select("table, pre").exists();
         if !layout && !inside(&node, &["td", "th"]) {
             let cells = Selection::from(node).select("th, td");
-            let text: Vec<String> = cells.nodes().iter().map(|cell| cell.text().to_string()).collect();
+            let text: Vec<String> =
+                cells.nodes().iter().map(|cell| cell.text().to_string()).collect();
             add(3, key(&text.join(" "), ENOUGH));
         }
     }

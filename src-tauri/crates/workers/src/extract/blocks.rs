@@ -20,11 +20,49 @@ const INLINE: [&str; 36] = [
 
 /// Parts of classes and names of what stands around the content of so many pages.
 const BESIDE: [&str; 43] = [
-    "advert", "author-bio", "banner", "breadcrumb", "byline", "cart", "consent", "cookie",
-    "copyright", "dropdown", "filter", "footer", "hidden", "legal", "login", "masthead", "menu",
-    "modal", "nav", "newsletter", "offcanvas", "pager", "pagination", "popup", "promo", "recommend",
-    "related", "search", "share", "side-bar", "sidebar", "signup", "similar", "skip",
-    "social", "sort", "sponsor", "sr-only", "subscribe", "tags", "toolbar", "visually", "widget",
+    "advert",
+    "author-bio",
+    "banner",
+    "breadcrumb",
+    "byline",
+    "cart",
+    "consent",
+    "cookie",
+    "copyright",
+    "dropdown",
+    "filter",
+    "footer",
+    "hidden",
+    "legal",
+    "login",
+    "masthead",
+    "menu",
+    "modal",
+    "nav",
+    "newsletter",
+    "offcanvas",
+    "pager",
+    "pagination",
+    "popup",
+    "promo",
+    "recommend",
+    "related",
+    "search",
+    "share",
+    "side-bar",
+    "sidebar",
+    "signup",
+    "similar",
+    "skip",
+    "social",
+    "sort",
+    "sponsor",
+    "sr-only",
+    "subscribe",
+    "tags",
+    "toolbar",
+    "visually",
+    "widget",
 ];
 /// Elements around a block whose classes count: those of the whole page say little of it.
 const BESIDE_DEPTH: u8 = 12;
@@ -389,8 +427,12 @@ mod tests {
             .iter()
             .map(|block| (block.place.main, block.place.around, block.place.is_beside()))
             .collect();
-        let expected =
-            [(false, false, false), (true, false, false), (true, true, false), (false, false, true)];
+        let expected = [
+            (false, false, false),
+            (true, false, false),
+            (true, true, false),
+            (false, false, true),
+        ];
         assert_eq!(places, expected);
     }
 

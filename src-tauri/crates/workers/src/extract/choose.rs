@@ -50,7 +50,10 @@ pub(super) fn main_content(scan: &Scan, url: &Url) -> Found {
     let page = Blocks::new(&scan.html);
     let html = page.marked();
     let Some((mut found, text)) = trafilatura(&html, url) else {
-        return Found { html: readability(&scan.html, url).or_else(marked_main), ..Found::default() };
+        return Found {
+            html: readability(&scan.html, url).or_else(marked_main),
+            ..Found::default()
+        };
     };
     let picked = page.marked_in(&text);
     let (words, visible) = (page.words(&picked), page.words(&vec![true; picked.len()]));
@@ -73,8 +76,17 @@ const MANUAL: &str = "documentation";
 
 /// Programs that make manuals and name themselves in their pages.
 const MANUALS: [&str; 11] = [
-    "asciidoctor", "docbook", "docutils", "docusaurus", "doxygen", "gitbook", "javadoc", "mdbook",
-    "mkdocs", "rustdoc", "sphinx",
+    "asciidoctor",
+    "docbook",
+    "docutils",
+    "docusaurus",
+    "doxygen",
+    "gitbook",
+    "javadoc",
+    "mdbook",
+    "mkdocs",
+    "rustdoc",
+    "sphinx",
 ];
 
 fn is_manual(scan: &Scan) -> bool {
@@ -104,7 +116,8 @@ fn choose(
         keep_most(page, &mut kept, once);
     }
     // A page that sells a service is made of such boxes.
-    let has_beside = page.blocks.iter().zip(&kept).any(|(block, kept)| *kept && block.place.is_beside());
+    let has_beside =
+        page.blocks.iter().zip(&kept).any(|(block, kept)| *kept && block.place.is_beside());
     if page_type != "service" && has_beside {
         // Boxes with the names of what stands beside content, outside of what Readability picked.
         let second = second();
@@ -139,8 +152,8 @@ fn wider(
     let inner = page.at(|place| !place.around);
     // The description of a product and the posts of a thread can be a small part of their pages.
     let may_be_small = matches!(page_type, "product" | "forum");
-    let too_little = words == 0
-        || !may_be_small && (words as f64) < TOO_LITTLE * page.words(&inner) as f64;
+    let too_little =
+        words == 0 || !may_be_small && (words as f64) < TOO_LITTLE * page.words(&inner) as f64;
     if !too_little {
         return None;
     }
@@ -167,7 +180,8 @@ fn whole_manual_page(page: &Blocks<'_>, picked: &[bool], page_type: &str) -> Opt
         return None;
     }
     let whole = manual_part(page);
-    let both: Vec<bool> = whole.iter().zip(picked).map(|(whole, picked)| *whole && *picked).collect();
+    let both: Vec<bool> =
+        whole.iter().zip(picked).map(|(whole, picked)| *whole && *picked).collect();
     (page.words(&both) as f64 >= MOST_OF_IT * page.words(&whole) as f64).then_some(whole)
 }
 
@@ -181,8 +195,7 @@ fn trafilatura(html: &str, url: &Url) -> Option<(Found, String)> {
         max_extracted_len: usize::MAX,
         ..rs_trafilatura::Options::default()
     };
-    let result =
-        guarded(|| rs_trafilatura::extract_with_options(html, &options).ok()).flatten()?;
+    let result = guarded(|| rs_trafilatura::extract_with_options(html, &options).ok()).flatten()?;
     let html = result.content_html.as_deref().map(unmarked);
     let found = Found {
         text: html.is_none().then(|| unmarked(&result.content_text)),

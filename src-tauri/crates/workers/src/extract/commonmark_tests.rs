@@ -75,8 +75,27 @@ fn normal(html: &str) -> String {
 
 fn write_node(node: &NodeRef<'_>, in_pre: bool, out: &mut String) {
     const BLOCKS: [&str; 21] = [
-        "p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "hr", "table",
-        "thead", "tbody", "tr", "td", "th", "div", "br",
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "pre",
+        "hr",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "td",
+        "th",
+        "div",
+        "br",
     ];
     if node.is_text() {
         for c in node.text().chars() {
@@ -154,7 +173,10 @@ fn html_comes_back_from_markdown_as_it_was() {
     let mut differences = String::new();
     let spec = examples("spec.rs").into_iter().enumerate().map(|(i, e)| ("spec", i + 1, e.1));
     let gfm = ["gfm_table", "gfm_strikethrough", "gfm_tasklist"].into_iter().flat_map(|name| {
-        examples(&format!("{name}.rs")).into_iter().enumerate().map(move |(i, e)| (name, i + 1, e.1))
+        examples(&format!("{name}.rs"))
+            .into_iter()
+            .enumerate()
+            .map(move |(i, e)| (name, i + 1, e.1))
     });
     for (file, number, expected) in spec.chain(gfm) {
         if file == "spec" && RAW_HTML.iter().any(|range| range.contains(&number)) {
