@@ -39,6 +39,8 @@ pub(crate) enum Ending {
 pub(crate) struct Done {
     documents: Vec<PreparedDocument>,
     unchanged: Vec<DocumentId>,
+    /// Of the definition and the step, for what is unchanged.
+    tags: Vec<String>,
     children: Vec<TaskRow>,
     max_step_tasks: Option<u32>,
     warnings: Vec<String>,
@@ -60,6 +62,7 @@ impl Done {
                 .into_iter()
                 .map(|d| PreparedDocument::new(d, tags))
                 .collect(),
+            tags: if outcome.unchanged.is_empty() { Vec::new() } else { tags.to_vec() },
             unchanged: outcome.unchanged,
             children: rows(outcome.children),
             max_step_tasks: outcome.max_step_tasks,
@@ -176,7 +179,7 @@ fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<Option<J
         tx.save_document(task.below, document, now_ms)?;
     }
     for id in &done.unchanged {
-        tx.touch_document(task.below, *id, now_ms)?;
+        tx.touch_document(task.below, *id, &done.tags, now_ms)?;
     }
     for warning in &done.warnings {
         tx.warn(task.below.run, task.below.parent, warning, now_ms)?;

@@ -195,12 +195,7 @@ impl Tx {
                 params![id],
             )?;
         }
-        for tag in &new.tags {
-            self.execute(
-                "INSERT INTO document_tags (document_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                params![id, tag],
-            )?;
-        }
+        self.tag_document(id, &new.tags)?;
         if let (Some(bytes), true) = (&document.deflated, outcome != SaveOutcome::Unchanged) {
             self.execute(
                 "INSERT INTO document_originals (document_id, deflated) VALUES (?1, ?2)
@@ -213,16 +208,34 @@ impl Tx {
         Ok((id, outcome))
     }
 
-    /// Notes that a document's source was seen again, unchanged.
+    /// Notes that a document's source was seen again, unchanged. It gets `tags`, those of the definition
+    /// and the step, as a new one would.
     ///
     /// # Errors
     /// If there is no such document, or SQLite fails.
-    pub fn touch_document(&mut self, place: Place, id: DocumentId, now_ms: i64) -> Result<()> {
+    pub fn touch_document(
+        &mut self,
+        place: Place,
+        id: DocumentId,
+        tags: &[String],
+        now_ms: i64,
+    ) -> Result<()> {
         self.execute(
             "UPDATE documents SET last_synced_ms = ?2 WHERE id = ?1",
             params![id.0, now_ms],
         )?;
+        self.tag_document(id.0, &clean_tags(tags.iter()))?;
         self.count_document(place, id, SaveOutcome::Unchanged)
+    }
+
+    fn tag_document(&mut self, id: i64, tags: &[String]) -> Result<()> {
+        for tag in tags {
+            self.execute(
+                "INSERT INTO document_tags (document_id, tag) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                params![id, tag],
+            )?;
+        }
+        Ok(())
     }
 
     /// Counts a document once for its step and once for its run. Two addresses that lead to one
