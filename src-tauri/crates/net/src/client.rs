@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LOCATION,
-        RETRY_AFTER,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap,
+        HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
     },
     redirect,
 };
@@ -175,6 +175,7 @@ impl Client {
             deadline,
             redirects: Vec::new(),
             seen: HashSet::from([url.clone()]),
+            conditions: HeaderMap::new(),
             url,
         }
     }
@@ -245,6 +246,7 @@ pub struct Trail {
     url: Url,
     redirects: Vec<Url>,
     seen: HashSet<Url>,
+    conditions: HeaderMap,
 }
 
 impl Trail {
@@ -252,6 +254,18 @@ impl Trail {
     #[must_use]
     pub const fn address(&self) -> &Url {
         &self.url
+    }
+
+    /// Has the present address asked for its page only if it differs from one that came with this
+    /// `ETag` or `Last-Modified`; if it does not, the answer's status is 304.
+    pub fn unless_still(&mut self, etag: Option<&str>, last_modified: Option<&str>) {
+        self.conditions.clear();
+        // A server that sent an ETag decides by it, and ignores the date (RFC 9110, 13.1.3).
+        for (name, value) in [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, last_modified)] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                self.conditions.insert(name, value);
+            }
+        }
     }
 
     /// Asks the present address. None means that it redirects, and that [`Trail::address`] is now
@@ -268,7 +282,8 @@ impl Trail {
         let request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)
-            .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING);
+            .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING)
+            .headers(std::mem::take(&mut self.conditions));
         let answer = match timeout_at(first_byte.min(self.deadline), request.send()).await {
             Err(_) if self.deadline < first_byte => {
                 return Err(NetError::timeout(&self.url, Phase::Total));
@@ -419,6 +434,8 @@ impl Reply {
             status: self.status(),
             retry_after: self.retry_after(),
             robots_tag: self.header("x-robots-tag").map(str::to_owned),
+            etag: self.header(ETAG.as_str()).map(str::to_owned),
+            last_modified: self.header(LAST_MODIFIED.as_str()).map(str::to_owned),
             content_type,
             body,
             cut,
@@ -441,6 +458,10 @@ pub struct Response {
     pub content_type: Option<String>,
     /// The `X-Robots-Tag` header.
     pub robots_tag: Option<String>,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The `Last-Modified` header.
+    pub last_modified: Option<String>,
     /// How long the server wants to be left alone.
     pub retry_after: Option<Duration>,
     /// The body, decompressed.

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::{
-    Store, change::Change, consistent, error::Result, jobs::Place, point::Point, time::rfc3339,
-    writer::Tx,
+    Store, change::Change, consistent, error::Result, jobs::Place, point::Point,
+    sources::PageState, time::rfc3339, writer::Tx,
 };
 
 /// Original bytes are never inflated beyond this.
@@ -40,6 +40,9 @@ pub struct NewDocument {
     pub original: Option<Vec<u8>>,
     /// When the source was read, in milliseconds since 1970.
     pub fetched_ms: i64,
+    /// If it is a page: how to ask for it again.
+    #[serde(default)]
+    pub page: Option<PageState>,
 }
 
 /// What is known of a document without reading its content.
@@ -161,9 +164,13 @@ impl Tx {
     ) -> Result<(DocumentId, SaveOutcome)> {
         let new = &document.document;
         let known = self.first(
-            "SELECT id, content_hash FROM documents WHERE source_type = ? AND source_id = ?",
+            "SELECT id, content_hash, source_hash FROM documents WHERE source_type = ? AND source_id = ?",
             params![&new.source_type, &new.source_id],
         )?;
+        // Other bytes may lead to the same text, and to other links.
+        let same_bytes = known.as_ref().is_some_and(|row| {
+            row.get::<String>("source_hash").is_ok_and(|h| h == new.source_hash)
+        });
         let (id, outcome) = match known {
             None => {
                 let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, metadata,
@@ -174,7 +181,7 @@ impl Tx {
             Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
                 let id: i64 = row.get("id")?;
                 self.execute(
-                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3 WHERE id = ?1",
+                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3, gone_ms = NULL WHERE id = ?1",
                     params![id, now_ms, &new.source_hash],
                 )?;
                 (id, SaveOutcome::Unchanged)
@@ -182,7 +189,7 @@ impl Tx {
             Some(row) => {
                 let id: i64 = row.get("id")?;
                 self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, metadata = ?6,
-                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11
+                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11, gone_ms = NULL
                      WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms])?;
                 (id, SaveOutcome::Updated)
             }
@@ -196,12 +203,17 @@ impl Tx {
             )?;
         }
         self.tag_document(id, &new.tags)?;
-        if let (Some(bytes), true) = (&document.deflated, outcome != SaveOutcome::Unchanged) {
+        if let (Some(bytes), true) =
+            (&document.deflated, outcome != SaveOutcome::Unchanged || !same_bytes)
+        {
             self.execute(
                 "INSERT INTO document_originals (document_id, deflated) VALUES (?1, ?2)
                  ON CONFLICT DO UPDATE SET deflated = ?2",
                 params![id, bytes],
             )?;
+        }
+        if let Some(page) = &new.page {
+            self.save_page(id, page)?;
         }
         let id = DocumentId(id);
         self.count_document(place, id, outcome)?;
@@ -221,7 +233,7 @@ impl Tx {
         now_ms: i64,
     ) -> Result<()> {
         self.execute(
-            "UPDATE documents SET last_synced_ms = ?2 WHERE id = ?1",
+            "UPDATE documents SET last_synced_ms = ?2, gone_ms = NULL WHERE id = ?1",
             params![id.0, now_ms],
         )?;
         self.tag_document(id.0, &clean_tags(tags.iter()))?;
@@ -326,6 +338,7 @@ impl Store {
             source_hash: row.try_get("source_hash")?,
             original,
             fetched_ms: row.try_get("fetched_ms")?,
+            page: None,
         }))
     }
 
@@ -342,7 +355,7 @@ impl Store {
     /// If SQLite fails.
     pub async fn get_document(&self, id: DocumentId) -> Result<Option<DocumentView>> {
         let row = sqlx::query(
-            "SELECT source_type, source_id, url, title, markdown, metadata, run_id, fetched_ms, last_synced_ms
+            "SELECT source_type, source_id, url, title, markdown, metadata, run_id, fetched_ms, last_synced_ms, gone_ms
              FROM documents WHERE id = ?",
         )
         .bind(id.0)
@@ -359,6 +372,7 @@ impl Store {
             run_id: JobId(row.try_get("run_id")?),
             fetched: rfc3339(row.try_get("fetched_ms")?),
             last_synced: rfc3339(row.try_get("last_synced_ms")?),
+            gone: row.try_get::<Option<i64>, _>("gone_ms")?.map(rfc3339),
             markdown: row.try_get("markdown")?,
             html: String::new(),
             truncated: false,

@@ -220,6 +220,7 @@ impl Tx {
             "DELETE FROM events WHERE run_id IN (SELECT value FROM json_each(?))",
             "DELETE FROM counters WHERE job_id IN (SELECT id FROM jobs WHERE kind <> 'task' AND run_id IN (SELECT value FROM json_each(?)))",
             "UPDATE runs SET caused_by = NULL WHERE id IN (SELECT value FROM json_each(?))",
+            "DELETE FROM requests WHERE step_id IN (SELECT id FROM steps WHERE run_id IN (SELECT value FROM json_each(?)))",
             "DELETE FROM steps WHERE run_id IN (SELECT value FROM json_each(?))",
             "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))",
             // Children before their parents, which they refer to.

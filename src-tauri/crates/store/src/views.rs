@@ -104,6 +104,7 @@ impl Store {
             given: json(&head, "given")?,
             definition_text: head.try_get("text")?,
             warnings,
+            requests: self.requests(run).await?,
         }))
     }
 

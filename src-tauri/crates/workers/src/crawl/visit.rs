@@ -1,29 +1,27 @@
-//! One page: asked, read, and turned into a document and the next tasks.
+//! One page: asked for, read, and turned into a document and the next tasks.
 
 use std::{sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
-use quaero_engine::work::{Outcome, Retry, TaskError};
-use quaero_net::{
-    Client, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, decode,
-    normalise,
-};
-use quaero_store::NewDocument;
+use quaero_engine::work::{Outcome, TaskError};
+use quaero_net::{Client, Response, RobotRules, decode, normalise};
+use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
+    ask::{Asked, refusal, unanswered},
     frontier::{Frontier, MAX_LINKS},
     kind::{self, Promise},
+    listing::{self, Listing},
+    similar,
+    sitemap::pages,
+    throttle::Throttle,
 };
 use crate::{
     extract::{self, ExtractError, Format, PdfExtractor},
     parsing,
 };
-
-const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9,application/pdf;q=0.8,*/*;q=0.1";
-/// How long to leave a host alone that asks for it without saying how long, the first time.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a visit needs.
 #[derive(Clone)]
@@ -31,14 +29,33 @@ pub(super) struct Visitor {
     pub(super) frontier: Arc<Frontier>,
     pub(super) client: Client,
     pub(super) pdf: PdfExtractor,
+    pub(super) throttle: Arc<Throttle>,
+    /// Where pages are remembered, if anywhere.
+    pub(super) store: Option<Store>,
 }
 
 /// Which visit of which page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visit {
+    /// How many links away from the start the page is.
     pub(super) depth: u32,
+    /// Whether that is not the depth of its task.
+    pub(super) deeper: bool,
     pub(super) attempt: u32,
     pub(super) now_ms: i64,
+    /// The document that an earlier run has made of it, if this one has no link to it.
+    pub(super) known: Option<DocumentId>,
+}
+
+/// What came of asking for a page.
+enum Came {
+    Page {
+        response: Response,
+        rules: Option<Arc<RobotRules>>,
+        /// Whether its bytes are those of an earlier visit.
+        stored: bool,
+    },
+    Nothing(Visited),
 }
 
 /// What a visit leaves behind.
@@ -80,94 +97,150 @@ impl Visitor {
     /// # Errors
     /// If it cannot be had. What is not to be had by agreement (robots.txt, another site, a picture)
     /// is no error.
-    pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
-        let options = GetOptions {
-            accept: ACCEPT,
-            body_bytes: Some(self.frontier.config.max_page_bytes as usize),
-            overflow: Overflow::Fail,
-            total: Some(self.frontier.page_timeout),
+    pub(super) async fn visit(
+        &self,
+        url: &Url,
+        visit: Visit,
+        asked: Asked<'_>,
+    ) -> Result<Visited, TaskError> {
+        let mut pause = Duration::ZERO;
+        let came = self.ask(url, visit, asked, &mut pause).await;
+        let visited = match (came, visit.known) {
+            (Ok(Came::Page { response, rules, stored }), _) => {
+                self.take(response, rules, stored, visit).await
+            }
+            (Ok(Came::Nothing(visited)), _) => Ok(visited),
+            // It was asked for to find out just that.
+            (Err(error), Some(document)) if error.code == "not_found" => {
+                let mut visited = Visited::default();
+                visited.outcome.gone.push(document);
+                Ok(visited)
+            }
+            (Err(error), _) => Err(error),
         };
-        let mut trail = self.client.trail(url, options);
+        visited.map(|mut visited| {
+            visited.outcome.pause_lane_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            visited
+        })
+    }
+
+    /// Asks for a page, along its redirects.
+    async fn ask(
+        &self,
+        url: &Url,
+        visit: Visit,
+        asked: Asked<'_>,
+        pause: &mut Duration,
+    ) -> Result<Came, TaskError> {
+        let nothing = |visited| Ok(Came::Nothing(visited));
+        let mut trail = self.client.trail(url, self.options());
         let mut redirected = false;
-        let (reply, rules) = loop {
+        loop {
             let here = trail.address().clone();
             if redirected && visit.depth > 0 && self.frontier.excludes(&normalise(&here)) {
                 let message = format!("{url} leads to {here}, which `exclude_patterns` leave out.");
-                return Ok(Visited::default().info(message));
+                return nothing(Visited::default().info(message));
             }
             if redirected && !self.frontier.covers(&here) {
                 let message = format!(
                     "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
                 );
-                return Ok(Visited::default().warn(message));
+                return nothing(Visited::default().warn(message));
             }
-            let rules = self.rules(&here, visit).await?;
+            let rules = self.rules(&here, visit.attempt).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
+                asked(unanswered(&here, "robots"));
                 let message =
                     format!("{here} is not fetched: the robots.txt of the site does not allow it.");
                 let visited = Visited::default();
                 // A start address was asked for by the user, who wonders where it went.
-                return Ok(if visit.depth == 0 {
+                return nothing(if visit.depth == 0 {
                     visited.warn(message)
                 } else {
                     visited.info(message)
                 });
             }
-            if let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? {
-                break (reply, rules);
+            let known = self.known(&here).await?;
+            if let Some((_, page)) = &known {
+                trail.unless_still(page.etag.as_deref(), page.last_modified.as_deref());
             }
-            redirected = true;
-        };
-        if let Some(error) = refusal(&reply, visit.attempt) {
-            return Err(error);
+            let Some(hop) = self.hop(&mut trail, asked).await? else {
+                redirected = true;
+                continue;
+            };
+            *pause = hop.pause;
+            if let (304, Some((document, page))) = (hop.reply.status(), known) {
+                asked(hop.answered(0));
+                if let Some(response) = self.stored(document, page, &here).await? {
+                    return Ok(Came::Page { response, rules, stored: true });
+                }
+                // Its bytes are gone here, so it is asked for without a condition.
+                continue;
+            }
+            if let Some(error) = refusal(&hop.reply, visit.attempt) {
+                asked(hop.answered(0));
+                return Err(error);
+            }
+            let content_type = hop.reply.header("content-type").map(str::to_owned);
+            if kind::promised(content_type.as_deref()) == Promise::Other {
+                asked(hop.answered(0));
+                let message = unsuitable(&here, content_type.as_deref());
+                return nothing(Visited::default().warn(message));
+            }
+            let response = hop.read(asked).await?;
+            return Ok(Came::Page { response, rules, stored: false });
         }
-        let address = reply.url().clone();
-        let content_type = reply.header("content-type").map(str::to_owned);
-        if kind::promised(content_type.as_deref()) == Promise::Other {
-            return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
-        }
-        let response = reply.read().await.map_err(|error| failed(&error))?;
-        let Some(format) =
-            kind::format(response.content_type.as_deref(), address.path(), &response.body)
-        else {
-            return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
-        };
-        let followed =
-            self.frontier.config.follow_links && visit.depth < self.frontier.config.max_depth;
-        let read = self.read(response, format, followed, rules.clone()).await;
-        let (content, response) = match read {
-            Ok(read) => read,
-            Err(ExtractError::Binary) => {
-                return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
-            }
-            Err(error @ ExtractError::Unavailable(_)) => {
-                return Err(TaskError::transient(
-                    error.code(),
-                    format!("{address} cannot be read: {error}."),
-                ));
-            }
-            Err(error) => {
-                return Err(TaskError::permanent(
-                    error.code(),
-                    format!("{address} cannot be read: {error}."),
-                ));
-            }
-        };
-        Ok(self.keep(content, response, format, rules.as_deref(), visit))
     }
 
-    async fn rules(&self, url: &Url, visit: Visit) -> Result<Option<Arc<RobotRules>>, TaskError> {
-        if !self.frontier.config.respect_robots {
-            return Ok(None);
-        }
-        match self.client.robots(url).await {
-            Ok(rules) => Ok(Some(rules)),
-            Err(ref error @ NetError::Robots { wait_ms, .. }) => {
-                let ms = wait_ms.saturating_mul(visit.attempt.max(1).into());
-                Err(TaskError { retry: Retry::PauseLane { ms }, ..failed(error) })
+    /// Takes from a page what is to be kept and where it leads.
+    async fn take(
+        &self,
+        response: Response,
+        rules: Option<Arc<RobotRules>>,
+        stored: bool,
+        visit: Visit,
+    ) -> Result<Visited, TaskError> {
+        let address = response.url.clone();
+        let content_type = response.content_type.clone();
+        let unsuitable =
+            || Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
+        let config = &self.frontier.config;
+        let followed =
+            config.follow_links && visit.depth < config.max_depth && visit.known.is_none();
+        if listing::may_be(response.content_type.as_deref(), &response.body) {
+            let (body, base) = (response.body.clone(), address.clone());
+            let read = parsing::run(move || listing::read(&body, &base)).await;
+            if let Ok(Some(Listing::Pages(named))) = read {
+                let mut visited = Visited::default();
+                if followed {
+                    visited.outcome.children = pages(&self.frontier, &named, visit.depth + 1);
+                    visited.outcome.max_step_tasks = Some(config.max_pages);
+                }
+                let count = named.len();
+                return Ok(
+                    visited.info(format!("{address} is a feed or sitemap of {count} pages."))
+                );
             }
-            Err(error) => Err(failed(&error)),
         }
+        let format = kind::format(response.content_type.as_deref(), address.path(), &response.body);
+        let Some(format) = format else { return unsuitable() };
+        let (content, response) = match self.read(response, format, followed, rules.clone()).await {
+            Ok(read) => read,
+            Err(ExtractError::Binary) => return unsuitable(),
+            Err(error) => {
+                let message = format!("{address} cannot be read: {error}.");
+                return Err(match error {
+                    ExtractError::Unavailable(_) => TaskError::transient(error.code(), message),
+                    _ => TaskError::permanent(error.code(), message),
+                });
+            }
+        };
+        let mut visited = self.keep(content, response, format, rules.as_deref(), visit);
+        if stored {
+            // The bytes are where they were.
+            visited.outcome.documents.iter_mut().for_each(|document| document.original = None);
+        }
+        Ok(visited)
     }
 
     /// Parsing takes the processor for a while; it has threads of its own, as many as there are
@@ -219,8 +292,14 @@ impl Visitor {
         let delay = |link: &Url| {
             rules.filter(|_| link.origin() == address.origin()).and_then(RobotRules::crawl_delay)
         };
-        visited.outcome.children =
-            content.links.iter().map(|link| self.frontier.task(link, delay(link))).collect();
+        visited.outcome.children = content
+            .links
+            .iter()
+            .map(|link| match visit.deeper {
+                true => self.frontier.at_depth(link, delay(link), visit.depth + 1),
+                false => self.frontier.task(link, delay(link)),
+            })
+            .collect();
         if content.forbidden_links > 0 {
             visited = visited.info(format!(
                 "{} links of {address} are not followed: robots.txt does not allow it.",
@@ -243,6 +322,14 @@ impl Visitor {
         let canonical =
             content.canonical.as_ref().filter(|canonical| self.is_same_page(canonical, address));
         let identity = normalise(canonical.unwrap_or(address)).to_string();
+        let page = PageState {
+            address: normalise(address).to_string(),
+            etag: response.etag,
+            last_modified: response.last_modified,
+            content_type: response.content_type.clone(),
+            robots_tag: response.robots_tag,
+            fingerprint: similar::fingerprint(&content.markdown),
+        };
         let mut metadata = content.metadata;
         let mut add = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
@@ -264,6 +351,7 @@ impl Visitor {
             source_hash: blake3::hash(&response.body).to_hex().to_string(),
             original: config.keep_original.then_some(response.body),
             fetched_ms: visit.now_ms,
+            page: Some(page),
         });
         visited
     }
@@ -357,43 +445,4 @@ fn parse(
 fn unsuitable(address: &Url, content_type: Option<&str>) -> String {
     let kind: String = content_type.unwrap_or("unknown").chars().take(80).collect();
     format!("{address} is not kept: it is not a page, text or PDF (it is sent as `{kind}`).")
-}
-
-/// The failure that an answer's status means, if it means one.
-fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
-    let status = reply.status();
-    let url = reply.url();
-    let wait = reply.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    let pause = |ms| Retry::PauseLane { ms };
-    let (code, what, retry) = match status {
-        200..=299 => return None,
-        404 | 410 => ("not_found", "does not exist", Retry::Never),
-        401 | 402 | 403 | 407 | 451 => ("forbidden", "is not open to everyone", Retry::Never),
-        429 => (
-            "too_many_requests",
-            "asks for a pause",
-            pause(wait.unwrap_or_else(|| growing_pause(attempt))),
-        ),
-        408 | 425 => ("server_busy", "is too busy", wait.map_or(Retry::Backoff, pause)),
-        500..=599 => ("server_error", "has a fault of its own", wait.map_or(Retry::Backoff, pause)),
-        _ => ("unexpected_status", "answers in an unexpected way", Retry::Never),
-    };
-    Some(TaskError {
-        code: code.into(),
-        message: format!("{url} {what} (status {status})."),
-        retry,
-    })
-}
-
-/// 5 s, 10 s, 20 s, … up to [`LONGEST_WAIT`].
-fn growing_pause(attempt: u32) -> u64 {
-    let pause = FIRST_PAUSE
-        .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
-        .min(LONGEST_WAIT);
-    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn failed(error: &NetError) -> TaskError {
-    let retry = if error.is_transient() { Retry::Backoff } else { Retry::Never };
-    TaskError { code: error.code().into(), message: error.to_string(), retry }
 }
