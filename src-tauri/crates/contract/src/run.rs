@@ -145,8 +145,8 @@ pub struct AnswerCount {
 /// What a step has asked of one host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct HostRequests {
-    /// The step's job.
-    pub step: JobId,
+    /// The step's name.
+    pub step: String,
     /// The host, with the port if it is not the usual one.
     pub host: String,
     /// Requests.
@@ -154,6 +154,7 @@ pub struct HostRequests {
     /// How they were answered, the most frequent first.
     pub answers: Vec<AnswerCount>,
     /// Bytes of all answers, decompressed.
+    #[specta(type = specta_typescript::Number)]
     pub bytes: u64,
     /// How long an answer took on average, in milliseconds.
     pub average_ms: u32,
@@ -178,9 +179,6 @@ pub struct RunView {
     pub definition_text: String,
     /// Warnings, oldest first, at most 100.
     pub warnings: Vec<String>,
-    /// What its steps have asked of other computers, in the order of the steps, the busiest hosts
-    /// first, at most 100 for each step.
-    pub requests: Vec<HostRequests>,
 }
 
 /// Which part of an earlier run is done again.
@@ -276,6 +274,9 @@ pub struct RunStatistics {
     pub slowest: Vec<JobNode>,
     /// Failures by code, the most frequent first, at most 10.
     pub failures: Vec<FailureCount>,
+    /// What its steps have asked of other computers, in the order of the steps, the busiest hosts
+    /// first, at most 100 for each step.
+    pub requests: Vec<HostRequests>,
 }
 
 /// One job of a run's tree.

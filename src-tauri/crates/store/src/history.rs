@@ -139,7 +139,8 @@ impl Store {
                 failures.push(FailureCount { code, count, example });
             }
         }
-        Ok(RunStatistics { types, slowest, failures })
+        let requests = self.requests(run).await?;
+        Ok(RunStatistics { types, slowest, failures, requests })
     }
 
     async fn tasks(&self, run: JobId, which: &str) -> Result<Vec<quaero_contract::JobNode>> {

@@ -191,16 +191,13 @@ impl Store {
     }
 
     /// What each step of a run has asked of whom, the busiest hosts first, at most 100 for each step.
-    ///
-    /// # Errors
-    /// If SQLite fails.
-    pub async fn requests(&self, run: JobId) -> Result<Vec<HostRequests>> {
+    pub(crate) async fn requests(&self, run: JobId) -> Result<Vec<HostRequests>> {
         let rows = sqlx::query(
-            "SELECT * FROM (SELECT q.step_id, q.host, sum(q.count) AS count, sum(q.bytes) AS bytes, sum(q.took_ms) AS took_ms,
+            "SELECT * FROM (SELECT j.name AS step, q.host, sum(q.count) AS count, sum(q.bytes) AS bytes, sum(q.took_ms) AS took_ms,
                  json_group_array(json_object('answer', q.answer, 'count', q.count) ORDER BY q.count DESC) AS answers,
                  max(q.slowest_ms) AS slowest_ms, q.slowest, s.ordinal,
                  row_number() OVER (PARTITION BY q.step_id ORDER BY sum(q.count) DESC, q.host) AS place
-             FROM steps s JOIN requests q ON q.step_id = s.id WHERE s.run_id = ?1 GROUP BY q.step_id, q.host)
+             FROM steps s JOIN jobs j ON j.id = s.id JOIN requests q ON q.step_id = s.id WHERE s.run_id = ?1 GROUP BY q.step_id, q.host)
              WHERE place <= ?2 ORDER BY ordinal, place",
         )
         .bind(run.0)
@@ -211,7 +208,7 @@ impl Store {
             .map(|row| {
                 let count: u32 = row.try_get("count")?;
                 Ok(HostRequests {
-                    step: JobId(row.try_get("step_id")?),
+                    step: row.try_get("step")?,
                     host: row.try_get("host")?,
                     count,
                     answers: json(row, "answers")?,

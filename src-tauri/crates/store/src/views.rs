@@ -104,7 +104,6 @@ impl Store {
             given: json(&head, "given")?,
             definition_text: head.try_get("text")?,
             warnings,
-            requests: self.requests(run).await?,
         }))
     }
 

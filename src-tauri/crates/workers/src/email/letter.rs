@@ -242,7 +242,6 @@ mod tests {
                 "warnings": 0, "error": null, "started_by": "manual", "rerun_of": null, "parent_run": null,
             },
             "steps": [], "variables": [], "given": [], "definition_text": "", "warnings": ["A | B"],
-            "requests": [],
         });
         Material {
             run: serde_json::from_value(run).expect("a run"),
