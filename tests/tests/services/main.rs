@@ -2,6 +2,7 @@
 //! the services: what they find, what they say when something is wrong, and that no key is seen.
 
 mod crawl;
+mod egress;
 mod email;
 mod maintenance;
 mod places;
