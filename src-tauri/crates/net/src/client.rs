@@ -176,6 +176,7 @@ impl Client {
             redirects: Vec::new(),
             seen: HashSet::from([url.clone()]),
             conditions: HeaderMap::new(),
+            watch: Stopwatch(Instant::now()),
             url,
         }
     }
@@ -238,6 +239,18 @@ impl Resolve for Resolver {
     }
 }
 
+/// Tells how long ago something began.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// The time since then.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A request on its way through redirects.
 pub struct Trail {
     shared: Arc<Shared>,
@@ -247,6 +260,7 @@ pub struct Trail {
     redirects: Vec<Url>,
     seen: HashSet<Url>,
     conditions: HeaderMap,
+    watch: Stopwatch,
 }
 
 impl Trail {
@@ -254,6 +268,12 @@ impl Trail {
     #[must_use]
     pub const fn address(&self) -> &Url {
         &self.url
+    }
+
+    /// Runs since the last request was sent.
+    #[must_use]
+    pub const fn watch(&self) -> Stopwatch {
+        self.watch
     }
 
     /// Has the present address asked for its page only if it differs from one that came with this
@@ -278,7 +298,8 @@ impl Trail {
         let trust =
             policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))?;
         let http = self.shared.http(trust)?;
-        let first_byte = Instant::now() + limits.connect + limits.first_byte;
+        self.watch = Stopwatch(Instant::now());
+        let first_byte = self.watch.0 + limits.connect + limits.first_byte;
         let request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)

@@ -24,7 +24,7 @@ mod tests;
 pub use address::{Site, normalise};
 pub use body::Overflow;
 pub use charset::decode;
-pub use client::{Client, GetOptions, Limits, Reply, Response, Trail};
+pub use client::{Client, GetOptions, Limits, Reply, Response, Stopwatch, Trail};
 pub use error::{NetError, Phase};
 pub use policy::{AddressPolicy, InvalidHost, MAX_URL_BYTES, Refusal};
 pub use provider::{

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{
-    GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, Trail, normalise,
+    GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, Stopwatch, Trail,
+    normalise,
 };
 use quaero_store::{DocumentId, PageState, Request};
-use tokio::time::Instant;
 use url::Url;
 
 use super::{listing, visit::Visitor};
@@ -26,40 +26,40 @@ pub(super) struct Hop {
     pub(super) reply: Reply,
     /// How long its host is to be left alone.
     pub(super) pause: Duration,
-    started: Instant,
+    watch: Stopwatch,
 }
 
 impl Hop {
     /// The request, answered with so many bytes.
     pub(super) fn answered(&self, bytes: usize) -> Request {
-        request(self.reply.url(), &self.reply.status().to_string(), bytes, self.started)
+        request(self.reply.url(), &self.reply.status().to_string(), bytes, self.watch.elapsed())
     }
 
     pub(super) async fn read(self, asked: Asked<'_>) -> Result<Response, TaskError> {
-        let (url, started) = (self.reply.url().clone(), self.started);
+        let (url, watch) = (self.reply.url().clone(), self.watch);
         let read = self.reply.read().await;
         let (answer, bytes) = match &read {
             Ok(response) => (response.status.to_string(), response.body.len()),
             Err(error) => (error.code().to_owned(), 0),
         };
-        asked(request(&url, &answer, bytes, started));
+        asked(request(&url, &answer, bytes, watch.elapsed()));
         read.map_err(|error| failed(&error))
     }
 }
 
-fn request(url: &Url, answer: &str, bytes: usize, started: Instant) -> Request {
+fn request(url: &Url, answer: &str, bytes: usize, took: Duration) -> Request {
     Request {
         host: host(url),
         answer: answer.to_owned(),
         address: url.to_string(),
         bytes: bytes as u64,
-        took_ms: u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX),
+        took_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
     }
 }
 
 /// What would have been asked for, but for a reason.
 pub(super) fn unanswered(url: &Url, reason: &str) -> Request {
-    request(url, reason, 0, Instant::now())
+    request(url, reason, 0, Duration::ZERO)
 }
 
 fn host(url: &Url) -> String {
@@ -83,18 +83,20 @@ impl Visitor {
         trail: &mut Trail,
         asked: Asked<'_>,
     ) -> Result<Option<Hop>, TaskError> {
-        let (here, started) = (trail.address().clone(), Instant::now());
-        match trail.follow().await {
+        let here = trail.address().clone();
+        let followed = trail.follow().await;
+        let (watch, took) = (trail.watch(), trail.watch().elapsed());
+        match followed {
             Ok(Some(reply)) => {
-                let pause = self.throttle.pause(&host(&here), reply.status(), started.elapsed());
-                Ok(Some(Hop { reply, pause, started }))
+                let pause = self.throttle.pause(&host(&here), reply.status(), took);
+                Ok(Some(Hop { reply, pause, watch }))
             }
             Ok(None) => {
-                asked(request(&here, "redirect", 0, started));
+                asked(request(&here, "redirect", 0, took));
                 Ok(None)
             }
             Err(error) => {
-                asked(request(&here, error.code(), 0, started));
+                asked(request(&here, error.code(), 0, took));
                 Err(failed(&error))
             }
         }
