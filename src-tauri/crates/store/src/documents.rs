@@ -91,6 +91,7 @@ impl SaveOutcome {
 pub struct PreparedDocument {
     document: NewDocument,
     metadata: String,
+    headings: String,
     site: Option<String>,
     content_hash: String,
     deflated: Option<Vec<u8>>,
@@ -110,6 +111,7 @@ impl PreparedDocument {
         for part in [&document.title, &document.markdown, &metadata] {
             hasher.update(part.as_bytes()).update(&[0]);
         }
+        let headings = headings(&document.markdown);
         let deflated = document.original.take().map(|bytes| {
             let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
             encoder
@@ -121,6 +123,7 @@ impl PreparedDocument {
             site: document.url.as_deref().and_then(site),
             content_hash: hasher.finalize().to_hex().to_string(),
             metadata,
+            headings,
             deflated,
             document,
         }
@@ -132,6 +135,30 @@ fn site(url: &str) -> Option<String> {
     let rest = url.split_once("://")?.1;
     let host = rest.split(['/', '?', '#']).next()?;
     Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+/// The headings of Markdown, one on a line, without those that stand in code.
+fn headings(markdown: &str) -> String {
+    let mut found = String::new();
+    let mut fence: Option<&str> = None;
+    for line in markdown.lines().map(str::trim_end) {
+        let bare = line.trim_start();
+        let ticks = bare.len() - bare.trim_start_matches(['`', '~']).len();
+        match fence {
+            Some(open) if bare == &bare[..ticks] && bare.starts_with(open) => fence = None,
+            None if ticks >= 3 => fence = Some(&bare[..ticks]),
+            None => {
+                let text = line.trim_start_matches('#');
+                let level = line.len() - text.len();
+                if (1..=6).contains(&level) && text.starts_with(' ') {
+                    found.push_str(text.trim());
+                    found.push('\n');
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    found
 }
 
 fn one_line(text: &str) -> String {
@@ -173,9 +200,9 @@ impl Tx {
         });
         let (id, outcome) = match known {
             None => {
-                let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, metadata,
+                let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, headings, metadata,
                          content_hash, source_hash, run_id, created_ms, fetched_ms, last_synced_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms])?;
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?13, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms, &document.headings])?;
                 (id, SaveOutcome::Created)
             }
             Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
@@ -188,9 +215,9 @@ impl Tx {
             }
             Some(row) => {
                 let id: i64 = row.get("id")?;
-                self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, metadata = ?6,
+                self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, headings = ?12, metadata = ?6,
                          content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11, gone_ms = NULL
-                     WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms])?;
+                     WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms, &document.headings])?;
                 (id, SaveOutcome::Updated)
             }
         };
@@ -429,6 +456,19 @@ impl Store {
     /// If the index still differs from the documents, or SQLite fails.
     pub async fn rebuild_index(&self) -> Result<u32> {
         self.write(|tx| {
+            // Those that were saved before there were any in the index.
+            let missing: Vec<i64> = tx.scalars(
+                "SELECT id FROM documents WHERE headings = '' AND instr(markdown, '# ') > 0",
+                [],
+            )?;
+            for id in missing {
+                let text: String =
+                    tx.scalar("SELECT markdown FROM documents WHERE id = ?", [id])?;
+                tx.execute(
+                    "UPDATE documents SET headings = ? WHERE id = ?",
+                    params![headings(&text), id],
+                )?;
+            }
             tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             consistent::check_index(tx)?;
             tx.scalar("SELECT count(*) FROM documents", [])
