@@ -1,16 +1,21 @@
 //! What `cargo xtask bench crawl` measures: a crawl by the whole application below its window, and a site
 //! of any size to be crawled.
 //!
-//! `crawl run URL DATA_DIR CONCURRENCY MAX_PAGES` prints what was found as one line of JSON;
-//! `crawl search DATA_DIR` prints how long searches of what was crawled take, in milliseconds;
+//! `crawl crawl dir=… url=… concurrency=… [pages=…]` crawls and searches as tests/bench/README.md says;
 //! `crawl serve PAGES` prints its address and serves until its input ends.
 
-use std::{collections::BTreeMap, error::Error, io::Read as _, path::PathBuf, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    io::Read as _,
+    path::PathBuf,
+    time::Instant,
+};
 
 use quaero_app::{App, AppOptions, Role, RunText};
 use quaero_contract::SearchRequest;
 use quaero_tests::site::{GeneratedSite, vocable};
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -22,24 +27,23 @@ fn main() -> Result<(), Box<dyn Error>> {
             std::io::stdin().read_to_end(&mut Vec::new())?;
             Ok(())
         }
-        ["run", url, data_dir, concurrency, max_pages] => {
+        ["crawl", rest @ ..] => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(run(url, data_dir.into(), concurrency, max_pages))
+            runtime.block_on(run(&rest.iter().filter_map(|word| word.split_once('=')).collect()))
         }
-        ["search", data_dir] => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(search(data_dir.into()))
+        _ => {
+            Err("Usage: crawl crawl dir=DIR url=URL concurrency=N [pages=N] | crawl serve PAGES"
+                .into())
         }
-        _ => Err("Usage: crawl run URL DATA_DIR CONCURRENCY MAX_PAGES | crawl serve PAGES | crawl search DATA_DIR".into()),
     }
 }
 
-async fn run(
-    url: &str,
-    data_dir: PathBuf,
-    concurrency: &str,
-    max_pages: &str,
-) -> Result<(), Box<dyn Error>> {
+async fn run(given: &HashMap<&str, &str>) -> Result<(), Box<dyn Error>> {
+    let word = |name: &str| given.get(name).copied().ok_or_else(|| format!("`{name}` is missing"));
+    let (url, concurrency) = (word("url")?, word("concurrency")?);
+    let pages = given.get("pages").copied();
+    let max_pages = pages.unwrap_or("100000");
+    let data_dir = PathBuf::from(word("dir")?);
     let parsed = Url::parse(url)?;
     let (name, port) = (parsed.host_str().unwrap_or_default(), parsed.port_or_known_default());
     let host = format!("{name}:{}", port.unwrap_or_default());
@@ -48,6 +52,8 @@ async fn run(
          allow_hosts = [{host:?}]\nrequest_delay = \"0\"\nconcurrency = {concurrency}\n\
          max_depth = 100\nmax_pages = {max_pages}\n"
     );
+    println!("{}", json!({"ready": {"peer": "quaero"}}));
+    let start = Instant::now();
     let app = App::open(AppOptions { data_dir, role: Role::Engine }).await?;
     let request = RunText {
         file: "bench.toml".to_owned(),
@@ -57,22 +63,23 @@ async fn run(
     };
     let run = app.run_text(request).await?;
     app.wait_run(run).await?;
+    let seconds = start.elapsed().as_secs_f64();
     let summary = app.get_run(run).await?.summary;
-    let hosts = app.run_statistics(run).await?.requests;
-    let found = json!({
-        "status": summary.status, "documents": summary.documents.created,
-        "unchanged": summary.documents.unchanged, "jobs": summary.jobs.total,
-        "failed": summary.jobs.failed, "ms": summary.duration_ms, "answers": hosts[0].answers,
-        "bytes": hosts[0].bytes,
+    let mut found = json!({
+        "seconds": seconds, "pages": summary.documents.created, "failed": summary.jobs.failed,
+        "status": summary.status,
     });
-    println!("{found}");
+    if pages.is_some() {
+        found["search"] = search(&app).await?;
+    }
+    println!("{}", json!({ "result": found }));
+    std::io::stdin().read_to_end(&mut Vec::new())?;
     app.close().await;
     Ok(())
 }
 
 /// Searches for one, two and three words as they occur in the texts, and for phrases.
-async fn search(data_dir: PathBuf) -> Result<(), Box<dyn Error>> {
-    let app = App::open(AppOptions { data_dir, role: Role::Reader }).await?;
+async fn search(app: &App) -> Result<Value, Box<dyn Error>> {
     let mut times = Vec::new();
     let (mut state, mut hits) = (7_u64, 0_u64);
     for n in 0..600_usize {
@@ -89,12 +96,9 @@ async fn search(data_dir: PathBuf) -> Result<(), Box<dyn Error>> {
     }
     times.sort_by(f64::total_cmp);
     let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
-    let found = json!({
+    Ok(json!({
         "documents": app.info().await?.documents, "searches": times.len(),
         "hits_per_search": hits / 600, "p50_ms": at(50), "p95_ms": at(95), "p99_ms": at(99),
         "max_ms": at(100),
-    });
-    println!("{found}");
-    app.close().await;
-    Ok(())
+    }))
 }

@@ -93,6 +93,24 @@ async fn what_has_gone_is_noted_and_kept() {
 }
 
 #[tokio::test]
+async fn a_server_that_lies_about_what_has_changed_is_asked_once_more() {
+    let (desk, site) = (Desk::with(&[]).await, site());
+    desk.run_as("daily", &crawl(&site, "keep_original = false")).await;
+    // What came first was not kept, so "it has not changed" is of no use; and one server says that
+    // whatever it is asked.
+    site.put("/a", Page { status: 304, ..Page::default() });
+    let second = desk.run_as("daily", &crawl(&site, "task_attempts = 1")).await;
+    let hits = site.hits();
+    assert_eq!([hits["304 /b"], hits["200 /b"], hits["304 /a"]], [1, 2, 2], "{hits:?}");
+    second.says("/a answers in an unexpected way (status 304)").await;
+    assert_eq!((second.counts(), second.view.summary.jobs.failed), ((0, 0, 2), 1), "{second:?}");
+    // Now it is kept.
+    desk.run_as("daily", &crawl(&site, "task_attempts = 1")).await;
+    assert_eq!(site.hits()["200 /b"], 2);
+    desk.close().await;
+}
+
+#[tokio::test]
 async fn a_file_that_has_gone_is_noted_and_kept() {
     let desk = Desk::with(&[]).await;
     let (notes, other) = (desk.dir.path().join("notes"), desk.dir.path().join("other"));
@@ -131,7 +149,7 @@ async fn sitemaps_and_feeds_lead_to_pages_without_links() {
         format!("<?xml version=\"1.0\"?><urlset>{urls}</urlset>")
     };
     let index = format!(
-        "<sitemapindex><sitemap><loc>{}</loc></sitemap><sitemap><loc>{}</loc></sitemap>\
+        "<sitemapindex><sitemap><loc>{}</loc></sitemap><sitemap><loc>{}</loc></sitemap><sitemap><loc>/index.xml</loc></sitemap>\
          <sitemap><loc>http://127.0.0.1:9/elsewhere.xml</loc></sitemap></sitemapindex>",
         site.url("/one.xml"),
         site.url("/two.xml.gz")

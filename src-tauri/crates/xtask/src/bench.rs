@@ -1,6 +1,7 @@
 //! `cargo xtask bench engine`: the engine beside other queues on SQLite, on this machine, with the
 //! same durability. What the programs do stands in tests/bench/README.md.
 
+mod crawl;
 mod peer;
 mod report;
 
@@ -8,6 +9,7 @@ use std::{fs, path::PathBuf, process::ExitCode, thread, time::Instant};
 
 use serde_json::{Map, Value};
 
+pub(crate) use crawl::crawl;
 use peer::{Failure, Installed, OURS, PEERS, WORKERS, bench_dir};
 use report::{Key, Report};
 

@@ -134,7 +134,7 @@ impl Visitor {
     ) -> Result<Came, TaskError> {
         let nothing = |visited| Ok(Came::Nothing(visited));
         let mut trail = self.client.trail(url, self.options());
-        let mut redirected = false;
+        let (mut redirected, mut under_condition) = (false, true);
         loop {
             let here = trail.address().clone();
             if redirected && visit.depth > 0 && self.frontier.excludes(&normalise(&here)) {
@@ -160,7 +160,7 @@ impl Visitor {
                     visited.info(message)
                 });
             }
-            let known = self.known(&here).await?;
+            let known = if under_condition { self.known(&here).await? } else { None };
             if let Some((_, page)) = &known {
                 trail.unless_still(page.etag.as_deref(), page.last_modified.as_deref());
             }
@@ -174,7 +174,8 @@ impl Visitor {
                 if let Some(response) = self.stored(document, page, &here).await? {
                     return Ok(Came::Page { response, rules, stored: true });
                 }
-                // Its bytes are gone here, so it is asked for without a condition.
+                // Its bytes are gone here, so it is asked for without a condition, once.
+                under_condition = false;
                 continue;
             }
             if let Some(error) = refusal(&hop.reply, visit.attempt) {
