@@ -48,8 +48,7 @@ async fn serve(mut stream: BufReader<TcpStream>, pages: u32, _log: Arc<Log>) -> 
 }
 
 /// One page. Its words depend on its number alone.
-#[must_use]
-pub fn page(number: u32, pages: u32) -> String {
+fn page(number: u32, pages: u32) -> String {
     let mut state = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut word = || {
         state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);

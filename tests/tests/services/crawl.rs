@@ -249,8 +249,8 @@ async fn a_run_gives_account_of_what_it_asked_of_whom() {
         .collect();
     let mut sorted = answers.clone();
     sorted.sort();
-    assert_eq!(sorted, ["1 404", "1 redirect", "1 robots", "2 200"]);
-    assert_eq!((requests.host.clone(), requests.count), (site.host(), 5));
+    assert_eq!(sorted, ["1 302", "1 404", "1 robots", "3 200"]);
+    assert_eq!((requests.host.clone(), requests.count), (site.host(), 6));
     assert!(requests.bytes > 600 && requests.slowest.starts_with(&site.base_url()), "{requests:?}");
     desk.close().await;
 }

@@ -337,10 +337,12 @@ impl JobContext {
         (self.log)(level, message.into());
     }
 
-    /// Notes a request to another computer, answered or not. It is counted with its step however the
-    /// attempt ends.
-    pub fn asked(&self, request: Request) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    /// Counts requests to other computers, answered or not, with the task's step, however the attempt
+    /// ends.
+    #[must_use]
+    pub fn account(&self) -> Arc<dyn Fn(Request) + Send + Sync> {
+        let asked = self.asked.clone();
+        Arc::new(move |request| asked.lock().unwrap_or_else(PoisonError::into_inner).push(request))
     }
 
     /// Writes child tasks now, before the task ends, so that others can start on them and memory

@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    AddressPolicy, NetError, Overflow, Phase, USER_AGENT,
+    Account, AddressPolicy, NetError, Overflow, Phase, USER_AGENT,
+    account::Entry,
     body::{self, BOMB_RATIO, Decoder, Stop},
     error::shown,
     policy::{MAX_URL_BYTES, Trust, check_ip},
@@ -114,6 +115,7 @@ impl Shared {
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    account: Option<Account>,
 }
 
 impl Client {
@@ -131,7 +133,18 @@ impl Client {
 
     pub(crate) fn with_lookup(policy: AddressPolicy, limits: Limits, lookup: Lookup) -> Self {
         let (public, named, robots) = (OnceLock::new(), OnceLock::new(), Robots::default());
-        Self { shared: Arc::new(Shared { policy, limits, lookup, public, named, robots }) }
+        let shared = Arc::new(Shared { policy, limits, lookup, public, named, robots });
+        Self { shared, account: None }
+    }
+
+    /// The same client, which tells of each request it makes.
+    #[must_use]
+    pub fn accounted(&self, account: Account) -> Self {
+        Self { shared: self.shared.clone(), account: Some(account) }
+    }
+
+    pub(crate) const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 
     /// Whom this client may ask.
@@ -176,7 +189,7 @@ impl Client {
             redirects: Vec::new(),
             seen: HashSet::from([url.clone()]),
             conditions: HeaderMap::new(),
-            watch: Stopwatch(Instant::now()),
+            account: self.account.clone(),
             url,
         }
     }
@@ -239,18 +252,6 @@ impl Resolve for Resolver {
     }
 }
 
-/// Tells how long ago something began.
-#[derive(Clone, Copy, Debug)]
-pub struct Stopwatch(Instant);
-
-impl Stopwatch {
-    /// The time since then.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-}
-
 /// A request on its way through redirects.
 pub struct Trail {
     shared: Arc<Shared>,
@@ -260,7 +261,7 @@ pub struct Trail {
     redirects: Vec<Url>,
     seen: HashSet<Url>,
     conditions: HeaderMap,
-    watch: Stopwatch,
+    account: Option<Account>,
 }
 
 impl Trail {
@@ -268,12 +269,6 @@ impl Trail {
     #[must_use]
     pub const fn address(&self) -> &Url {
         &self.url
-    }
-
-    /// Runs since the last request was sent.
-    #[must_use]
-    pub const fn watch(&self) -> Stopwatch {
-        self.watch
     }
 
     /// Has the present address asked for its page only if it differs from one that came with this
@@ -294,12 +289,33 @@ impl Trail {
     /// # Errors
     /// If there is no answer that can be used, or the redirect leads nowhere.
     pub async fn follow(&mut self) -> Result<Option<Reply>, NetError> {
+        let mut entry = Entry::new(self.account.as_ref(), &self.url);
+        match self.send(&mut entry).await {
+            Ok(answer) => {
+                let Shared { limits, .. } = &*self.shared;
+                let body_bytes = self.options.body_bytes.unwrap_or(limits.body_bytes);
+                let how = (body_bytes, self.options.overflow, self.deadline);
+                let mut reply = Reply::new(self.url.clone(), answer, limits, how, entry)?;
+                if matches!(reply.status(), 301 | 302 | 303 | 307 | 308) {
+                    self.turn(reply.answer.headers())?;
+                    return Ok(None);
+                }
+                reply.redirects = std::mem::take(&mut self.redirects);
+                Ok(Some(reply))
+            }
+            Err(error) => {
+                entry.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(&mut self, entry: &mut Entry) -> Result<reqwest::Response, NetError> {
         let Shared { policy, limits, .. } = &*self.shared;
         let trust =
             policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))?;
         let http = self.shared.http(trust)?;
-        self.watch = Stopwatch(Instant::now());
-        let first_byte = self.watch.0 + limits.connect + limits.first_byte;
+        let first_byte = Instant::now() + limits.connect + limits.first_byte;
         let request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)
@@ -312,15 +328,8 @@ impl Trail {
             Err(_) => return Err(NetError::timeout(&self.url, Phase::FirstByte)),
             Ok(answer) => answer.map_err(|error| NetError::from_http(&self.url, &error))?,
         };
-        let body_bytes = self.options.body_bytes.unwrap_or(limits.body_bytes);
-        let how = (body_bytes, self.options.overflow, self.deadline);
-        let mut reply = Reply::new(self.url.clone(), answer, limits, how)?;
-        if matches!(reply.status(), 301 | 302 | 303 | 307 | 308) {
-            self.turn(reply.answer.headers())?;
-            return Ok(None);
-        }
-        reply.redirects = std::mem::take(&mut self.redirects);
-        Ok(Some(reply))
+        entry.answered(answer.status().as_u16());
+        Ok(answer)
     }
 
     /// Turns to a redirect's target.
@@ -361,6 +370,7 @@ pub struct Reply {
     overflow: Overflow,
     idle: Duration,
     deadline: Instant,
+    entry: Entry,
 }
 
 impl Reply {
@@ -370,6 +380,7 @@ impl Reply {
         answer: reqwest::Response,
         limits: &Limits,
         (body_bytes, overflow, deadline): (usize, Overflow, Instant),
+        entry: Entry,
     ) -> Result<Self, NetError> {
         let header_bytes: usize = answer
             .headers()
@@ -380,13 +391,19 @@ impl Reply {
             return Err(NetError::HeadersTooLarge { url: shown(&url), limit: limits.header_bytes });
         }
         let (redirects, idle) = (Vec::new(), limits.idle);
-        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline })
+        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline, entry })
     }
 
     /// The address that answered.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// How long the answer took to begin.
+    #[must_use]
+    pub const fn waited(&self) -> Duration {
+        self.entry.waited
     }
 
     /// The status, 100 to 999.
@@ -414,6 +431,29 @@ impl Reply {
     /// # Errors
     /// If it is too large, too slow, broken or cut off.
     pub async fn read(mut self) -> Result<Response, NetError> {
+        let read = self.body().await;
+        match &read {
+            Ok((body, _)) => self.entry.read(body.len()),
+            Err(error) => self.entry.failed(error),
+        }
+        let (body, cut) = read?;
+        let content_type = self.header(CONTENT_TYPE.as_str()).map(str::to_owned);
+        Ok(Response {
+            status: self.status(),
+            retry_after: self.retry_after(),
+            robots_tag: self.header("x-robots-tag").map(str::to_owned),
+            etag: self.header(ETAG.as_str()).map(str::to_owned),
+            last_modified: self.header(LAST_MODIFIED.as_str()).map(str::to_owned),
+            content_type,
+            body,
+            cut,
+            url: self.url,
+            redirects: self.redirects,
+        })
+    }
+
+    /// The body, and whether it was cut.
+    async fn body(&mut self) -> Result<(Vec<u8>, bool), NetError> {
         let encodings = self.answer.headers().get_all(CONTENT_ENCODING);
         let encodings = encodings.iter().map(|value| value.to_str().unwrap_or("?"));
         let mut decoder = Decoder::new(encodings, self.body_bytes)
@@ -444,24 +484,11 @@ impl Reply {
                 None => break decoder.finish().map(|body| (body, false)),
             }
         };
-        let (body, cut) = stop.map_err(|stop| match stop {
+        stop.map_err(|stop| match stop {
             Stop::Full => NetError::TooLarge { url: shown(&self.url), limit: self.body_bytes },
             Stop::Bomb => NetError::Bomb { url: shown(&self.url), ratio: BOMB_RATIO },
             Stop::Corrupt(reason) => NetError::Encoding { url: shown(&self.url), reason },
             Stop::CutOff => NetError::interrupted(&self.url, "the compressed data ends early"),
-        })?;
-        let content_type = self.header(CONTENT_TYPE.as_str()).map(str::to_owned);
-        Ok(Response {
-            status: self.status(),
-            retry_after: self.retry_after(),
-            robots_tag: self.header("x-robots-tag").map(str::to_owned),
-            etag: self.header(ETAG.as_str()).map(str::to_owned),
-            last_modified: self.header(LAST_MODIFIED.as_str()).map(str::to_owned),
-            content_type,
-            body,
-            cut,
-            url: self.url,
-            redirects: self.redirects,
         })
     }
 }

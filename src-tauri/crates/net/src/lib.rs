@@ -7,6 +7,7 @@
 //! What is deliberately absent: cookies, credentials, proxies from the environment, a switch that
 //! turns certificate checks off, and automatic retries (the engine's queue does those).
 
+mod account;
 mod address;
 mod body;
 mod charset;
@@ -21,10 +22,11 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, Exchange};
 pub use address::{Site, normalise};
 pub use body::Overflow;
 pub use charset::decode;
-pub use client::{Client, GetOptions, Limits, Reply, Response, Stopwatch, Trail};
+pub use client::{Client, GetOptions, Limits, Reply, Response, Trail};
 pub use error::{NetError, Phase};
 pub use policy::{AddressPolicy, InvalidHost, MAX_URL_BYTES, Refusal};
 pub use provider::{

@@ -230,13 +230,12 @@ impl Tx {
             )?;
         }
         self.tag_document(id, &new.tags)?;
-        if let (Some(bytes), true) =
-            (&document.deflated, outcome != SaveOutcome::Unchanged || !same_bytes)
-        {
+        if let Some(bytes) = &document.deflated {
+            let written = outcome != SaveOutcome::Unchanged || !same_bytes;
             self.execute(
                 "INSERT INTO document_originals (document_id, deflated) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET deflated = ?2",
-                params![id, bytes],
+                 ON CONFLICT DO UPDATE SET deflated = ?2 WHERE ?3",
+                params![id, bytes, written],
             )?;
         }
         if let Some(page) = &new.page {

@@ -1,13 +1,12 @@
-//! Asking a host for a page: by its rules, at its pace, and with an account of every request.
+//! Asking a host for a page: by its rules and at its pace.
 
 use std::{sync::Arc, time::Duration};
 
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{
-    GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, Stopwatch, Trail,
-    normalise,
+    Exchange, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, normalise,
 };
-use quaero_store::{DocumentId, PageState, Request};
+use quaero_store::{DocumentId, PageState};
 use url::Url;
 
 use super::{listing, visit::Visitor};
@@ -18,54 +17,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Where a site without a word about it has its sitemap (sitemaps.org/protocol.html).
 const USUAL_SITEMAP: &str = "/sitemap.xml";
 
-/// Takes note of a request.
-pub(super) type Asked<'a> = &'a (dyn Fn(Request) + Send + Sync);
-
-/// An answer whose body has not been read.
-pub(super) struct Hop {
-    pub(super) reply: Reply,
-    /// How long its host is to be left alone.
-    pub(super) pause: Duration,
-    watch: Stopwatch,
-}
-
-impl Hop {
-    /// The request, answered with so many bytes.
-    pub(super) fn answered(&self, bytes: usize) -> Request {
-        request(self.reply.url(), &self.reply.status().to_string(), bytes, self.watch.elapsed())
-    }
-
-    pub(super) async fn read(self, asked: Asked<'_>) -> Result<Response, TaskError> {
-        let (url, watch) = (self.reply.url().clone(), self.watch);
-        let read = self.reply.read().await;
-        let (answer, bytes) = match &read {
-            Ok(response) => (response.status.to_string(), response.body.len()),
-            Err(error) => (error.code().to_owned(), 0),
-        };
-        asked(request(&url, &answer, bytes, watch.elapsed()));
-        read.map_err(|error| failed(&error))
-    }
-}
-
-fn request(url: &Url, answer: &str, bytes: usize, took: Duration) -> Request {
-    Request {
-        host: host(url),
-        answer: answer.to_owned(),
-        address: url.to_string(),
-        bytes: bytes as u64,
-        took_ms: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
-    }
-}
-
-/// What would have been asked for, but for a reason.
-pub(super) fn unanswered(url: &Url, reason: &str) -> Request {
-    request(url, reason, 0, Duration::ZERO)
-}
-
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
-}
+/// The code with which robots.txt and the bounds of a crawl are accounted for, as if they had answered.
+pub(super) const ROBOTS: &str = "robots";
+const ELSEWHERE: &str = "elsewhere";
 
 impl Visitor {
     pub(super) fn options(&self) -> GetOptions {
@@ -77,29 +31,24 @@ impl Visitor {
         }
     }
 
-    /// Asks the trail's present address; None if it redirects.
-    pub(super) async fn hop(
-        &self,
-        trail: &mut Trail,
-        asked: Asked<'_>,
-    ) -> Result<Option<Hop>, TaskError> {
-        let here = trail.address().clone();
-        let followed = trail.follow().await;
-        let (watch, took) = (trail.watch(), trail.watch().elapsed());
-        match followed {
-            Ok(Some(reply)) => {
-                let pause = self.throttle.pause(&host(&here), reply.status(), took);
-                Ok(Some(Hop { reply, pause, watch }))
-            }
-            Ok(None) => {
-                asked(request(&here, "redirect", 0, took));
-                Ok(None)
-            }
-            Err(error) => {
-                asked(request(&here, error.code(), 0, took));
-                Err(failed(&error))
-            }
-        }
+    /// Accounts for an address that is not asked.
+    pub(super) fn left_out(&self, url: &Url, reason: &str) {
+        let host = url.host_str().unwrap_or_default();
+        (self.account)(Exchange {
+            host: url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+            answer: reason.to_owned(),
+            address: url.to_string(),
+            bytes: 0,
+            took: Duration::ZERO,
+        });
+    }
+
+    /// How long the host of an answer is to be left alone.
+    pub(super) fn pause_after(&self, reply: &Reply) -> Duration {
+        let url = reply.url();
+        let host = url.host_str().unwrap_or_default();
+        let host = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
+        self.throttle.pause(&host, reply.status(), reply.waited())
     }
 
     /// The document that an address has been made into, with its state, if it can be asked for under a
@@ -143,7 +92,6 @@ impl Visitor {
         &self,
         url: &Url,
         attempt: u32,
-        asked: Asked<'_>,
     ) -> Result<Option<Response>, TaskError> {
         let options = GetOptions {
             accept: "application/xml,text/xml,*/*;q=0.1",
@@ -155,15 +103,14 @@ impl Visitor {
             let here = trail.address().clone();
             let allowed = self.rules(&here, attempt).await?.is_none_or(|rules| rules.allow(&here));
             if !allowed || !self.frontier.covers(&here) {
-                asked(unanswered(&here, if allowed { "elsewhere" } else { "robots" }));
+                self.left_out(&here, if allowed { ELSEWHERE } else { ROBOTS });
                 return Ok(None);
             }
-            if let Some(hop) = self.hop(&mut trail, asked).await? {
-                if let Some(error) = refusal(&hop.reply, attempt) {
-                    asked(hop.answered(0));
+            if let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? {
+                if let Some(error) = refusal(&reply, attempt) {
                     return Err(error);
                 }
-                return hop.read(asked).await.map(Some);
+                return reply.read().await.map(Some).map_err(|error| failed(&error));
             }
         }
     }
@@ -239,7 +186,7 @@ fn growing_pause(attempt: u32) -> u64 {
     u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn failed(error: &NetError) -> TaskError {
+pub(super) fn failed(error: &NetError) -> TaskError {
     let retry = if error.is_transient() { Retry::Backoff } else { Retry::Never };
     TaskError { code: error.code().into(), message: error.to_string(), retry }
 }

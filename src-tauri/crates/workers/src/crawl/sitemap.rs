@@ -56,7 +56,7 @@ impl JobWorker for SitemapWorker {
             }
             return Ok(Outcome { children, ..Outcome::default() });
         }
-        let response = visitor.fetch(&url, job.attempt, &|request| job.asked(request)).await?;
+        let response = visitor.fetch(&url, job.attempt).await?;
         let Some(response) = response else {
             job.log(LogLevel::Info, format!("{url} is not read: robots.txt does not allow it."));
             return Ok(Outcome::default());

@@ -60,6 +60,7 @@ fn visitor(config: Value) -> Visitor {
         frontier: frontier.into(),
         pdf: PdfExtractor::InProcess,
         throttle: Arc::default(),
+        account: Arc::new(|_| {}),
         store: None,
     }
 }
@@ -103,7 +104,7 @@ async fn crawl(site: &Site, start: &[&str], more: Value) -> Crawled {
             now_ms: 1_000,
             known: None,
         };
-        match visitor.visit(&Url::parse(&url).expect("an address"), visit, &|_| {}).await {
+        match visitor.visit(&Url::parse(&url).expect("an address"), visit).await {
             Ok(visited) => {
                 let outcome = visited.outcome;
                 add(outcome.children, depth + 1, outcome.max_step_tasks.unwrap_or(0), &mut queue);
@@ -440,7 +441,7 @@ async fn a_redirect_does_not_lead_where_no_link_may() {
     let address = Url::parse(&site.url(&format!("/to?{}", site.url("/page/one")))).expect("one");
     for (depth, documents) in [(0, 1), (1, 0)] {
         let visit = Visit { depth, deeper: false, attempt: 1, now_ms: 1_000, known: None };
-        let visited = visitor.visit(&address, visit, &|_| {}).await.expect("an answer");
+        let visited = visitor.visit(&address, visit).await.expect("an answer");
         assert_eq!(visited.outcome.documents.len(), documents, "at depth {depth}");
     }
     assert_eq!(site.hits().get("/page/one"), Some(&1), "the second was not asked for");

@@ -4,13 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Outcome, TaskError};
-use quaero_net::{Client, Response, RobotRules, decode, normalise};
+use quaero_net::{Account, Client, Response, RobotRules, decode, normalise};
 use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    ask::{Asked, refusal, unanswered},
+    ask::{ROBOTS, failed, refusal},
     frontier::{Frontier, MAX_LINKS},
     kind::{self, Promise},
     listing::{self, Listing},
@@ -30,6 +30,8 @@ pub(super) struct Visitor {
     pub(super) client: Client,
     pub(super) pdf: PdfExtractor,
     pub(super) throttle: Arc<Throttle>,
+    /// Who is told of what `client` asks.
+    pub(super) account: Account,
     /// Where pages are remembered, if anywhere.
     pub(super) store: Option<Store>,
 }
@@ -97,14 +99,9 @@ impl Visitor {
     /// # Errors
     /// If it cannot be had. What is not to be had by agreement (robots.txt, another site, a picture)
     /// is no error.
-    pub(super) async fn visit(
-        &self,
-        url: &Url,
-        visit: Visit,
-        asked: Asked<'_>,
-    ) -> Result<Visited, TaskError> {
+    pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
         let mut pause = Duration::ZERO;
-        let came = self.ask(url, visit, asked, &mut pause).await;
+        let came = self.ask(url, visit, &mut pause).await;
         let visited = match (came, visit.known) {
             (Ok(Came::Page { response, rules, stored }), _) => {
                 self.take(response, rules, stored, visit).await
@@ -125,13 +122,7 @@ impl Visitor {
     }
 
     /// Asks for a page, along its redirects.
-    async fn ask(
-        &self,
-        url: &Url,
-        visit: Visit,
-        asked: Asked<'_>,
-        pause: &mut Duration,
-    ) -> Result<Came, TaskError> {
+    async fn ask(&self, url: &Url, visit: Visit, pause: &mut Duration) -> Result<Came, TaskError> {
         let nothing = |visited| Ok(Came::Nothing(visited));
         let mut trail = self.client.trail(url, self.options());
         let (mut redirected, mut under_condition) = (false, true);
@@ -149,7 +140,7 @@ impl Visitor {
             }
             let rules = self.rules(&here, visit.attempt).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
-                asked(unanswered(&here, "robots"));
+                self.left_out(&here, ROBOTS);
                 let message =
                     format!("{here} is not fetched: the robots.txt of the site does not allow it.");
                 let visited = Visited::default();
@@ -164,13 +155,12 @@ impl Visitor {
             if let Some((_, page)) = &known {
                 trail.unless_still(page.etag.as_deref(), page.last_modified.as_deref());
             }
-            let Some(hop) = self.hop(&mut trail, asked).await? else {
+            let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? else {
                 redirected = true;
                 continue;
             };
-            *pause = hop.pause;
-            if let (304, Some((document, page))) = (hop.reply.status(), known) {
-                asked(hop.answered(0));
+            *pause = self.pause_after(&reply);
+            if let (304, Some((document, page))) = (reply.status(), known) {
                 if let Some(response) = self.stored(document, page, &here).await? {
                     return Ok(Came::Page { response, rules, stored: true });
                 }
@@ -178,17 +168,15 @@ impl Visitor {
                 under_condition = false;
                 continue;
             }
-            if let Some(error) = refusal(&hop.reply, visit.attempt) {
-                asked(hop.answered(0));
+            if let Some(error) = refusal(&reply, visit.attempt) {
                 return Err(error);
             }
-            let content_type = hop.reply.header("content-type").map(str::to_owned);
+            let content_type = reply.header("content-type").map(str::to_owned);
             if kind::promised(content_type.as_deref()) == Promise::Other {
-                asked(hop.answered(0));
                 let message = unsuitable(&here, content_type.as_deref());
                 return nothing(Visited::default().warn(message));
             }
-            let response = hop.read(asked).await?;
+            let response = reply.read().await.map_err(|error| failed(&error))?;
             return Ok(Came::Page { response, rules, stored: false });
         }
     }

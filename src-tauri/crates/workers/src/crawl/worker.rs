@@ -19,7 +19,7 @@ use super::{
     throttle::Throttle,
     visit::{Visit, Visitor},
 };
-use crate::extract::PdfExtractor;
+use crate::{extract::PdfExtractor, services::accounted};
 
 /// More steps or sets of hosts are not remembered at once; forgetting them only costs time.
 const REMEMBERED: usize = 64;
@@ -65,9 +65,11 @@ impl Shared {
         let client = remember(&self.clients, hosts, || {
             Ok(Client::new(frontier.policy.clone(), Limits::default()))
         })?;
+        let account = accounted(job);
         Ok(Visitor {
             frontier,
-            client,
+            client: client.accounted(account.clone()),
+            account,
             pdf: self.pdf.clone(),
             throttle: self.throttle.clone(),
             store: Some(job.store().clone()),
@@ -165,7 +167,7 @@ impl JobWorker for CrawlWorker {
             known,
         };
         let visitor = self.shared.visitor(job, &step)?;
-        let visited = visitor.visit(&url, visit, &|request| job.asked(request)).await?;
+        let visited = visitor.visit(&url, visit).await?;
         for (level, line) in visited.log {
             job.log(level, line);
         }
