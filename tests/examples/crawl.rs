@@ -4,6 +4,8 @@
 //! `crawl crawl dir=… url=… concurrency=… [pages=…]` crawls and searches as tests/bench/README.md says;
 //! `crawl serve PAGES` prints its address and serves until its input ends.
 
+#![allow(clippy::print_stdout, reason = "its results are what it prints")]
+
 use std::{
     collections::{BTreeMap, HashMap},
     error::Error,

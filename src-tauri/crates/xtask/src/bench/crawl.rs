@@ -7,13 +7,13 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
 use serde_json::{Value, json};
 
 use super::peer::{self, CRAWLERS, Failure, Installed, OURS, bench_dir};
-use crate::process::{cannot_start, find, run};
+use crate::process::{find, run};
 
 const USAGE: &str = "\
 Usage: cargo xtask bench crawl [OPTION…]
@@ -29,7 +29,6 @@ const SITES: [(&str, &str); 2] = [
     ("postgresql", "usr/share/doc/postgresql-doc-15/html"),
     ("python", "usr/share/doc/python3.11/html"),
 ];
-const PORT_FILE: &str = "port";
 
 /// Crawls, prints the table and leaves `target/bench/crawl.json`.
 ///
@@ -134,7 +133,7 @@ fn table(found: &BTreeMap<(String, String), Vec<Value>>) -> String {
 
 /// A web server that writes down what it was asked.
 struct Server {
-    child: Child,
+    program: PathBuf,
     folder: PathBuf,
     port: u16,
 }
@@ -163,7 +162,7 @@ impl Server {
             })
             .collect();
         let text = format!(
-            "daemon off; pid {at}/pid; worker_processes 1; error_log {at}/error.log;\n\
+            "daemon on; pid {at}/pid; worker_processes 1; error_log {at}/error.log;\n\
              events {{ worker_connections 1024; }}\n\
              http {{ types {{ text/html html; text/plain txt; }} default_type application/octet-stream;\n\
              log_format short '$status $uri $sent_http_content_type'; access_log {at}/access.log short;\n\
@@ -175,23 +174,22 @@ impl Server {
         fs::write(&config, text).map_err(|error| cannot(&config, error))?;
         fs::write(folder.join(PORT_FILE), port.to_string())
             .map_err(|error| cannot(&folder, error))?;
-        let mut command = Command::new(files.join("usr/sbin/nginx"));
+        // It goes into the background when it listens.
+        let server = Self { program: files.join("usr/sbin/nginx"), folder, port };
+        run(&mut server.command())?;
+        Ok(server)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
         command
             .arg("-p")
-            .arg(&folder)
+            .arg(&self.folder)
             .arg("-c")
-            .arg(&config)
+            .arg(self.folder.join("nginx.conf"))
             .arg("-e")
-            .arg(folder.join("error.log"));
-        let child = command.spawn().map_err(|error| cannot_start(&command, &error))?;
-        let server = Self { child, folder, port };
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Ok(server);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(25));
-        }
-        Err("nginx does not answer.".to_owned())
+            .arg(self.folder.join("error.log"));
+        command
     }
 
     /// Has a site crawled. Returns the pages that were asked for as well.
@@ -218,8 +216,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = run(self.command().args(["-s", "stop"]));
     }
 }
 
