@@ -56,6 +56,10 @@ impl Plan {
             Some(fts) if !filtered && !columns.contains("d.") => {
                 sql.push(" FROM documents_fts WHERE documents_fts MATCH ").push_bind(fts.clone())
             }
+            // What is only counted is in an index that is much smaller than the documents.
+            Some(fts) if !filtered => sql
+                .push(" FROM documents_fts JOIN documents d INDEXED BY documents_by_facet ON d.id = documents_fts.rowid WHERE documents_fts MATCH ")
+                .push_bind(fts.clone()),
             Some(fts) => sql
                 .push(" FROM documents_fts JOIN documents d ON d.id = documents_fts.rowid WHERE documents_fts MATCH ")
                 .push_bind(fts.clone()),
@@ -134,6 +138,22 @@ impl Store {
     /// If SQLite fails. There are no wrong queries.
     pub async fn search(&self, request: &SearchRequest, now_ms: i64) -> Result<SearchResults> {
         let plan = Plan::new(request);
+        // Ranking and counting each go through all hits, so they go at the same time.
+        let (hits, (total, facets)) =
+            tokio::try_join!(self.best(&plan, request, now_ms), self.facets(&plan))?;
+        Ok(SearchResults { hits, total, facets })
+    }
+
+    async fn facets(&self, plan: &Plan) -> Result<(u32, Facets)> {
+        facets(&mut *self.readers.acquire().await?, plan).await
+    }
+
+    async fn best(
+        &self,
+        plan: &Plan,
+        request: &SearchRequest,
+        now_ms: i64,
+    ) -> Result<Vec<DocumentHit>> {
         let mut conn = self.readers.acquire().await?;
         let (limit, offset) = (request.limit.clamp(1, 200), request.offset);
         let ranked: Vec<(i64, f64)> = if plan.ranked.is_some() {
@@ -152,9 +172,7 @@ impl Store {
             page.push_bind(limit).push(" OFFSET ").push_bind(offset);
             page.build_query_as().fetch_all(&mut *conn).await?
         };
-        let hits = hits(&mut conn, &plan, &ranked).await?;
-        let (total, facets) = facets(&mut conn, &plan).await?;
-        Ok(SearchResults { hits, total, facets })
+        hits(&mut conn, plan, &ranked).await
     }
 }
 

@@ -172,8 +172,6 @@ impl Server {
         );
         let config = folder.join("nginx.conf");
         fs::write(&config, text).map_err(|error| cannot(&config, error))?;
-        fs::write(folder.join(PORT_FILE), port.to_string())
-            .map_err(|error| cannot(&folder, error))?;
         // It goes into the background when it listens.
         let server = Self { program: files.join("usr/sbin/nginx"), folder, port };
         run(&mut server.command())?;
