@@ -26,6 +26,8 @@ Usage: cargo xtask COMMAND
                   prove that nothing is lost when the program is killed or storage fails
   build           leave the release program at target/release/quaero
   bench engine    measure the engine beside other queues; --help says what can be chosen
+  bench extraction [--pages FOLDER] [--structure FOLDER]
+                  measure what becomes of pages that people have marked, and of documentation
   bindings        renew ui/src/bindings.ts, the front end's copy of the commands and events
 ";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["test", parts @ ..] => suite::test(parts),
         ["build"] => build(),
         ["bench", "engine", rest @ ..] => bench::engine(rest),
+        ["bench", "extraction", rest @ ..] => bench::extraction(rest),
         ["bindings"] => bindings(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

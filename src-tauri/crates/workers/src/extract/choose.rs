@@ -195,7 +195,13 @@ fn trafilatura(html: &str, url: &Url) -> Option<(Found, String)> {
         max_extracted_len: usize::MAX,
         ..rs_trafilatura::Options::default()
     };
-    let result = guarded(|| rs_trafilatura::extract_with_options(html, &options).ok()).flatten()?;
+    let read = |options: &_| guarded(|| rs_trafilatura::extract_with_options(html, options).ok());
+    let result = read(&options).or_else(|| {
+        // It cuts the description of a collection inside a letter. A listing has none.
+        let page_type = Some(rs_trafilatura::page_type::PageType::Listing);
+        read(&rs_trafilatura::Options { page_type, ..options.clone() })
+    });
+    let result = result.flatten()?;
     let html = result.content_html.as_deref().map(unmarked);
     let found = Found {
         text: html.is_none().then(|| unmarked(&result.content_text)),
