@@ -50,10 +50,10 @@ pub(super) fn main_content(scan: &Scan, url: &Url) -> Found {
     let page = Blocks::new(&scan.html);
     let html = page.marked();
     let Some((mut found, text)) = trafilatura(&html, url) else {
-        return Found {
-            html: readability(&scan.html, url).or_else(marked_main),
-            ..Found::default()
-        };
+        // It may cut a text inside a mark, and fail.
+        let unmarked = trafilatura(&scan.html, url).map(|(found, _)| found);
+        let other = || readability(&scan.html, url).or_else(marked_main);
+        return unmarked.unwrap_or_else(|| Found { html: other(), ..Found::default() });
     };
     let picked = page.marked_in(&text);
     let (words, visible) = (page.words(&picked), page.words(&vec![true; picked.len()]));
@@ -195,13 +195,7 @@ fn trafilatura(html: &str, url: &Url) -> Option<(Found, String)> {
         max_extracted_len: usize::MAX,
         ..rs_trafilatura::Options::default()
     };
-    let read = |options: &_| guarded(|| rs_trafilatura::extract_with_options(html, options).ok());
-    let result = read(&options).or_else(|| {
-        // It cuts the description of a collection inside a letter. A listing has none.
-        let page_type = Some(rs_trafilatura::page_type::PageType::Listing);
-        read(&rs_trafilatura::Options { page_type, ..options.clone() })
-    });
-    let result = result.flatten()?;
+    let result = guarded(|| rs_trafilatura::extract_with_options(html, &options).ok()).flatten()?;
     let html = result.content_html.as_deref().map(unmarked);
     let found = Found {
         text: html.is_none().then(|| unmarked(&result.content_text)),

@@ -389,7 +389,7 @@ impl<'a> Builder<'a> {
     }
 
     /// A table of data stays one. Others only arrange blocks: those around tables and around code,
-    /// and those of a single column.
+    /// and single columns of blocks.
     fn table(&mut self, children: Vec<Node>) {
         let mut rows = Vec::new();
         self.push(Node::Edge);
@@ -410,6 +410,7 @@ impl<'a> Builder<'a> {
         let is_layout = cells().any(|cell| holds(cell, &|node| is_table(node)))
             || !has_head
                 && (rows.iter().all(|row| columns(row) < 2)
+                    && (rows.len() < 2 || cells().any(has_blocks))
                     || cells().any(|cell| holds(cell, &|node| matches!(node, Node::Pre { .. }))));
         if !is_layout {
             let rows = rows.into_iter().map(|row| {
@@ -446,6 +447,10 @@ pub(super) fn as_cell(node: &Node) -> Option<&Cell> {
         Node::Element(Kind::Cell(cell), _) => Some(cell),
         _ => None,
     }
+}
+
+fn has_blocks(cell: &Node) -> bool {
+    matches!(cell, Node::Element(_, inner) if inner.iter().any(Node::is_block))
 }
 
 const fn is_table(node: &Node) -> bool {
