@@ -133,7 +133,6 @@ impl Writer<'_> {
                 (_, Block::Table | Block::Rule) | (Block::Table, _) => true,
                 (Block::Paragraph | Block::List(..) | Block::Quote, Block::Paragraph) => true,
                 (Block::List(..), Block::List(..)) | (Block::Quote, Block::Quote) => true,
-                (Block::Paragraph, Block::List(has_numbers, _)) => has_numbers,
                 _ => false,
             };
             self.new_line(!is_tight || must_part);
@@ -172,6 +171,9 @@ impl Writer<'_> {
             Node::Element(_, inner) => inner.iter().any(is_paragraph),
             _ => false,
         });
+        // Only such a list ends a paragraph without an empty line between them.
+        let is_empty = matches!(items.first(), Some(Node::Element(_, inner)) if inner.is_empty());
+        let is_beside = is_tight && !is_empty && start.is_none_or(|start| start == 1);
         let mut number = start.unwrap_or_default();
         let mut is_first = true;
         for item in items {
@@ -179,7 +181,7 @@ impl Writer<'_> {
             let undo = self.out.len();
             let known = *before;
             if is_first {
-                self.begin(Block::List(start.is_some(), is_second), before, is_tight);
+                self.begin(Block::List(start.is_some(), is_second), before, is_beside);
             } else {
                 self.new_line(is_loose);
             }

@@ -14,6 +14,8 @@ mod commonmark_tests;
 mod inline;
 mod json_ld;
 mod markdown;
+#[cfg(test)]
+mod markdown_tests;
 mod navigation;
 mod pdf;
 mod scan;
