@@ -442,9 +442,9 @@ impl Writer {
                 self.is_number()
             }
             '#' if self.place == Place::Heading => {
-                next.is_none()
+                (before.is_whitespace() || self.out.is_empty())
+                    && next.is_none()
                     && rest.bytes().all(|b| b == b'#')
-                    && (before.is_whitespace() || self.out.is_empty())
             }
             _ => false,
         }
@@ -458,13 +458,19 @@ impl Writer {
     }
 }
 
+/// Letters of a note between brackets.
+const MAX_NOTE: usize = 40;
+
 /// What follows a bracket, up to the one that ends it, if that is a note of a text such as `12]` or
 /// `citation needed]` and no address follows: those are no links.
 fn note(rest: &str, next: Option<char>) -> Option<&str> {
-    let words = rest.find(']').filter(|end| *end <= 40).map(|end| &rest[..end])?;
-    let is_note = words.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.' | ','))
-        // `[x]` is the box of a task.
-        && (words.len() > 1 && !words.starts_with(' ') || words.bytes().all(|b| b.is_ascii_digit()) && !words.is_empty());
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '.' | ',');
+    let length: usize =
+        rest.chars().take(MAX_NOTE).take_while(|c| is_word(*c)).map(char::len_utf8).sum();
+    let words = rest[length..].starts_with(']').then(|| &rest[..length])?;
+    // `[ ]` and `[x]` are the boxes of tasks.
+    let is_note = words.bytes().all(|b| b.is_ascii_digit()) && length > 0
+        || length > 1 && !words.starts_with(' ');
     let after = rest[words.len() + 1..].chars().next().or(next);
     let leads = matches!(after, Some('(' | '[' | ':'));
     (is_note && !leads).then(|| &rest[..=words.len()])

@@ -129,12 +129,14 @@ impl Writer<'_> {
     /// Parts a block from the one before it.
     fn begin(&mut self, block: Block, before: &mut Option<Block>, is_tight: bool) {
         if let Some(last) = before.replace(block) {
-            let must_part = match (last, block) {
-                (_, Block::Table | Block::Rule) | (Block::Table, _) => true,
-                (Block::Paragraph | Block::List(..) | Block::Quote, Block::Paragraph) => true,
-                (Block::List(..), Block::List(..)) | (Block::Quote, Block::Quote) => true,
-                _ => false,
-            };
+            let must_part = matches!(
+                (last, block),
+                (_, Block::Table | Block::Rule)
+                    | (Block::Table, _)
+                    | (Block::Paragraph | Block::List(..) | Block::Quote, Block::Paragraph)
+                    | (Block::List(..), Block::List(..))
+                    | (Block::Quote, Block::Quote)
+            );
             self.new_line(!is_tight || must_part);
         }
     }
