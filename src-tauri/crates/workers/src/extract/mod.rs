@@ -19,6 +19,7 @@ mod markdown_tests;
 mod navigation;
 mod pdf;
 mod scan;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod text;
