@@ -27,6 +27,8 @@ Usage: cargo xtask COMMAND
   build           leave the release program at target/release/quaero
   bench engine    measure the engine beside other queues; --help says what can be chosen
   bench crawl     measure a crawl beside other crawlers; --help says what can be chosen
+  bench extraction [--pages FOLDER] [--structure FOLDER]
+                  measure what becomes of pages that people have marked, and of documentation
   bindings        renew ui/src/bindings.ts, the front end's copy of the commands and events
 ";
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["build"] => build(),
         ["bench", "crawl", rest @ ..] => bench::crawl(rest),
         ["bench", "engine", rest @ ..] => bench::engine(rest),
+        ["bench", "extraction", rest @ ..] => bench::extraction(rest),
         ["bindings"] => bindings(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
