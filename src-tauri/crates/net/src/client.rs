@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, LOCATION,
-        RETRY_AFTER,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
+        HeaderValue, LOCATION, RETRY_AFTER,
     },
     redirect,
 };
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    AddressPolicy, NetError, Overflow, Phase, USER_AGENT,
+    AddressPolicy, NetError, Overflow, Phase, Session, USER_AGENT,
     body::{self, BOMB_RATIO, Decoder, Stop},
     error::shown,
     policy::{MAX_URL_BYTES, Trust, check_ip},
@@ -67,6 +67,11 @@ impl Default for Limits {
 pub struct GetOptions {
     /// The `Accept` header.
     pub accept: &'static str,
+    /// Further headers, or others than the usual. They go to the first address's origin only; one
+    /// that cannot be sent is left out.
+    pub headers: Vec<(String, String)>,
+    /// A sign-in, for the hosts of its site; redirects to others go without it.
+    pub session: Option<Session>,
     /// Bytes of the body, decompressed.
     pub body_bytes: Option<usize>,
     /// What to do with a larger one.
@@ -77,7 +82,14 @@ pub struct GetOptions {
 
 impl Default for GetOptions {
     fn default() -> Self {
-        Self { accept: "*/*", body_bytes: None, overflow: Overflow::Fail, total: None }
+        Self {
+            accept: "*/*",
+            headers: Vec::new(),
+            session: None,
+            body_bytes: None,
+            overflow: Overflow::Fail,
+            total: None,
+        }
     }
 }
 
@@ -237,6 +249,14 @@ impl Resolve for Resolver {
     }
 }
 
+/// Those headers that can be sent.
+fn header_map(headers: &[(String, String)]) -> HeaderMap {
+    let parsed = headers.iter().filter_map(|(name, value)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    });
+    parsed.collect()
+}
+
 /// A request on its way through redirects.
 pub struct Trail {
     shared: Arc<Shared>,
@@ -265,10 +285,17 @@ impl Trail {
             policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))?;
         let http = self.shared.http(trust)?;
         let first_byte = Instant::now() + limits.connect + limits.first_byte;
-        let request = http
+        let mut request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)
             .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING);
+        let first = self.redirects.first().unwrap_or(&self.url);
+        if first.origin() == self.url.origin() {
+            request = request.headers(header_map(&self.options.headers));
+        }
+        if let Some(session) = &self.options.session {
+            request = request.headers(session.headers(&self.url));
+        }
         let answer = match timeout_at(first_byte.min(self.deadline), request.send()).await {
             Err(_) if self.deadline < first_byte => {
                 return Err(NetError::timeout(&self.url, Phase::Total));
@@ -276,6 +303,9 @@ impl Trail {
             Err(_) => return Err(NetError::timeout(&self.url, Phase::FirstByte)),
             Ok(answer) => answer.map_err(|error| NetError::from_http(&self.url, &error))?,
         };
+        if let Some(session) = &self.options.session {
+            session.take(&self.url, answer.headers());
+        }
         let body_bytes = self.options.body_bytes.unwrap_or(limits.body_bytes);
         let how = (body_bytes, self.options.overflow, self.deadline);
         let mut reply = Reply::new(self.url.clone(), answer, limits, how)?;

@@ -4,11 +4,12 @@
 //! twice; its lane is the page's host, so that no host is asked faster than the step allows. The
 //! frontier is therefore the queue itself, and survives everything the queue survives.
 //!
-//! What is deliberately absent: cookies, sign-in, JavaScript.
+//! What is deliberately absent: cookies, sign-in.
 
 mod config;
 mod frontier;
 mod kind;
+mod scripts;
 mod visit;
 mod worker;
 

@@ -3,6 +3,7 @@
 //! tasks per step.
 
 mod decisions;
+mod scripts;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -18,7 +19,7 @@ use super::{
     frontier::{Frontier, MAX_LINKS},
     visit::{Visit, Visitor},
 };
-use crate::extract::PdfExtractor;
+use crate::{browser::Browser, extract::PdfExtractor};
 
 #[path = "../../../../../tests/src/site/mod.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "the tests crate uses the rest of it")]
@@ -56,6 +57,7 @@ fn visitor(config: Value) -> Visitor {
         client: Client::new(frontier.policy.clone(), Limits::default()),
         frontier: frontier.into(),
         pdf: PdfExtractor::InProcess,
+        browser: Browser::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     kind::{self, Promise},
 };
 use crate::{
+    browser::Browser,
     extract::{self, ExtractError, Format, PdfExtractor},
     parsing,
 };
@@ -31,6 +32,7 @@ pub(super) struct Visitor {
     pub(super) frontier: Arc<Frontier>,
     pub(super) client: Client,
     pub(super) pdf: PdfExtractor,
+    pub(super) browser: Browser,
 }
 
 /// Which visit of which page.
@@ -81,11 +83,13 @@ impl Visitor {
     /// If it cannot be had. What is not to be had by agreement (robots.txt, another site, a picture)
     /// is no error.
     pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
+        self.need_browser()?;
         let options = GetOptions {
             accept: ACCEPT,
             body_bytes: Some(self.frontier.config.max_page_bytes as usize),
             overflow: Overflow::Fail,
             total: Some(self.frontier.page_timeout),
+            ..GetOptions::default()
         };
         let mut trail = self.client.trail(url, options);
         let mut redirected = false;
@@ -132,6 +136,7 @@ impl Visitor {
         else {
             return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
         };
+        let (response, scripts) = self.run_scripts(response, format).await?;
         let followed =
             self.frontier.config.follow_links && visit.depth < self.frontier.config.max_depth;
         let read = self.read(response, format, followed, rules.clone()).await;
@@ -153,7 +158,11 @@ impl Visitor {
                 ));
             }
         };
-        Ok(self.keep(content, response, format, rules.as_deref(), visit))
+        let mut visited = self.keep(content, response, format, rules.as_deref(), visit);
+        if let Some(scripts) = scripts {
+            self.note_scripts(&mut visited, scripts, followed);
+        }
+        Ok(visited)
     }
 
     async fn rules(&self, url: &Url, visit: Visit) -> Result<Option<Arc<RobotRules>>, TaskError> {

@@ -18,7 +18,7 @@ use super::{
     frontier::Frontier,
     visit::{Visit, Visitor},
 };
-use crate::extract::PdfExtractor;
+use crate::{browser::Browser, extract::PdfExtractor};
 
 /// More steps or sets of hosts are not remembered at once; forgetting them only costs time.
 const REMEMBERED: usize = 64;
@@ -31,6 +31,7 @@ struct Payload {
 /// Does the tasks of `crawl` steps.
 pub struct CrawlWorker {
     pdf: PdfExtractor,
+    browser: Browser,
     /// By step: its settings are read and its patterns compiled once.
     frontiers: Mutex<HashMap<JobId, Arc<Frontier>>>,
     /// By `allow_hosts`: crawls with the same list share connections and robots.txt files.
@@ -41,7 +42,8 @@ impl CrawlWorker {
     /// A worker that reads PDF as told.
     #[must_use]
     pub fn new(pdf: PdfExtractor) -> Self {
-        Self { pdf, frontiers: Mutex::default(), clients: Mutex::default() }
+        let browser = Browser::default();
+        Self { pdf, browser, frontiers: Mutex::default(), clients: Mutex::default() }
     }
 
     fn visitor(&self, job: &JobContext) -> Result<Visitor, TaskError> {
@@ -52,7 +54,7 @@ impl CrawlWorker {
         let client = remember(&self.clients, hosts, || {
             Ok(Client::new(frontier.policy.clone(), Limits::default()))
         })?;
-        Ok(Visitor { frontier, client, pdf: self.pdf.clone() })
+        Ok(Visitor { frontier, client, pdf: self.pdf.clone(), browser: self.browser.clone() })
     }
 }
 
