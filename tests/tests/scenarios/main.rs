@@ -2,6 +2,7 @@
 //! its own and believes only what it prints, how it ends, and what is then on the disk.
 
 mod attacks;
+mod browser;
 mod contract;
 mod control;
 mod disk;

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
         HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
     },
     redirect,
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    Account, AddressPolicy, NetError, Overflow, Phase, USER_AGENT,
+    Account, AddressPolicy, NetError, Overflow, Phase, Session, USER_AGENT,
     account::Entry,
     body::{self, BOMB_RATIO, Decoder, Stop},
     error::shown,
@@ -68,6 +68,11 @@ impl Default for Limits {
 pub struct GetOptions {
     /// The `Accept` header.
     pub accept: &'static str,
+    /// Further headers, or others than the usual. They go to the first address's origin only; one
+    /// that cannot be sent is left out.
+    pub headers: Vec<(String, String)>,
+    /// A sign-in, for the hosts of its site; redirects to others go without it.
+    pub session: Option<Session>,
     /// Bytes of the body, decompressed.
     pub body_bytes: Option<usize>,
     /// What to do with a larger one.
@@ -78,7 +83,14 @@ pub struct GetOptions {
 
 impl Default for GetOptions {
     fn default() -> Self {
-        Self { accept: "*/*", body_bytes: None, overflow: Overflow::Fail, total: None }
+        Self {
+            accept: "*/*",
+            headers: Vec::new(),
+            session: None,
+            body_bytes: None,
+            overflow: Overflow::Fail,
+            total: None,
+        }
     }
 }
 
@@ -252,6 +264,14 @@ impl Resolve for Resolver {
     }
 }
 
+/// Those headers that can be sent.
+fn header_map(headers: &[(String, String)]) -> HeaderMap {
+    let parsed = headers.iter().filter_map(|(name, value)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    });
+    parsed.collect()
+}
+
 /// A request on its way through redirects.
 pub struct Trail {
     shared: Arc<Shared>,
@@ -316,11 +336,18 @@ impl Trail {
             policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))?;
         let http = self.shared.http(trust)?;
         let first_byte = Instant::now() + limits.connect + limits.first_byte;
-        let request = http
+        let mut request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)
             .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING)
             .headers(std::mem::take(&mut self.conditions));
+        let first = self.redirects.first().unwrap_or(&self.url);
+        if first.origin() == self.url.origin() {
+            request = request.headers(header_map(&self.options.headers));
+        }
+        if let Some(session) = &self.options.session {
+            request = request.headers(session.headers(&self.url));
+        }
         let answer = match timeout_at(first_byte.min(self.deadline), request.send()).await {
             Err(_) if self.deadline < first_byte => {
                 return Err(NetError::timeout(&self.url, Phase::Total));
@@ -329,6 +356,9 @@ impl Trail {
             Ok(answer) => answer.map_err(|error| NetError::from_http(&self.url, &error))?,
         };
         entry.answered(answer.status().as_u16());
+        if let Some(session) = &self.options.session {
+            session.take(&self.url, answer.headers());
+        }
         Ok(answer)
     }
 

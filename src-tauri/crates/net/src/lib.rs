@@ -4,7 +4,8 @@
 //! its robots.txt pass the [`AddressPolicy`], so no page, link or redirect can reach this computer
 //! or its network unless the user's own job definition named the host.
 //!
-//! What is deliberately absent: cookies, credentials, proxies from the environment, a switch that
+//! What is deliberately absent: cookies and credentials that are not named with a request (a
+//! [`Session`]), proxies from the environment, a switch that
 //! turns certificate checks off, and automatic retries (the engine's queue does those).
 
 mod account;
@@ -18,6 +19,7 @@ mod provider;
 mod retry_after;
 mod robots;
 mod service;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ pub use retry_after::{LONGEST_WAIT, SHORTEST_WAIT};
 pub use robots::{LONGEST_CRAWL_DELAY, RobotRules};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::ServiceRequest;
+pub use session::{Cookie, InvalidSite, Session, can_be_sent, site_name};
 
 /// What Quaero calls itself when it asks for a page.
 pub const USER_AGENT: &str =

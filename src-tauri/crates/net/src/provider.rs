@@ -8,7 +8,7 @@ use quaero_contract::MailSecurity;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{AddressPolicy, Client, Limits};
+use crate::{AddressPolicy, Client, Limits, Session};
 
 /// What is known of a kind of service before anything is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +180,12 @@ pub enum ProviderError {
     BadAddress { name: &'static str, reason: String },
     #[error("The key of {name} cannot be read: {reason}")]
     KeyUnreadable { name: &'static str, reason: String },
+    #[error(
+        "There is no sign-in profile `{0}`. Import it in the settings, under Services, or with: quaero profiles import {0} --cookies FILE"
+    )]
+    NoProfile(String),
+    #[error("The sign-in profile `{name}` cannot be used: {reason}")]
+    ProfileUnreadable { name: String, reason: String },
 }
 
 impl ProviderError {
@@ -191,6 +197,8 @@ impl ProviderError {
             Self::NoKey(_) => "no_key",
             Self::NoAddress(_) | Self::BadAddress { .. } => "no_address",
             Self::KeyUnreadable { .. } => "key_unreadable",
+            Self::NoProfile(_) => "no_profile",
+            Self::ProfileUnreadable { .. } => "profile_unreadable",
         }
     }
 }
@@ -212,6 +220,15 @@ pub trait Providers: Send + Sync + 'static {
     /// # Errors
     /// If it is not set up, or its password cannot be read.
     async fn mail(&self) -> Result<MailServer, ProviderError>;
+
+    /// A new session of the sign-in profile with this name, at this time (in seconds since 1970).
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be opened.
+    async fn session(&self, profile: &str, now: i64) -> Result<Session, ProviderError> {
+        let _ = now;
+        Err(ProviderError::NoProfile(profile.to_owned()))
+    }
 }
 
 /// Nothing is set up.

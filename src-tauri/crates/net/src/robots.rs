@@ -182,6 +182,7 @@ async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> 
         body_bytes: Some(FILE_BYTES),
         overflow: Overflow::Cut,
         total: Some(FETCH_TIME),
+        ..GetOptions::default()
     };
     let unavailable = |reason: String, wait: Option<Duration>| {
         // Asking again earlier would only meet the remembered failure.

@@ -20,8 +20,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::Url;
 
 use crate::{
-    AddressPolicy, Client, GetOptions, NetError, Overflow, Refusal, Response, SecretString,
-    ServiceRequest, client::Lookup,
+    AddressPolicy, Client, Cookie, GetOptions, NetError, Overflow, Refusal, Response, SecretString,
+    ServiceRequest, Session, client::Lookup,
 };
 use server::{Act, gzip, ok, redirect, server, small};
 
@@ -481,4 +481,47 @@ async fn a_key_is_seen_by_nobody_but_its_service() {
         .secret_header("x-key", SecretString::from("can\nary".to_owned()));
     let broken = client.ask(broken).await.map(drop).expect_err("a line break");
     assert!(broken.to_string().contains("`x-key`") && !broken.to_string().contains("ary"));
+}
+
+#[tokio::test]
+async fn a_session_follows_no_redirect_to_another_site() {
+    let other = server(|_| Act::Say(ok("", b"elsewhere"))).await;
+    let there = other.url("/there").to_string();
+    let site = server(move |path| match path {
+        "/" => Act::Say(redirect("/in")),
+        "/in" => Act::Say(
+            b"HTTP/1.1 302 Found\r\nConnection: close\r\nSet-Cookie: fresh=1\r\nLocation: /out\r\nContent-Length: 0\r\n\r\n"
+                .to_vec(),
+        ),
+        _ => Act::Say(redirect(&there)),
+    })
+    .await;
+    let hosts = [site.address.to_string(), other.address.to_string()];
+    let client = Client::new(AddressPolicy::new(&hosts).expect("hosts"), small());
+    let cookie = Cookie {
+        name: "kept".to_owned(),
+        value: "canary".to_owned(),
+        domain: "127.0.0.1".to_owned(),
+        subdomains: false,
+        path: "/".to_owned(),
+        secure: false,
+        expires: None,
+    };
+    let headers = [("authorization".to_owned(), "Bearer canary".to_owned())];
+    let session = Session::new("work", &hosts[0], &headers, vec![cookie], 0).expect("a site");
+    let options = GetOptions { session: Some(session), ..GetOptions::default() };
+    let response = client.get(&site.url("/"), &options).await.expect("an answer");
+    assert_eq!(response.body, b"elsewhere");
+    let heads = |server: &server::Server| -> Vec<String> {
+        server.heads().iter().map(|head| head.to_ascii_lowercase()).collect()
+    };
+    let asked = heads(&site);
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for head in &asked {
+        assert!(head.contains("cookie: kept=canary") && head.contains("bearer canary"), "{head}");
+    }
+    assert!(asked[2].contains("kept=canary; fresh=1"), "what was set goes along: {}", asked[2]);
+    let elsewhere = heads(&other);
+    assert_eq!(elsewhere.len(), 1);
+    assert!(!elsewhere[0].contains("cookie") && !elsewhere[0].contains("canary"), "{elsewhere:?}");
 }

@@ -1,6 +1,7 @@
 //! The step types that Quaero comes with: for each a manager and its workers, one folder per
 //! domain. What they fetch and read goes through [`extract`].
 
+mod browser;
 pub mod crawl;
 pub mod email;
 pub mod extract;

@@ -90,7 +90,7 @@ const LINUX: [Need; 7] = [
         only_for_tests: true,
     },
     Need {
-        what: "Chromium, for the accessibility checks",
+        what: "Chromium, for pages with scripts and the accessibility checks",
         is_met: || {
             ["chromium", "chromium-browser", "google-chrome"]
                 .iter()

@@ -31,7 +31,8 @@ pub(super) enum Act {
 
 pub(super) struct Server {
     pub(super) address: SocketAddr,
-    targets: Arc<Mutex<Vec<String>>>,
+    /// The requests' heads, as they came.
+    heads: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
@@ -44,13 +45,12 @@ impl Server {
         Client::new(policy, small())
     }
 
+    pub(super) fn heads(&self) -> Vec<String> {
+        self.heads.lock().expect("no panic before").clone()
+    }
+
     pub(super) fn hits(&self, target: &str) -> usize {
-        self.targets
-            .lock()
-            .expect("no panic before")
-            .iter()
-            .filter(|known| *known == target)
-            .count()
+        self.heads().iter().filter(|head| head.split(' ').nth(1) == Some(target)).count()
     }
 }
 
@@ -70,8 +70,8 @@ pub(super) fn small() -> Limits {
 pub(super) async fn server(act: impl Fn(&str) -> Act + Send + Sync + 'static) -> Server {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let address = listener.local_addr().expect("bound");
-    let targets = Arc::new(Mutex::new(Vec::new()));
-    let log = targets.clone();
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let log = heads.clone();
     let act = Arc::new(act);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
@@ -82,9 +82,8 @@ pub(super) async fn server(act: impl Fn(&str) -> Act + Send + Sync + 'static) ->
                     head.push(stream.read_u8().await?);
                 }
                 let head = String::from_utf8_lossy(&head).into_owned();
-                let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-                let act = act(&target);
-                log.lock().expect("no panic before").push(target);
+                let act = act(head.split(' ').nth(1).unwrap_or_default());
+                log.lock().expect("no panic before").push(head);
                 match act {
                     Act::Say(bytes) => stream.write_all(&bytes).await?,
                     Act::Hold(bytes) => {
@@ -107,7 +106,7 @@ pub(super) async fn server(act: impl Fn(&str) -> Act + Send + Sync + 'static) ->
             });
         }
     });
-    Server { address, targets }
+    Server { address, heads }
 }
 
 pub(super) fn ok(headers: &str, body: &[u8]) -> Vec<u8> {

@@ -28,6 +28,7 @@ impl Visitor {
             body_bytes: Some(self.frontier.config.max_page_bytes as usize),
             overflow: Overflow::Fail,
             total: Some(self.frontier.page_timeout),
+            ..GetOptions::default()
         }
     }
 
@@ -57,9 +58,10 @@ impl Visitor {
         &self,
         url: &Url,
     ) -> Result<Option<(DocumentId, PageState)>, TaskError> {
-        let Some(store) = self.store.as_ref().filter(|_| self.frontier.config.keep_original) else {
-            return Ok(None);
-        };
+        let config = &self.frontier.config;
+        // What scripts fetch may have changed although the page itself has not.
+        let usable = config.keep_original && !config.enable_javascript;
+        let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
         let known = store.page(normalise(url).as_str()).await?;
         Ok(known.filter(|(_, page)| page.etag.is_some() || page.last_modified.is_some()))
     }

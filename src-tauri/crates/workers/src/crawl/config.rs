@@ -73,6 +73,17 @@ pub struct CrawlConfig {
     #[serde(default = "page_timeout")]
     #[schemars(title = "Time per page", extend("format" = "duration"))]
     pub page_timeout: String,
+    /// Run each page's scripts in a browser that is installed (Chrome, Chromium or Edge), for pages
+    /// whose text is made by JavaScript. Slower, and more requests: switch it on where pages come out
+    /// empty.
+    #[serde(default)]
+    #[schemars(title = "Run JavaScript")]
+    pub enable_javascript: bool,
+    /// How long to wait for a page's scripts once the page has loaded. It ends earlier when the page
+    /// has asked for nothing for half a second.
+    #[serde(default = "javascript_wait")]
+    #[schemars(title = "Wait for JavaScript", extend("format" = "duration"))]
+    pub javascript_wait: String,
     /// How many bytes are read in all, after decompression. What has been found until then stays.
     #[serde(default = "max_total_bytes")]
     #[schemars(title = "Bytes in all", range(min = 1024, max = 1_099_511_627_776_u64))]
@@ -132,6 +143,10 @@ const fn max_total_bytes() -> u64 {
 
 fn page_timeout() -> String {
     "60s".to_owned()
+}
+
+fn javascript_wait() -> String {
+    "5s".to_owned()
 }
 
 /// The manager of `crawl` steps.

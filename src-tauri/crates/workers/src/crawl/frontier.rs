@@ -37,6 +37,7 @@ pub(super) struct Frontier {
     pub(super) config: CrawlConfig,
     pub(super) policy: AddressPolicy,
     pub(super) page_timeout: Duration,
+    pub(super) javascript_wait: Duration,
     start: Vec<Url>,
     sites: HashSet<Site>,
     include: RegexSet,
@@ -80,6 +81,8 @@ impl Frontier {
                 .map_err(|error| invalid("request_delay", &error))?,
             page_timeout: parse_duration(&config.page_timeout)
                 .map_err(|error| invalid("page_timeout", &error))?,
+            javascript_wait: parse_duration(&config.javascript_wait)
+                .map_err(|error| invalid("javascript_wait", &error))?,
             config,
             policy,
             start,

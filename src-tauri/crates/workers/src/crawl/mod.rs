@@ -13,6 +13,7 @@ mod config;
 mod frontier;
 mod kind;
 mod listing;
+mod scripts;
 mod similar;
 mod sitemap;
 mod throttle;

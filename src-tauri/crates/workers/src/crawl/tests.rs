@@ -3,6 +3,7 @@
 //! tasks per step.
 
 mod decisions;
+mod scripts;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -21,7 +22,7 @@ use super::{
     frontier::{Frontier, MAX_LINKS},
     visit::{Visit, Visitor},
 };
-use crate::extract::PdfExtractor;
+use crate::{browser::Browser, extract::PdfExtractor};
 
 #[path = "../../../../../tests/src/site/mod.rs"]
 #[allow(dead_code, unreachable_pub, unused_imports, reason = "the tests crate uses the rest of it")]
@@ -62,6 +63,7 @@ fn visitor(config: Value) -> Visitor {
         throttle: Arc::default(),
         account: Arc::new(|_| {}),
         store: None,
+        browser: Browser::default(),
     }
 }
 

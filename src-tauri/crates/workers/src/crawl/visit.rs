@@ -19,6 +19,7 @@ use super::{
     throttle::Throttle,
 };
 use crate::{
+    browser::Browser,
     extract::{self, ExtractError, Format, PdfExtractor},
     parsing,
 };
@@ -34,6 +35,7 @@ pub(super) struct Visitor {
     pub(super) account: Account,
     /// Where pages are remembered, if anywhere.
     pub(super) store: Option<Store>,
+    pub(super) browser: Browser,
 }
 
 /// Which visit of which page.
@@ -100,6 +102,7 @@ impl Visitor {
     /// If it cannot be had. What is not to be had by agreement (robots.txt, another site, a picture)
     /// is no error.
     pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
+        self.need_browser()?;
         let mut pause = Duration::ZERO;
         let came = self.ask(url, visit, &mut pause).await;
         let visited = match (came, visit.known) {
@@ -213,6 +216,7 @@ impl Visitor {
         }
         let format = kind::format(response.content_type.as_deref(), address.path(), &response.body);
         let Some(format) = format else { return unsuitable() };
+        let (response, scripts) = self.run_scripts(response, format).await?;
         let (content, response) = match self.read(response, format, followed, rules.clone()).await {
             Ok(read) => read,
             Err(ExtractError::Binary) => return unsuitable(),
@@ -225,6 +229,9 @@ impl Visitor {
             }
         };
         let mut visited = self.keep(content, response, format, rules.as_deref(), visit);
+        if let Some(scripts) = scripts {
+            self.note_scripts(&mut visited, scripts, followed);
+        }
         if stored {
             // The bytes are where they were.
             visited.outcome.documents.iter_mut().for_each(|document| document.original = None);

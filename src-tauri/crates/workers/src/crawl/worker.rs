@@ -19,7 +19,7 @@ use super::{
     throttle::Throttle,
     visit::{Visit, Visitor},
 };
-use crate::{extract::PdfExtractor, services::accounted};
+use crate::{browser::Browser, extract::PdfExtractor, services::accounted};
 
 /// More steps or sets of hosts are not remembered at once; forgetting them only costs time.
 const REMEMBERED: usize = 64;
@@ -27,6 +27,7 @@ const REMEMBERED: usize = 64;
 /// What the tasks of all crawls share.
 pub(super) struct Shared {
     pdf: PdfExtractor,
+    browser: Browser,
     /// By step: its settings are read and its patterns compiled once.
     steps: Mutex<HashMap<JobId, Arc<StepState>>>,
     /// By `allow_hosts`: crawls with the same list share connections and robots.txt files.
@@ -45,6 +46,7 @@ impl Shared {
     pub(super) fn new(pdf: PdfExtractor) -> Arc<Self> {
         Arc::new(Self {
             pdf,
+            browser: Browser::default(),
             steps: Mutex::default(),
             clients: Mutex::default(),
             throttle: Arc::default(),
@@ -71,6 +73,7 @@ impl Shared {
             client: client.accounted(account.clone()),
             account,
             pdf: self.pdf.clone(),
+            browser: self.browser.clone(),
             throttle: self.throttle.clone(),
             store: Some(job.store().clone()),
         })
