@@ -170,6 +170,11 @@ async fn sitemaps_and_feeds_lead_to_pages_without_links() {
     site.page("/packed", "Packed", &text(5), &[]);
     site.page("/deep", "Deep", &text(6), &["/deeper"]);
     site.page("/deeper", "Deeper", &text(7), &[]);
+    let bare = LivingSite::start().expect("a port");
+    bare.page("/", "Front", &text(0), &[]);
+    let none = desk.run(&crawl(&bare, "sitemaps = true")).await;
+    assert_eq!((none.counts(), none.view.summary.jobs.failed), ((1, 0, 0), 0), "{none:?}");
+    none.says("There is no sitemap").await;
     let without = desk.run(&crawl(&site, "")).await;
     assert_eq!(without.counts(), (3, 0, 0), "{without:?}");
     let with = desk.run(&crawl(&site, "sitemaps = true\nmax_depth = 2")).await;

@@ -15,7 +15,7 @@ const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown,text/plain;q
 /// How long to leave a host alone that asks for it without saying how long, the first time.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Where a site without a word about it has its sitemap (sitemaps.org/protocol.html).
-const USUAL_SITEMAP: &str = "/sitemap.xml";
+pub(super) const USUAL_SITEMAP: &str = "/sitemap.xml";
 
 /// The code with which robots.txt and the bounds of a crawl are accounted for, as if they had answered.
 pub(super) const ROBOTS: &str = "robots";

@@ -19,6 +19,8 @@ use url::Url;
 use super::{CrawlConfig, Payload, SITEMAP, TASK_TYPE, kind};
 use crate::extract::Link;
 
+/// Names the sitemaps of its host, and stands for them.
+pub(super) const ROBOTS_FILE: &str = "/robots.txt";
 /// More links of one page are not followed.
 pub(super) const MAX_LINKS: usize = 5_000;
 /// Deeper paths are made by machines for machines.
@@ -97,7 +99,7 @@ impl Frontier {
             fresh.take(self.config.max_pages as usize).map(|url| self.task(url, None)).collect();
         if self.config.sitemaps {
             let mut hosts = HashSet::new();
-            let files = self.start.iter().filter_map(|url| url.join("/robots.txt").ok());
+            let files = self.start.iter().filter_map(|url| url.join(ROBOTS_FILE).ok());
             tasks.extend(
                 files.filter(|url| hosts.insert(url.clone())).map(|url| self.sitemap(&url)),
             );
@@ -160,7 +162,11 @@ impl Frontier {
     /// The task of reading a sitemap, or all of a host if the address is that of its robots.txt.
     pub(super) fn sitemap(&self, url: &Url) -> NewTask {
         let key = Some(format!("sitemap {url}"));
-        NewTask { task_type: SITEMAP, key, ..self.task(url, None) }
+        let name = match url.path() {
+            ROBOTS_FILE => format!("Sitemaps of {}", url.host_str().unwrap_or_default()),
+            _ => url.to_string(),
+        };
+        NewTask { task_type: SITEMAP, key, name, ..self.task(url, None) }
     }
 
     /// The task of a page that is so many links away from the start, however deep its task is.

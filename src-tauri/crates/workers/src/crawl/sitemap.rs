@@ -10,7 +10,8 @@ use url::Url;
 
 use super::{
     Payload, SITEMAP,
-    frontier::Frontier,
+    ask::USUAL_SITEMAP,
+    frontier::{Frontier, ROBOTS_FILE},
     listing::{self, Listing},
     worker::{Shared, used_up},
 };
@@ -45,7 +46,7 @@ impl JobWorker for SitemapWorker {
             return Ok(Outcome { enough: Some(reason), ..Outcome::default() });
         }
         let visitor = self.shared.visitor(job, &step)?;
-        if url.path() == "/robots.txt" {
+        if url.path() == ROBOTS_FILE {
             let named = visitor.sitemaps_of(&url, job.attempt).await?;
             let children = tasks_of_sitemaps(&step.frontier, &named);
             if children.len() < named.len() {
@@ -56,7 +57,16 @@ impl JobWorker for SitemapWorker {
             }
             return Ok(Outcome { children, ..Outcome::default() });
         }
-        let response = visitor.fetch(&url, job.attempt).await?;
+        let response = match visitor.fetch(&url, job.attempt).await {
+            // Nobody has said that it is there.
+            Err(error) if error.code == "not_found" && url.path() == USUAL_SITEMAP => {
+                let message = format!(
+                    "There is no sitemap: robots.txt names none, and {url} does not exist."
+                );
+                return Ok(Outcome { warnings: vec![message], ..Outcome::default() });
+            }
+            response => response?,
+        };
         let Some(response) = response else {
             job.log(LogLevel::Info, format!("{url} is not read: robots.txt does not allow it."));
             return Ok(Outcome::default());
