@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn things_are_known_by_their_words() {
         let url = Url::parse("https://docs.example.org/a.html").expect("an address");
-        let html = "<nav><a href=x>x</a></nav><div role=main><h2>A <code>b</code></h2><ul><li>one<ul>\
+        let html = "<nav><a href=x>x</a></nav><div role=main><h2>A <code>b</code></h2><ul><li>one <ul>\
             <li>two</ul><li>three</ul><pre>f(x)</pre><table><tr><th>k<td>v</table><a href=c#d>e</a></div>";
         let page = of_html(html, &url);
         let same = "## A `b`\n\n- one\n  - two\n- three\n\n```\nf(x)\n```\n\n| k | v |\n|---|---|\n\n\

@@ -166,6 +166,15 @@ fn json_ld_tells_what_the_head_leaves_out() {
 }
 
 #[test]
+fn the_first_time_on_a_page_is_its_own() {
+    let html =
+        "<p>Posted <time datetime=PT5M></time><time datetime=2024-05-06T07:08>May</time>, read
+        <time datetime=2025-01-01>today</time>.";
+    let metadata = page(html, &url()).expect("it is text").metadata;
+    assert_eq!(metadata.get("published"), Some(&json!("2024-05-06T07:08")));
+}
+
+#[test]
 fn the_content_of_a_page_keeps_all_of_it() {
     let text =
         "The boat lies in the harbour, and nobody knows when it will leave again. ".repeat(6);

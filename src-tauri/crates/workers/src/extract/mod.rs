@@ -202,7 +202,7 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
     let says =
         |word: &str| robots.split([',', ' ', ';']).any(|part| part == word || part == "none");
     Ok(Page {
-        title: title(&scan),
+        title: title(&scan, url),
         markdown,
         metadata,
         noindex: says("noindex"),
@@ -233,8 +233,9 @@ fn guarded<T>(parse: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(parse)).ok()
 }
 
-/// The page's own name: its heading where the browser title is that plus the site's name.
-fn title(scan: &Scan) -> String {
+/// The page's own name: its heading where the browser title is that plus the site's name, else the
+/// title without the site's name.
+fn title(scan: &Scan, url: &Url) -> String {
     let heading = &scan.heading;
     let og = scan.meta.get("og:title").map(String::as_str).unwrap_or_default();
     if !heading.is_empty()
@@ -247,13 +248,39 @@ fn title(scan: &Scan) -> String {
     } else {
         &scan.title
     };
-    title.to_owned()
+    let site = scan.meta.get("og:site_name").map(String::as_str).unwrap_or_default();
+    let last = [" | ", " - ", " – ", " — ", " · "]
+        .into_iter()
+        .filter_map(|mark| title.rsplit_once(mark))
+        .min_by_key(|(_, name)| name.len());
+    match last {
+        // The front page has no other name.
+        Some((own, name)) if url.path() != "/" && is_site(name, site, url) => own.trim().to_owned(),
+        _ => title.to_owned(),
+    }
+}
+
+/// Whether a name is that of the site: it says so, or its address does.
+fn is_site(name: &str, site: &str, url: &Url) -> bool {
+    let letters = |text: &str| -> String {
+        let letters = text.chars().filter(|c| c.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let (name, site) = (letters(name), letters(site));
+    let labels = || url.host_str().unwrap_or_default().split('.');
+    let is_label = |label: &str| {
+        let label = letters(label);
+        label.len() > 3 && (name.contains(&label) || name.len() > 3 && label.contains(&name))
+    };
+    name == site || letters(url.host_str().unwrap_or_default()) == name || labels().any(is_label)
 }
 
 /// What the page says in its head counts before what it tells search engines, and that before what
 /// the content finders read out of it.
 fn metadata(scan: &Scan, found: &Found, canonical: Option<&Url>) -> Map<String, Value> {
     let told = json_ld::Told::read(&scan.json_ld);
+    // The times on such pages are those of other pages.
+    let is_list = matches!(found.page_type.as_deref(), Some("listing" | "collection"));
     let first = |names: &[&str]| names.iter().find_map(|name| scan.meta.get(*name)).cloned();
     let language = Some(scan.language.trim().to_owned())
         .filter(|language| !language.is_empty())
@@ -275,7 +302,8 @@ fn metadata(scan: &Scan, found: &Found, canonical: Option<&Url>) -> Map<String, 
             "published",
             first(&PUBLISHED)
                 .or_else(|| told.text("datePublished"))
-                .or_else(|| found.published.clone()),
+                .or_else(|| found.published.clone())
+                .or_else(|| first(&["<time>"]).filter(|_| !is_list)),
         ),
         ("modified", first(&MODIFIED).or_else(|| told.text("dateModified"))),
         ("language", language),

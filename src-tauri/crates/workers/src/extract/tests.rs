@@ -61,6 +61,13 @@ fn a_page_tells_its_metadata() {
 fn titles_are_the_pages_own() {
     for (head, body, expected) in [
         ("<title>Knots — Rope 2.1</title>", "<h1>Knots</h1>", "Knots"),
+        (
+            "<title>How to tie - the rope | Example.org</title>",
+            "<h1>Tie</h1>",
+            "How to tie - the rope",
+        ),
+        ("<meta property=og:site_name content=Ropes><title>Tie – Ropes</title>", "", "Tie"),
+        ("<title>Tie | Knots</title>", "", "Tie | Knots"),
         ("<title>Rope 2.1 manual</title>", "<h1>Knots</h1>", "Rope 2.1 manual"),
         ("", "<h1>Knots &amp; <em>ropes</em></h1>", "Knots & ropes"),
         ("<title>A\u{202e}B\u{200b}\n C&eacute;</title>", "", "AB Cé"),

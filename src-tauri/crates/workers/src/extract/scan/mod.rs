@@ -61,7 +61,7 @@ pub(super) struct Scan {
     pub(super) title: String,
     /// Text of the first `<h1>`.
     pub(super) heading: String,
-    /// `<meta>` by lower-case name or property; the first of each counts.
+    /// `<meta>` by lower-case name or property, and `<time>`; the first of each counts.
     pub(super) meta: HashMap<String, String>,
     /// `<html lang>`.
     pub(super) language: String,
@@ -296,6 +296,7 @@ impl<'a> Pass<'a> {
             }
             "span" if let Some(end) = self.blank_span(tag.end) => return end,
             "meta" => self.meta(&tag),
+            "time" => self.time(&tag),
             "html" => {
                 self.out.language =
                     tag.get("lang").or_else(|| tag.get("xml:lang")).unwrap_or_default()

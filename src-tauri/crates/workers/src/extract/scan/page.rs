@@ -121,6 +121,15 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The first time that a page shows is mostly its own.
+    pub(super) fn time(&mut self, tag: &Tag<'a>) {
+        let is_date =
+            |time: &&str| time.len() >= 10 && time.starts_with(|c: char| c.is_ascii_digit());
+        if let Some(time) = tag.raw("datetime").filter(is_date) {
+            self.out.meta.entry("<time>".to_owned()).or_insert_with(|| clean::line(time));
+        }
+    }
+
     /// A page that sends the reader on after some seconds leads there: `0; url=latest/`.
     fn refresh(&mut self, content: &str) {
         let Some((_, target)) = content.split_once([';', ',']) else { return };
