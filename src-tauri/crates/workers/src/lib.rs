@@ -27,7 +27,7 @@ use quaero_net::Providers;
 pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Registry {
     Registry::default()
         .with_manager(crawl::CrawlManager)
-        .with_worker(crawl::CrawlWorker::new(pdf.clone()))
+        .with_worker(crawl::CrawlWorker::new(pdf.clone(), Arc::clone(&providers)))
         .with_manager(local_dir::LocalDirManager)
         .with_worker(local_dir::ScanWorker)
         .with_worker(local_dir::FileWorker::new(pdf))

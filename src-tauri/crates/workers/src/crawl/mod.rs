@@ -4,12 +4,13 @@
 //! twice; its lane is the page's host, so that no host is asked faster than the step allows. The
 //! frontier is therefore the queue itself, and survives everything the queue survives.
 //!
-//! What is deliberately absent: cookies, sign-in.
+//! What is deliberately absent: cookies that no sign-in profile has brought along.
 
 mod config;
 mod frontier;
 mod kind;
 mod scripts;
+mod sign_in;
 mod visit;
 mod worker;
 

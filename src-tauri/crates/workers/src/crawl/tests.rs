@@ -4,6 +4,7 @@
 
 mod decisions;
 mod scripts;
+mod sign_in;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -58,6 +59,7 @@ fn visitor(config: Value) -> Visitor {
         frontier: frontier.into(),
         pdf: PdfExtractor::InProcess,
         browser: Browser::default(),
+        session: None,
     }
 }
 

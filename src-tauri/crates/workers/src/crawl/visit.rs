@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Outcome, Retry, TaskError};
 use quaero_net::{
-    Client, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, decode,
-    normalise,
+    Client, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, Session,
+    decode, normalise,
 };
 use quaero_store::NewDocument;
 use serde_json::{Map, Value};
@@ -33,6 +33,8 @@ pub(super) struct Visitor {
     pub(super) client: Client,
     pub(super) pdf: PdfExtractor,
     pub(super) browser: Browser,
+    /// The step's sign-in, if it names one.
+    pub(super) session: Option<Session>,
 }
 
 /// Which visit of which page.
@@ -89,6 +91,7 @@ impl Visitor {
             body_bytes: Some(self.frontier.config.max_page_bytes as usize),
             overflow: Overflow::Fail,
             total: Some(self.frontier.page_timeout),
+            session: self.session.clone(),
             ..GetOptions::default()
         };
         let mut trail = self.client.trail(url, options);
@@ -103,7 +106,8 @@ impl Visitor {
                 let message = format!(
                     "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
                 );
-                return Ok(Visited::default().warn(message));
+                let expired = self.asks_to_sign_in(url, &here);
+                return Ok(Visited::default().warn(expired.unwrap_or(message)));
             }
             let rules = self.rules(&here, visit).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
@@ -123,9 +127,10 @@ impl Visitor {
             redirected = true;
         };
         if let Some(error) = refusal(&reply, visit.attempt) {
-            return Err(error);
+            return Err(self.if_expired(&reply, error));
         }
         let address = reply.url().clone();
+        let expired = redirected.then(|| self.asks_to_sign_in(url, &address)).flatten();
         let content_type = reply.header("content-type").map(str::to_owned);
         if kind::promised(content_type.as_deref()) == Promise::Other {
             return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
@@ -159,6 +164,7 @@ impl Visitor {
             }
         };
         let mut visited = self.keep(content, response, format, rules.as_deref(), visit);
+        visited.outcome.warnings.extend(expired);
         if let Some(scripts) = scripts {
             self.note_scripts(&mut visited, scripts, followed);
         }
@@ -228,8 +234,12 @@ impl Visitor {
         let delay = |link: &Url| {
             rules.filter(|_| link.origin() == address.origin()).and_then(RobotRules::crawl_delay)
         };
-        visited.outcome.children =
-            content.links.iter().map(|link| self.frontier.task(link, delay(link))).collect();
+        visited.outcome.children = content
+            .links
+            .iter()
+            .filter(|link| !self.signs_out(link))
+            .map(|link| self.frontier.task(link, delay(link)))
+            .collect();
         if content.forbidden_links > 0 {
             visited = visited.info(format!(
                 "{} links of {address} are not followed: robots.txt does not allow it.",

@@ -9,19 +9,19 @@ use std::{
 use async_trait::async_trait;
 use quaero_contract::JobId;
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
-use quaero_net::{Client, Limits};
+use quaero_net::{Client, Limits, Providers, Session};
 use serde::Deserialize;
 use url::Url;
 
 use super::{
-    TASK_TYPE,
+    CrawlConfig, TASK_TYPE,
     frontier::Frontier,
     visit::{Visit, Visitor},
 };
 use crate::{browser::Browser, extract::PdfExtractor};
 
 /// More steps or sets of hosts are not remembered at once; forgetting them only costs time.
-const REMEMBERED: usize = 64;
+pub(super) const REMEMBERED: usize = 64;
 
 #[derive(Deserialize)]
 struct Payload {
@@ -32,6 +32,9 @@ struct Payload {
 pub struct CrawlWorker {
     pdf: PdfExtractor,
     browser: Browser,
+    pub(super) providers: Arc<dyn Providers>,
+    /// By run and profile: what a site sets lasts as long as the run.
+    pub(super) sessions: tokio::sync::Mutex<HashMap<(JobId, String), Session>>,
     /// By step: its settings are read and its patterns compiled once.
     frontiers: Mutex<HashMap<JobId, Arc<Frontier>>>,
     /// By `allow_hosts`: crawls with the same list share connections and robots.txt files.
@@ -39,14 +42,15 @@ pub struct CrawlWorker {
 }
 
 impl CrawlWorker {
-    /// A worker that reads PDF as told.
+    /// A worker that reads PDF as told, and finds sign-in profiles with `providers`.
     #[must_use]
-    pub fn new(pdf: PdfExtractor) -> Self {
-        let browser = Browser::default();
-        Self { pdf, browser, frontiers: Mutex::default(), clients: Mutex::default() }
+    pub fn new(pdf: PdfExtractor, providers: Arc<dyn Providers>) -> Self {
+        let (browser, sessions) = (Browser::default(), tokio::sync::Mutex::default());
+        let (frontiers, clients) = (Mutex::default(), Mutex::default());
+        Self { pdf, browser, providers, sessions, frontiers, clients }
     }
 
-    fn visitor(&self, job: &JobContext) -> Result<Visitor, TaskError> {
+    async fn visitor(&self, job: &JobContext) -> Result<Visitor, TaskError> {
         let frontier =
             remember(&self.frontiers, job.step_id, || Ok(Arc::new(Frontier::new(job.config()?)?)))?;
         let mut hosts = frontier.config.allow_hosts.clone();
@@ -54,7 +58,11 @@ impl CrawlWorker {
         let client = remember(&self.clients, hosts, || {
             Ok(Client::new(frontier.policy.clone(), Limits::default()))
         })?;
-        Ok(Visitor { frontier, client, pdf: self.pdf.clone(), browser: self.browser.clone() })
+        let CrawlConfig { auth_id, authentication, .. } = &frontier.config;
+        let profile = auth_id.as_ref().or(authentication.as_ref());
+        let session = self.session(job, profile.map(String::as_str)).await?;
+        let (pdf, browser) = (self.pdf.clone(), self.browser.clone());
+        Ok(Visitor { frontier, client, pdf, browser, session })
     }
 }
 
@@ -89,7 +97,7 @@ impl JobWorker for CrawlWorker {
             TaskError::permanent("invalid_payload", format!("`{url}` is not an address: {error}."))
         })?;
         let visit = Visit { depth: job.depth, attempt: job.attempt, now_ms: job.now_ms() };
-        let visited = self.visitor(job)?.visit(&url, visit).await?;
+        let visited = self.visitor(job).await?.visit(&url, visit).await?;
         for (level, line) in visited.log {
             job.log(level, line);
         }
