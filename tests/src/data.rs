@@ -21,6 +21,8 @@ pub struct Content {
     pub tags: Vec<String>,
     /// Its metadata as JSON.
     pub metadata: String,
+    /// Whether its source is known to be gone.
+    pub gone: bool,
 }
 
 /// Every document by where it comes from.
@@ -42,8 +44,9 @@ pub fn documents(data_dir: &Path) -> Documents {
             after = Some(*last);
             for id in ids {
                 let view = store.get_document(id).await.expect("readable").expect("just listed");
-                let DocumentView { source_id, title, markdown, tags, metadata, .. } = view;
-                let content = Content { title, markdown, tags, metadata: metadata.to_string() };
+                let DocumentView { source_id, title, markdown, tags, metadata, gone, .. } = view;
+                let (metadata, gone) = (metadata.to_string(), gone.is_some());
+                let content = Content { title, markdown, tags, metadata, gone };
                 let before = all.insert(source_id.clone(), content);
                 assert_eq!(before, None, "{source_id} is there twice");
             }

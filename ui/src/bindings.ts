@@ -141,6 +141,14 @@ export const events = {
 };
 
 /* Types */
+/**  How often a host answered in one way. */
+export type AnswerCount = {
+	/**  The status of the answers, or the code of the error that came instead. */
+	answer: string,
+	/**  How often. */
+	count: number,
+};
+
 /**  What went wrong, and what to do. */
 export type ApiError = {
 	/**  The kind of error. */
@@ -358,6 +366,8 @@ export type DocumentView = {
 	fetched: string,
 	/**  When its source was last seen. */
 	last_synced: string,
+	/**  Since when its source is known to be gone. */
+	gone: string | null,
 	/**  The content as Markdown. */
 	markdown: string,
 	/**  The content as sanitised HTML, safe to put into the window as it is. */
@@ -444,6 +454,26 @@ export type FailureCount = {
 	count: number,
 	/**  One of them. */
 	example: JobNode,
+};
+
+/**  What a step has asked of one host. */
+export type HostRequests = {
+	/**  The step's name. */
+	step: string,
+	/**  The host, with the port if it is not the usual one. */
+	host: string,
+	/**  Requests. */
+	count: number,
+	/**  How they were answered, the most frequent first. */
+	answers: AnswerCount[],
+	/**  Bytes of all answers, decompressed. */
+	bytes: number,
+	/**  How long an answer took on average, in milliseconds. */
+	average_ms: number,
+	/**  How long the slowest one took, in milliseconds. */
+	slowest_ms: number,
+	/**  Which one that was. */
+	slowest: string,
 };
 
 /**  A profile to be kept, in the place of the one of the same name. */
@@ -976,6 +1006,11 @@ export type RunStatistics = {
 	slowest: JobNode[],
 	/**  Failures by code, the most frequent first, at most 10. */
 	failures: FailureCount[],
+	/**
+	 *  What its steps have asked of other computers, in the order of the steps, the busiest hosts
+	 *  first, at most 100 for each step.
+	 */
+	requests: HostRequests[],
 };
 
 /**  The state of a run as the user sees it. */

@@ -117,6 +117,16 @@ export const statistics = {
   refresh: "Count again",
   columns: { type: "Type", tasks: "Tasks", done: "Done", failed: "Failed", mean: "Mean time" },
   example: "Show an example",
+  requests: "Requests by host",
+  milliseconds: (ms: number) => `${number(ms)} ms`,
+  hostColumns: {
+    host: "Host",
+    answers: "Answers",
+    requests: "Requests",
+    bytes: "Received",
+    mean: "Mean time",
+    slowest: "Slowest",
+  },
 } as const;
 
 export const tree = {

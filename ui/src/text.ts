@@ -124,6 +124,7 @@ export const text = {
     openFile: "Show in folder",
     outline: "On this page",
     truncated: "This document is very long. What follows is its beginning.",
+    gone: (time: string) => `Its source was found gone ${time}. What follows is what it said before.`,
     fetched: "Fetched",
     seen: "Last seen",
     run: "Run",

@@ -93,6 +93,7 @@ pub(super) fn document(view: &DocumentView) -> Value {
         "run_id": view.run_id,
         "fetched": view.fetched,
         "last_synced": view.last_synced,
+        "gone": view.gone,
         "markdown": view.markdown,
         "metadata": view.metadata,
     })

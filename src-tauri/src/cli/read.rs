@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use quaero_app::{App, Check};
 use quaero_contract::{
-    ApiError, DocumentId, ErrorCode, JobId, JobNode, JobQuery, JobStatus, RunStatus, RunSummary,
-    SearchRequest,
+    ApiError, DocumentId, ErrorCode, HostRequests, JobId, JobNode, JobQuery, JobStatus, RunStatus,
+    RunSummary, SearchRequest,
 };
 use serde_json::{Value, json};
 
@@ -66,6 +66,32 @@ pub(super) async fn runs(
     Ok(Exit::Done)
 }
 
+/// What a run has asked of other computers, host by host.
+fn requests(requests: &[HostRequests], output: &mut Output) {
+    if requests.is_empty() {
+        return;
+    }
+    output.line("");
+    let mut rows = vec![row(["STEP", "HOST", "REQUESTS", "ANSWERS", "BYTES", "MEAN", "SLOWEST"])];
+    rows.extend(requests.iter().map(|host| {
+        let answers: Vec<String> = host
+            .answers
+            .iter()
+            .map(|answer| format!("{} × {}", answer.count, answer.answer))
+            .collect();
+        row([
+            &one_line(&host.step),
+            &one_line(&host.host),
+            &host.count.to_string(),
+            &answers.join(", "),
+            &host.bytes.to_string(),
+            &duration(host.average_ms),
+            &duration(host.slowest_ms),
+        ])
+    }));
+    output.table(&rows);
+}
+
 /// `quaero runs show`
 pub(super) async fn run(
     data_dir: PathBuf,
@@ -118,6 +144,7 @@ pub(super) async fn run(
             output.line(format_args!("{}: {}", one_line(&step.name), visible(&error.message)));
         }
     }
+    requests(&app.run_statistics(id).await?.requests, output);
     if run.warnings > 0 {
         output.line(format_args!(
             "\n{}",

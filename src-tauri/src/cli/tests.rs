@@ -333,6 +333,7 @@ fn documents_have_their_keys() {
         run_id: hit.run_id,
         fetched: hit.last_synced.clone(),
         last_synced: hit.last_synced,
+        gone: None,
         markdown: "# T".to_owned(),
         html: "<h1>T</h1>".to_owned(),
         truncated: false,

@@ -148,6 +148,7 @@ mod tests {
             run_id: JobId(1),
             fetched: String::new(),
             last_synced: String::new(),
+            gone: None,
             markdown: String::new(),
             html: String::new(),
             truncated: false,

@@ -4,7 +4,9 @@
 //! A [`Site`] runs on a thread of its own and ends when it is dropped, so that tests with and
 //! without a runtime can use it. Its address is `127.0.0.1` with a port that the system chooses.
 
+mod generated;
 mod hostile;
+mod living;
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +24,9 @@ use tokio::{
     sync::oneshot,
 };
 
+pub use generated::{GeneratedSite, vocable};
 pub use hostile::{HostileSite, RobotsFile};
+pub use living::{LivingSite, Page};
 
 /// A longer request is not read.
 const MAX_HEAD: u64 = 64 << 10;
@@ -144,6 +148,8 @@ pub(crate) struct Request {
     pub(crate) target: String,
     /// The header `Authorization`, as sent.
     pub(crate) authorization: Option<String>,
+    /// The header `If-None-Match`, as sent.
+    pub(crate) if_none_match: Option<String>,
     pub(crate) keep_alive: bool,
 }
 
@@ -163,6 +169,7 @@ pub(crate) async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Resul
         method: method.to_owned(),
         target: target.to_owned(),
         authorization: None,
+        if_none_match: None,
         keep_alive: version != "HTTP/1.0",
     };
     loop {
@@ -175,10 +182,13 @@ pub(crate) async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Resul
             return Ok(Some(request));
         }
         let header = sent.to_ascii_lowercase();
-        if let Some((name, value)) = sent.split_once(':')
-            && name.eq_ignore_ascii_case("authorization")
-        {
-            request.authorization = Some(value.trim().to_owned());
+        if let Some((name, value)) = sent.split_once(':') {
+            let value = Some(value.trim().to_owned());
+            match name.to_ascii_lowercase().as_str() {
+                "authorization" => request.authorization = value,
+                "if-none-match" => request.if_none_match = value,
+                _ => {}
+            }
         }
         if header == "connection: close" {
             request.keep_alive = false;

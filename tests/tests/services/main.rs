@@ -1,6 +1,8 @@
 //! The steps that ask outside services, with the whole application below its window and emulators of
 //! the services: what they find, what they say when something is wrong, and that no key is seen.
 
+mod crawl;
+mod egress;
 mod email;
 mod maintenance;
 mod places;
@@ -87,10 +89,16 @@ impl Desk {
 
     /// Runs a definition with these steps to its end.
     async fn run(&self, steps: &str) -> Ended {
+        let id = format!("job-{}", self.runs.load(Ordering::SeqCst));
+        self.run_as(&id, steps).await
+    }
+
+    /// As [`Desk::run`], as another run of the same definition if it has the same id.
+    async fn run_as(&self, id: &str, steps: &str) -> Ended {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
         let request = RunText {
             file: "job.toml".to_owned(),
-            text: format!("id = \"job-{run}\"\nname = \"Job\"\n{steps}"),
+            text: format!("id = \"{id}\"\nname = \"Job\"\n{steps}"),
             set: BTreeMap::new(),
             request_id: format!("run-{run}"),
         };

@@ -20,6 +20,7 @@ export type {
   ErrorCode,
   Facet,
   FailureCount,
+  HostRequests,
   ImportedDefinition,
   ImportedProfile,
   ImportProfile,

@@ -153,6 +153,7 @@ fn step(step: BoundStep, registry: &Registry) -> NewStep {
         retry_delay_ms: millis(step.retry_delay),
         max_retry_delay_ms: millis(step.max_retry_delay),
         timeout_ms: step.timeout.map(millis),
+        keep_on_timeout: step.keep_on_timeout,
         task_timeout_ms: millis(step.task_timeout),
         task_attempts: step.task_attempts,
         max_tasks: step.max_tasks,

@@ -16,7 +16,12 @@ impl App {
     /// # Errors
     /// If the store fails.
     pub async fn search(&self, request: SearchRequest) -> Result<SearchResults, ApiError> {
-        let mut results = self.core.store.search(&request).await.map_err(error::store)?;
+        let mut results = self
+            .core
+            .store
+            .search(&request, self.core.clock.now_ms())
+            .await
+            .map_err(error::store)?;
         for hit in &mut results.hits {
             hit.title = render::visible(&hit.title);
             for part in &mut hit.snippet {

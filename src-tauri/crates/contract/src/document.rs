@@ -60,6 +60,8 @@ pub struct DocumentView {
     pub fetched: String,
     /// When its source was last seen.
     pub last_synced: String,
+    /// Since when its source is known to be gone.
+    pub gone: Option<String>,
     /// The content as Markdown.
     pub markdown: String,
     /// The content as sanitised HTML, safe to put into the window as it is.

@@ -37,9 +37,9 @@ pub use provider::{
     KeepKey, KeyPlace, Keychain, ProviderTest, ProviderView, ProvidersView, SecretsInfo,
 };
 pub use run::{
-    DocumentCounts, EventPage, FailureCount, JobCounts, JobError, JobEvent, JobNode, JobPage,
-    JobQuery, LogLevel, LogLine, LogPage, LogQuery, RerunPart, RerunRequest, RunStatistics,
-    RunSummary, RunView, StepView, TypeCounts,
+    AnswerCount, DocumentCounts, EventPage, FailureCount, HostRequests, JobCounts, JobError,
+    JobEvent, JobNode, JobPage, JobQuery, LogLevel, LogLine, LogPage, LogQuery, RerunPart,
+    RerunRequest, RunStatistics, RunSummary, RunView, StepView, TypeCounts,
 };
 pub use schedule::{MissedRuns, Overlap, SchedulePreview, ScheduleView, SlotResult};
 pub use settings::{AppInfo, MailSecurity, MailSettings, ProviderSettings, Settings, Theme};

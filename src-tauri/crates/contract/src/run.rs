@@ -133,6 +133,37 @@ pub struct StepView {
     pub runs: Vec<JobId>,
 }
 
+/// How often a host answered in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct AnswerCount {
+    /// The status of the answers, or the code of the error that came instead.
+    pub answer: String,
+    /// How often.
+    pub count: u32,
+}
+
+/// What a step has asked of one host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct HostRequests {
+    /// The step's name.
+    pub step: String,
+    /// The host, with the port if it is not the usual one.
+    pub host: String,
+    /// Requests.
+    pub count: u32,
+    /// How they were answered, the most frequent first.
+    pub answers: Vec<AnswerCount>,
+    /// Bytes of all answers, decompressed.
+    #[specta(type = specta_typescript::Number)]
+    pub bytes: u64,
+    /// How long an answer took on average, in milliseconds.
+    pub average_ms: u32,
+    /// How long the slowest one took, in milliseconds.
+    pub slowest_ms: u32,
+    /// Which one that was.
+    pub slowest: String,
+}
+
 /// A run with its steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Type)]
 pub struct RunView {
@@ -243,6 +274,9 @@ pub struct RunStatistics {
     pub slowest: Vec<JobNode>,
     /// Failures by code, the most frequent first, at most 10.
     pub failures: Vec<FailureCount>,
+    /// What its steps have asked of other computers, in the order of the steps, the busiest hosts
+    /// first, at most 100 for each step.
+    pub requests: Vec<HostRequests>,
 }
 
 /// One job of a run's tree.

@@ -3,7 +3,7 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
-use quaero_store::{Claimed, Lease, LogRow, Point, Store, StoreError};
+use quaero_store::{Claimed, Lease, LogRow, Point, Request, Store, StoreError};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     complete::{self, Done, Ending, Recorded},
     coordinator::rows,
-    work::{JobContext, NewTask, Outcome, Registry, Retry, TaskError},
+    work::{Asked, JobContext, NewTask, Outcome, Registry, Retry, TaskError},
 };
 
 /// How soon a storage fault that may pass is met with another try, at first and at most.
@@ -71,22 +71,27 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) async fn run(self) -> Finished {
+        let asked = Asked::default();
         let ending = match self.place().await {
-            Some(_place) => self.work().await,
+            Some(_place) => self.work(&asked).await,
             None => Ending::NotBegun,
         };
+        let requests: Arc<[Request]> =
+            std::mem::take(&mut *asked.lock().unwrap_or_else(PoisonError::into_inner)).into();
         self.over.store(true, Relaxed);
         Point::WorkDone.pass();
         if let Ending::Done(done) = &ending
             && done.is_plain()
+            && requests.is_empty()
         {
-            return Finished { pause_ms: 0, to_commit: Some(self.task.lease) };
+            return Finished { pause_ms: done.pause_lane_ms, to_commit: Some(self.task.lease) };
         }
         let pause_ms = match &ending {
             Ending::Failed(TaskError { retry: Retry::PauseLane { ms }, .. }) => *ms,
+            Ending::Done(done) => done.pause_lane_ms,
             _ => 0,
         };
-        let recorded = self.record(ending).await;
+        let recorded = self.record(ending, requests).await;
         Point::Recorded.pass();
         match recorded {
             Recorded::Failed(message) => {
@@ -123,13 +128,13 @@ impl Attempt {
     }
 
     /// Lets the worker work, whatever it does.
-    async fn work(&self) -> Ending {
+    async fn work(&self, asked: &Asked) -> Ending {
         let Some(worker) = self.registry.worker(&self.task.task_type).cloned() else {
             let message = format!("This version of Quaero cannot do `{}`.", self.task.task_type);
             return Ending::Failed(TaskError::permanent("unknown_task_type", message));
         };
         let step = &self.step;
-        let context = self.context(step);
+        let context = self.context(step, asked.clone());
         let guarded = AssertUnwindSafe(worker.run(&context)).catch_unwind();
         let result = tokio::select! {
             biased;
@@ -171,14 +176,14 @@ impl Attempt {
 
     /// Commits the ending. While the store cannot write, for example because the disk is full, the
     /// result is kept and tried again. A result that the store will never take fails the task.
-    async fn record(&self, mut ending: Ending) -> Recorded {
+    async fn record(&self, mut ending: Ending, requests: Arc<[Request]>) -> Recorded {
         let mut pause = STORAGE_PAUSE.0;
         loop {
             let (lease, registry, tried) = (self.task.lease, self.registry.clone(), ending.clone());
-            let now_ms = self.clock.now_ms();
+            let (now_ms, asked) = (self.clock.now_ms(), requests.clone());
             let written = self
                 .store
-                .write(move |tx| complete::complete(tx, lease, &tried, &registry, now_ms))
+                .write(move |tx| complete::complete(tx, lease, &tried, &asked, &registry, now_ms))
                 .await;
             match written {
                 Ok(recorded) => return recorded,
@@ -210,7 +215,7 @@ impl Attempt {
         log(&self.store, &*self.clock, self.task.run, self.task.lease.job, level, message);
     }
 
-    fn context(&self, step: &Step) -> JobContext {
+    fn context(&self, step: &Step, asked: Asked) -> JobContext {
         let (store, clock, task) = (self.store.clone(), self.clock.clone(), &self.task);
         let (run, job, lease) = (task.run, task.lease.job, task.lease);
         let (log_store, log_clock) = (store.clone(), clock.clone());
@@ -254,6 +259,7 @@ impl Attempt {
                 })
             }),
             now_ms: self.now_ms,
+            asked,
         }
     }
 }

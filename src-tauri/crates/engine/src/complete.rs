@@ -5,12 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use quaero_contract::JobError;
 use quaero_store::{
-    DocumentId, Inserted, Lease, Leased, Point, PreparedDocument, Result, TaskRow, Tx,
+    DocumentId, Inserted, Lease, Leased, Place, Point, PreparedDocument, Request, Result, TaskRow,
+    Tx,
 };
 
 use crate::{
     backoff::backoff_ms,
-    coordinator::{advance, rows},
+    coordinator::{ENOUGH, advance, rows},
     work::{Outcome, Registry, Retry, TaskError},
 };
 
@@ -44,6 +45,9 @@ pub(crate) struct Done {
     children: Vec<TaskRow>,
     max_step_tasks: Option<u32>,
     warnings: Vec<String>,
+    gone: Vec<DocumentId>,
+    enough: Option<String>,
+    pub(crate) pause_lane_ms: u64,
 }
 
 impl Done {
@@ -53,6 +57,8 @@ impl Done {
             && self.unchanged.is_empty()
             && self.children.is_empty()
             && self.warnings.is_empty()
+            && self.gone.is_empty()
+            && self.enough.is_none()
     }
 
     pub(crate) fn new(outcome: Outcome, tags: &[String]) -> Self {
@@ -67,6 +73,9 @@ impl Done {
             children: rows(outcome.children),
             max_step_tasks: outcome.max_step_tasks,
             warnings: outcome.warnings,
+            gone: outcome.gone,
+            enough: outcome.enough,
+            pause_lane_ms: outcome.pause_lane_ms,
         }
     }
 }
@@ -91,11 +100,13 @@ pub(crate) fn complete(
     tx: &mut Tx,
     lease: Lease,
     ending: &Ending,
+    requests: &[Request],
     registry: &Registry,
     now_ms: i64,
 ) -> Result<Recorded> {
     let Some(task) = tx.leased(lease)? else { return Ok(Recorded::Stale) };
     let run = task.below.run;
+    tx.count_requests(task.below.step, requests)?;
     let (error, recorded) = match ending {
         Ending::Done(done) => match save(tx, &task, done, now_ms)? {
             None => (None, Recorded::Ended),
@@ -184,7 +195,17 @@ fn save(tx: &mut Tx, task: &Leased, done: &Done, now_ms: i64) -> Result<Option<J
     for warning in &done.warnings {
         tx.warn(task.below.run, task.below.parent, warning, now_ms)?;
     }
+    for id in &done.gone {
+        tx.note_gone(task.below, *id, now_ms)?;
+    }
     if task.stop.is_some() {
+        return Ok(None);
+    }
+    if let Some(reason) = &done.enough {
+        let Place { run, step, .. } = task.below;
+        tx.warn_once(run, step, reason, now_ms)?;
+        let error = JobError { code: ENOUGH.to_owned(), message: reason.clone() };
+        tx.stop_step(run, step, &error, now_ms)?;
         return Ok(None);
     }
     let inserted = tx.insert_tasks(task.below, &done.children, done.max_step_tasks, now_ms)?;

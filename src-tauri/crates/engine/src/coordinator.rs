@@ -25,6 +25,12 @@ use crate::{
 /// successors go on: nothing has gone wrong.
 const CONDITION: &str = "condition_not_met";
 
+/// The code of the error with which a step is stopped that has enough: what it has brought stands.
+pub(crate) const ENOUGH: &str = "enough";
+
+/// Documents of earlier runs that a step looks after at its end, at most.
+const MOST_UNSEEN: u32 = 10_000;
+
 /// One thing that has to happen. Steps are named by their place in the definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -41,6 +47,8 @@ pub(crate) enum Decision {
     Skip(usize, JobError),
     /// The step has nothing open any more, and this is how it ends.
     EndStep(usize, JobStatus),
+    /// The step has nothing open any more, and looks after documents of earlier runs of it.
+    Sweep(usize),
     /// The step has failed and is tried again.
     RetryStep(usize),
     /// End what is under way in this step, for this reason.
@@ -100,7 +108,8 @@ pub(crate) fn decide(run: &RunState, now_ms: i64) -> Vec<Decision> {
     decisions.extend(waiting().filter(|(_, step)| step.stop.is_none() && late(step)).map(
         |(n, step)| {
             let message = format!("Step `{}` took longer than its timeout.", step.name);
-            Decision::StopStep(n, error("timeout", message))
+            let code = if step.keep_on_timeout { ENOUGH } else { "timeout" };
+            Decision::StopStep(n, error(code, message))
         },
     ));
     // The one that ends everything at once is the reason, if there is one.
@@ -185,6 +194,13 @@ fn lets_go_on(step: &StepRow) -> bool {
 
 fn end(run: &RunState, n: usize, step: &StepRow) -> Decision {
     let outcome = outcome(step, run.cancel_requested);
+    if outcome == JobStatus::Completed
+        && step.sweep_due
+        && step.stop.is_none()
+        && run.stop.is_none()
+    {
+        return Decision::Sweep(n);
+    }
     let again = outcome == JobStatus::Failed
         && step.on_error == OnError::Retry
         && step.attempt < step.max_attempts
@@ -210,14 +226,16 @@ fn outcome(step: &StepRow, cancelled: bool) -> JobStatus {
     match &step.stop {
         _ if cancelled => JobStatus::Cancelled,
         Some(stop) if stop.code == "timeout" => JobStatus::Failed,
-        Some(_) => JobStatus::Cancelled,
+        Some(stop) if stop.code != ENOUGH => JobStatus::Cancelled,
         // What it brought before stands, whatever becomes of what had failed.
-        None if step.completed_before => JobStatus::Completed,
-        None if completed == 0 && failed > 0 => JobStatus::Failed,
-        None if completed == 0 && ended > 0 => JobStatus::Cancelled,
+        _ if step.completed_before => JobStatus::Completed,
+        // It has enough of nothing.
+        Some(_) if completed == 0 => JobStatus::Failed,
+        _ if completed == 0 && failed > 0 => JobStatus::Failed,
+        _ if completed == 0 && ended > 0 => JobStatus::Cancelled,
         // Of runs below a step each one matters.
-        None if step.starts_runs && failed + ended > 0 => JobStatus::Failed,
-        None => JobStatus::Completed,
+        _ if step.starts_runs && failed + ended > 0 => JobStatus::Failed,
+        _ => JobStatus::Completed,
     }
 }
 
@@ -356,6 +374,7 @@ fn apply(
             tx.move_job(step.id, status, error.as_ref(), now_ms)?;
             Point::StepEnded.reach()
         }
+        Decision::Sweep(n) => sweep(tx, run, &state.steps[n], registry, now_ms),
         Decision::RetryStep(n) => {
             let step = &state.steps[n];
             let error = end_error(tx, step, JobStatus::Failed)?;
@@ -373,7 +392,7 @@ fn apply(
         }
         Decision::StopStep(n, error) => {
             let step = &state.steps[n];
-            if error.code == "timeout" {
+            if matches!(error.code.as_str(), "timeout" | ENOUGH) {
                 tx.warn(run, step.id, &error.message, now_ms)?;
             }
             more.extend(tx.stop_step(run, step.id, &error, now_ms)?);
@@ -456,11 +475,30 @@ fn start(
         Ok(tasks) if tasks.is_empty() => tx.move_job(step.id, JobStatus::Completed, None, now_ms),
         Ok(tasks) => {
             tx.open_step(step.id, now_ms)?;
+            if registry.manager(&step.step_type).is_some_and(|manager| manager.sweeps()) {
+                tx.sweep_later(step.id)?;
+            }
             let place = Place { run, step: step.id, parent: step.id, depth: 0 };
             tx.insert_tasks(place, &rows(tasks), None, now_ms)?;
             Ok(())
         }
     }
+}
+
+/// Writes the tasks that look after what earlier runs of the step brought and this one has not seen.
+fn sweep(tx: &mut Tx, run: JobId, step: &StepRow, registry: &Registry, now_ms: i64) -> Result<()> {
+    let unseen = tx.sweep(step.id, MOST_UNSEEN)?;
+    let Some(manager) = registry.manager(&step.step_type).filter(|_| !unseen.is_empty()) else {
+        return Ok(());
+    };
+    let (config, most) = tx.start_config(step.id)?;
+    let start = StepStart { name: step.name.clone(), config };
+    let tasks = catch_unwind(AssertUnwindSafe(|| manager.look_after(&start, &unseen)));
+    let mut tasks = tasks.unwrap_or_default();
+    tasks.retain(|task| task.check().is_ok());
+    let place = Place { run, step: step.id, parent: step.id, depth: 0 };
+    tx.insert_tasks(place, &rows(tasks), Some(most), now_ms)?;
+    Ok(())
 }
 
 /// Tasks as rows of the queue.

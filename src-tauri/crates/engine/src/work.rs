@@ -5,11 +5,16 @@
 //! tasks) as an [`Outcome`]; the engine commits it in one transaction together with the task's
 //! state. A worker whose process dies half-way has therefore changed nothing, and is run again.
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use quaero_contract::{JobId, LogLevel};
-use quaero_store::{DocumentId, NewDocument, Store};
+use quaero_store::{DocumentId, NewDocument, Request, Store, Unseen};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -163,6 +168,17 @@ pub trait StepManager: Send + Sync + 'static {
     /// # Errors
     /// Fails the step.
     fn first_tasks(&self, step: &StepStart) -> Result<Vec<NewTask>, TaskError>;
+
+    /// Whether a step that has gone well looks after documents that earlier runs of it brought and
+    /// this one has not seen.
+    fn sweeps(&self) -> bool {
+        false
+    }
+
+    /// The tasks that find out what has become of such documents. Not asked if there are none.
+    fn look_after(&self, _step: &StepStart, _unseen: &[Unseen]) -> Vec<NewTask> {
+        Vec::new()
+    }
 }
 
 /// How one type of task is done.
@@ -197,6 +213,13 @@ pub struct Outcome {
     pub max_step_tasks: Option<u32>,
     /// Things that went wrong without failing the task; shown with the run.
     pub warnings: Vec<String>,
+    /// Documents whose source is no longer there.
+    pub gone: Vec<DocumentId>,
+    /// Why the step needs no more of its tasks: those that have not ended are cancelled, this is shown
+    /// as a warning, and what the step has brought stands.
+    pub enough: Option<String>,
+    /// How long nothing else of the task's lane starts, in milliseconds.
+    pub pause_lane_ms: u64,
 }
 
 /// Whether and when a failed task is tried again.
@@ -255,6 +278,9 @@ pub(crate) type SpawnSink = Arc<
         + Sync,
 >;
 
+/// What a task has asked of other computers so far.
+pub(crate) type Asked = Arc<Mutex<Vec<Request>>>;
+
 /// A task in the hands of its worker.
 pub struct JobContext {
     /// The task.
@@ -282,6 +308,7 @@ pub struct JobContext {
     pub(crate) spawn: SpawnSink,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) now_ms: i64,
+    pub(crate) asked: Asked,
 }
 
 impl JobContext {
@@ -308,6 +335,14 @@ impl JobContext {
     /// Writes a line to the run's log.
     pub fn log(&self, level: LogLevel, message: impl Into<String>) {
         (self.log)(level, message.into());
+    }
+
+    /// Counts requests to other computers, answered or not, with the task's step, however the attempt
+    /// ends.
+    #[must_use]
+    pub fn account(&self) -> Arc<dyn Fn(Request) + Send + Sync> {
+        let asked = self.asked.clone();
+        Arc::new(move |request| asked.lock().unwrap_or_else(PoisonError::into_inner).push(request))
     }
 
     /// Writes child tasks now, before the task ends, so that others can start on them and memory

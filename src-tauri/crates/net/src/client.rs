@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     header::{
-        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-        HeaderValue, LOCATION, RETRY_AFTER,
+        ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderName,
+        HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
     },
     redirect,
 };
@@ -21,7 +21,8 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    AddressPolicy, NetError, Overflow, Phase, Session, USER_AGENT,
+    Account, AddressPolicy, NetError, Overflow, Phase, Session, USER_AGENT,
+    account::Entry,
     body::{self, BOMB_RATIO, Decoder, Stop},
     error::shown,
     policy::{MAX_URL_BYTES, Trust, check_ip},
@@ -126,6 +127,7 @@ impl Shared {
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    account: Option<Account>,
 }
 
 impl Client {
@@ -143,7 +145,18 @@ impl Client {
 
     pub(crate) fn with_lookup(policy: AddressPolicy, limits: Limits, lookup: Lookup) -> Self {
         let (public, named, robots) = (OnceLock::new(), OnceLock::new(), Robots::default());
-        Self { shared: Arc::new(Shared { policy, limits, lookup, public, named, robots }) }
+        let shared = Arc::new(Shared { policy, limits, lookup, public, named, robots });
+        Self { shared, account: None }
+    }
+
+    /// The same client, which tells of each request it makes.
+    #[must_use]
+    pub fn accounted(&self, account: Account) -> Self {
+        Self { shared: self.shared.clone(), account: Some(account) }
+    }
+
+    pub(crate) const fn account(&self) -> Option<&Account> {
+        self.account.as_ref()
     }
 
     /// Whom this client may ask.
@@ -187,6 +200,8 @@ impl Client {
             deadline,
             redirects: Vec::new(),
             seen: HashSet::from([url.clone()]),
+            conditions: HeaderMap::new(),
+            account: self.account.clone(),
             url,
         }
     }
@@ -265,6 +280,8 @@ pub struct Trail {
     url: Url,
     redirects: Vec<Url>,
     seen: HashSet<Url>,
+    conditions: HeaderMap,
+    account: Option<Account>,
 }
 
 impl Trail {
@@ -274,12 +291,46 @@ impl Trail {
         &self.url
     }
 
+    /// Has the present address asked for its page only if it differs from one that came with this
+    /// `ETag` or `Last-Modified`; if it does not, the answer's status is 304.
+    pub fn unless_still(&mut self, etag: Option<&str>, last_modified: Option<&str>) {
+        self.conditions.clear();
+        // A server that sent an ETag decides by it, and ignores the date (RFC 9110, 13.1.3).
+        for (name, value) in [(IF_NONE_MATCH, etag), (IF_MODIFIED_SINCE, last_modified)] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                self.conditions.insert(name, value);
+            }
+        }
+    }
+
     /// Asks the present address. None means that it redirects, and that [`Trail::address`] is now
     /// the target, which nobody has asked yet.
     ///
     /// # Errors
     /// If there is no answer that can be used, or the redirect leads nowhere.
     pub async fn follow(&mut self) -> Result<Option<Reply>, NetError> {
+        let mut entry = Entry::new(self.account.as_ref(), &self.url);
+        match self.send(&mut entry).await {
+            Ok(answer) => {
+                let Shared { limits, .. } = &*self.shared;
+                let body_bytes = self.options.body_bytes.unwrap_or(limits.body_bytes);
+                let how = (body_bytes, self.options.overflow, self.deadline);
+                let mut reply = Reply::new(self.url.clone(), answer, limits, how, entry)?;
+                if matches!(reply.status(), 301 | 302 | 303 | 307 | 308) {
+                    self.turn(reply.answer.headers())?;
+                    return Ok(None);
+                }
+                reply.redirects = std::mem::take(&mut self.redirects);
+                Ok(Some(reply))
+            }
+            Err(error) => {
+                entry.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(&mut self, entry: &mut Entry) -> Result<reqwest::Response, NetError> {
         let Shared { policy, limits, .. } = &*self.shared;
         let trust =
             policy.trust(&self.url).map_err(|reason| NetError::refused(&self.url, reason))?;
@@ -288,7 +339,8 @@ impl Trail {
         let mut request = http
             .get(self.url.clone())
             .header(ACCEPT, self.options.accept)
-            .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING);
+            .header(ACCEPT_ENCODING, body::ACCEPT_ENCODING)
+            .headers(std::mem::take(&mut self.conditions));
         let first = self.redirects.first().unwrap_or(&self.url);
         if first.origin() == self.url.origin() {
             request = request.headers(header_map(&self.options.headers));
@@ -303,18 +355,11 @@ impl Trail {
             Err(_) => return Err(NetError::timeout(&self.url, Phase::FirstByte)),
             Ok(answer) => answer.map_err(|error| NetError::from_http(&self.url, &error))?,
         };
+        entry.answered(answer.status().as_u16());
         if let Some(session) = &self.options.session {
             session.take(&self.url, answer.headers());
         }
-        let body_bytes = self.options.body_bytes.unwrap_or(limits.body_bytes);
-        let how = (body_bytes, self.options.overflow, self.deadline);
-        let mut reply = Reply::new(self.url.clone(), answer, limits, how)?;
-        if matches!(reply.status(), 301 | 302 | 303 | 307 | 308) {
-            self.turn(reply.answer.headers())?;
-            return Ok(None);
-        }
-        reply.redirects = std::mem::take(&mut self.redirects);
-        Ok(Some(reply))
+        Ok(answer)
     }
 
     /// Turns to a redirect's target.
@@ -355,6 +400,7 @@ pub struct Reply {
     overflow: Overflow,
     idle: Duration,
     deadline: Instant,
+    entry: Entry,
 }
 
 impl Reply {
@@ -364,6 +410,7 @@ impl Reply {
         answer: reqwest::Response,
         limits: &Limits,
         (body_bytes, overflow, deadline): (usize, Overflow, Instant),
+        entry: Entry,
     ) -> Result<Self, NetError> {
         let header_bytes: usize = answer
             .headers()
@@ -374,13 +421,19 @@ impl Reply {
             return Err(NetError::HeadersTooLarge { url: shown(&url), limit: limits.header_bytes });
         }
         let (redirects, idle) = (Vec::new(), limits.idle);
-        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline })
+        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline, entry })
     }
 
     /// The address that answered.
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// How long the answer took to begin.
+    #[must_use]
+    pub const fn waited(&self) -> Duration {
+        self.entry.waited
     }
 
     /// The status, 100 to 999.
@@ -408,6 +461,29 @@ impl Reply {
     /// # Errors
     /// If it is too large, too slow, broken or cut off.
     pub async fn read(mut self) -> Result<Response, NetError> {
+        let read = self.body().await;
+        match &read {
+            Ok((body, _)) => self.entry.read(body.len()),
+            Err(error) => self.entry.failed(error),
+        }
+        let (body, cut) = read?;
+        let content_type = self.header(CONTENT_TYPE.as_str()).map(str::to_owned);
+        Ok(Response {
+            status: self.status(),
+            retry_after: self.retry_after(),
+            robots_tag: self.header("x-robots-tag").map(str::to_owned),
+            etag: self.header(ETAG.as_str()).map(str::to_owned),
+            last_modified: self.header(LAST_MODIFIED.as_str()).map(str::to_owned),
+            content_type,
+            body,
+            cut,
+            url: self.url,
+            redirects: self.redirects,
+        })
+    }
+
+    /// The body, and whether it was cut.
+    async fn body(&mut self) -> Result<(Vec<u8>, bool), NetError> {
         let encodings = self.answer.headers().get_all(CONTENT_ENCODING);
         let encodings = encodings.iter().map(|value| value.to_str().unwrap_or("?"));
         let mut decoder = Decoder::new(encodings, self.body_bytes)
@@ -438,22 +514,11 @@ impl Reply {
                 None => break decoder.finish().map(|body| (body, false)),
             }
         };
-        let (body, cut) = stop.map_err(|stop| match stop {
+        stop.map_err(|stop| match stop {
             Stop::Full => NetError::TooLarge { url: shown(&self.url), limit: self.body_bytes },
             Stop::Bomb => NetError::Bomb { url: shown(&self.url), ratio: BOMB_RATIO },
             Stop::Corrupt(reason) => NetError::Encoding { url: shown(&self.url), reason },
             Stop::CutOff => NetError::interrupted(&self.url, "the compressed data ends early"),
-        })?;
-        let content_type = self.header(CONTENT_TYPE.as_str()).map(str::to_owned);
-        Ok(Response {
-            status: self.status(),
-            retry_after: self.retry_after(),
-            robots_tag: self.header("x-robots-tag").map(str::to_owned),
-            content_type,
-            body,
-            cut,
-            url: self.url,
-            redirects: self.redirects,
         })
     }
 }
@@ -471,6 +536,10 @@ pub struct Response {
     pub content_type: Option<String>,
     /// The `X-Robots-Tag` header.
     pub robots_tag: Option<String>,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The `Last-Modified` header.
+    pub last_modified: Option<String>,
     /// How long the server wants to be left alone.
     pub retry_after: Option<Duration>,
     /// The body, decompressed.

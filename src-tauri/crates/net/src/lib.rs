@@ -8,6 +8,7 @@
 //! [`Session`]), proxies from the environment, a switch that
 //! turns certificate checks off, and automatic retries (the engine's queue does those).
 
+mod account;
 mod address;
 mod body;
 mod charset;
@@ -23,6 +24,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, Exchange};
 pub use address::{Site, normalise};
 pub use body::Overflow;
 pub use charset::decode;

@@ -24,6 +24,8 @@ const RULE_BYTES: usize = 2048;
 const ANCHORED_RULES: usize = 1000;
 /// Rules with `*` cost time for every link of a page; more of them are passed over.
 const STARRED_RULES: usize = 5000;
+/// More sitemaps of one file are not remembered.
+const SITEMAPS: usize = 1_000;
 /// More hosts are not remembered at once.
 const HOSTS: usize = 10_000;
 const KEEP: Duration = Duration::from_secs(60 * 60);
@@ -35,6 +37,7 @@ const FETCH_TIME: Duration = Duration::from_secs(30);
 pub struct RobotRules {
     /// None: everything.
     robot: Option<Robot>,
+    sitemaps: Vec<Url>,
 }
 
 impl RobotRules {
@@ -45,7 +48,22 @@ impl RobotRules {
         if html || text.trim_start().starts_with('<') {
             return Self::default();
         }
-        Self { robot: Robot::new(ROBOT_NAME, tidy(&text).as_bytes()).ok() }
+        let sitemaps = text.lines().filter_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            // Their addresses are whole (RFC 9309 leaves them to sitemaps.org, which says so).
+            let named = field.trim().eq_ignore_ascii_case("sitemap");
+            named.then(|| Url::parse(value.trim()).ok()).flatten()
+        });
+        Self {
+            sitemaps: sitemaps.take(SITEMAPS).collect(),
+            robot: Robot::new(ROBOT_NAME, tidy(&text).as_bytes()).ok(),
+        }
+    }
+
+    /// The sitemaps that the file names, in its order. Nobody has checked where they lead.
+    #[must_use]
+    pub fn sitemaps(&self) -> &[Url] {
+        &self.sitemaps
     }
 
     /// Whether the address may be fetched.

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::{Client, NetError, Overflow, Phase, Reply, body, error::shown};
+use crate::{Client, NetError, Overflow, Phase, Reply, account::Entry, body, error::shown};
 
 /// What is asked of a service.
 #[derive(Clone, Debug)]
@@ -79,7 +79,29 @@ impl Client {
     /// # Errors
     /// If there is no answer that can be used. A redirect is none: it would take the key along.
     pub async fn ask(&self, request: ServiceRequest) -> Result<Reply, NetError> {
-        let ServiceRequest { url, json, headers, body_bytes, total } = request;
+        let mut entry = Entry::new(self.account(), &request.url);
+        let limits = self.limits();
+        let deadline = Instant::now() + request.total.unwrap_or(limits.total);
+        let body_bytes = request.body_bytes.unwrap_or(limits.body_bytes);
+        let url = request.url.clone();
+        match self.send(request, deadline, &mut entry).await {
+            Ok(answer) => {
+                Reply::new(url, answer, limits, (body_bytes, Overflow::Fail, deadline), entry)
+            }
+            Err(error) => {
+                entry.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        request: ServiceRequest,
+        deadline: Instant,
+        entry: &mut Entry,
+    ) -> Result<reqwest::Response, NetError> {
+        let ServiceRequest { url, json, headers, .. } = request;
         let (policy, limits) = (self.policy(), self.limits());
         let trust = policy.trust(&url).map_err(|reason| NetError::refused(&url, reason))?;
         let method = if json.is_some() { Method::POST } else { Method::GET };
@@ -109,7 +131,6 @@ impl Client {
         if let Some(json) = json {
             asking = asking.header(CONTENT_TYPE, "application/json").body(json);
         }
-        let deadline = Instant::now() + total.unwrap_or(limits.total);
         let first_byte = Instant::now() + limits.connect + limits.first_byte;
         let answer = match timeout_at(first_byte.min(deadline), asking.send()).await {
             Err(_) if deadline < first_byte => return Err(NetError::timeout(&url, Phase::Total)),
@@ -122,7 +143,7 @@ impl Client {
                 reason: "a service that is asked with a key is not followed elsewhere; check its address".to_owned(),
             });
         }
-        let body_bytes = body_bytes.unwrap_or(limits.body_bytes);
-        Reply::new(url, answer, limits, (body_bytes, Overflow::Fail, deadline))
+        entry.answered(answer.status().as_u16());
+        Ok(answer)
     }
 }

@@ -425,6 +425,8 @@ async fn a_page_is_fetched() {
             status: 200,
             content_type: Some("text/html".to_owned()),
             robots_tag: Some("noindex".to_owned()),
+            etag: None,
+            last_modified: None,
             retry_after: Some(Duration::from_secs(7)),
             body: b"page".to_vec(),
             cut: false,

@@ -112,8 +112,8 @@ impl Tx {
         )?;
         self.execute("INSERT INTO steps (id, run_id, ordinal, description, config, output_tags, depends,
                  on_error, always_run, condition, max_attempts, retry_delay_ms, max_retry_delay_ms, timeout_ms,
-                 task_timeout_ms, task_attempts, max_tasks, priority, memo_key, parallel)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", params![job.0, run.0, ordinal, &step.description, step.config.to_string(), plain(&step.output_tags), plain(&step.depends), step.on_error.as_str(), step.always_run, &step.condition, step.max_attempts.max(1), millis(step.retry_delay_ms), millis(step.max_retry_delay_ms), step.timeout_ms.map(millis), millis(step.task_timeout_ms.max(1)), step.task_attempts.max(1), step.max_tasks.max(1), step.priority, &step.memo_key, step.parallel.max(1)])?;
+                 task_timeout_ms, task_attempts, max_tasks, priority, memo_key, parallel, keep_on_timeout)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", params![job.0, run.0, ordinal, &step.description, step.config.to_string(), plain(&step.output_tags), plain(&step.depends), step.on_error.as_str(), step.always_run, &step.condition, step.max_attempts.max(1), millis(step.retry_delay_ms), millis(step.max_retry_delay_ms), step.timeout_ms.map(millis), millis(step.task_timeout_ms.max(1)), step.task_attempts.max(1), step.max_tasks.max(1), step.priority, &step.memo_key, step.parallel.max(1), step.keep_on_timeout])?;
         for (ordinal, instance) in (0_i64..).zip(&step.instances) {
             self.execute(
                 "INSERT INTO step_instances (step_id, ordinal, run) VALUES (?, ?, ?)",

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use sqlx::{QueryBuilder, Row, Sqlite};
 
 use crate::{
-    Store, change::Change, consistent, error::Result, jobs::Place, point::Point, time::rfc3339,
-    writer::Tx,
+    Store, change::Change, consistent, error::Result, jobs::Place, point::Point,
+    sources::PageState, time::rfc3339, writer::Tx,
 };
 
 /// Original bytes are never inflated beyond this.
@@ -40,6 +40,9 @@ pub struct NewDocument {
     pub original: Option<Vec<u8>>,
     /// When the source was read, in milliseconds since 1970.
     pub fetched_ms: i64,
+    /// If it is a page: how to ask for it again.
+    #[serde(default)]
+    pub page: Option<PageState>,
 }
 
 /// What is known of a document without reading its content.
@@ -88,6 +91,7 @@ impl SaveOutcome {
 pub struct PreparedDocument {
     document: NewDocument,
     metadata: String,
+    headings: String,
     site: Option<String>,
     content_hash: String,
     deflated: Option<Vec<u8>>,
@@ -107,6 +111,7 @@ impl PreparedDocument {
         for part in [&document.title, &document.markdown, &metadata] {
             hasher.update(part.as_bytes()).update(&[0]);
         }
+        let headings = headings(&document.markdown);
         let deflated = document.original.take().map(|bytes| {
             let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
             encoder
@@ -118,6 +123,7 @@ impl PreparedDocument {
             site: document.url.as_deref().and_then(site),
             content_hash: hasher.finalize().to_hex().to_string(),
             metadata,
+            headings,
             deflated,
             document,
         }
@@ -129,6 +135,30 @@ fn site(url: &str) -> Option<String> {
     let rest = url.split_once("://")?.1;
     let host = rest.split(['/', '?', '#']).next()?;
     Some(host.to_ascii_lowercase()).filter(|host| !host.is_empty())
+}
+
+/// The headings of Markdown, one on a line, without those that stand in code.
+fn headings(markdown: &str) -> String {
+    let mut found = String::new();
+    let mut fence: Option<&str> = None;
+    for line in markdown.lines().map(str::trim_end) {
+        let bare = line.trim_start();
+        let ticks = bare.len() - bare.trim_start_matches(['`', '~']).len();
+        match fence {
+            Some(open) if bare == &bare[..ticks] && bare.starts_with(open) => fence = None,
+            None if ticks >= 3 => fence = Some(&bare[..ticks]),
+            None => {
+                let text = line.trim_start_matches('#');
+                let level = line.len() - text.len();
+                if (1..=6).contains(&level) && text.starts_with(' ') {
+                    found.push_str(text.trim());
+                    found.push('\n');
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    found
 }
 
 fn one_line(text: &str) -> String {
@@ -161,29 +191,33 @@ impl Tx {
     ) -> Result<(DocumentId, SaveOutcome)> {
         let new = &document.document;
         let known = self.first(
-            "SELECT id, content_hash FROM documents WHERE source_type = ? AND source_id = ?",
+            "SELECT id, content_hash, source_hash FROM documents WHERE source_type = ? AND source_id = ?",
             params![&new.source_type, &new.source_id],
         )?;
+        // Other bytes may lead to the same text, and to other links.
+        let same_bytes = known.as_ref().is_some_and(|row| {
+            row.get::<String>("source_hash").is_ok_and(|h| h == new.source_hash)
+        });
         let (id, outcome) = match known {
             None => {
-                let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, metadata,
+                let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, headings, metadata,
                          content_hash, source_hash, run_id, created_ms, fetched_ms, last_synced_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms])?;
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?13, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms, &document.headings])?;
                 (id, SaveOutcome::Created)
             }
             Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
                 let id: i64 = row.get("id")?;
                 self.execute(
-                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3 WHERE id = ?1",
+                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3, gone_ms = NULL WHERE id = ?1",
                     params![id, now_ms, &new.source_hash],
                 )?;
                 (id, SaveOutcome::Unchanged)
             }
             Some(row) => {
                 let id: i64 = row.get("id")?;
-                self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, metadata = ?6,
-                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11
-                     WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms])?;
+                self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, headings = ?12, metadata = ?6,
+                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11, gone_ms = NULL
+                     WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms, &document.headings])?;
                 (id, SaveOutcome::Updated)
             }
         };
@@ -196,12 +230,16 @@ impl Tx {
             )?;
         }
         self.tag_document(id, &new.tags)?;
-        if let (Some(bytes), true) = (&document.deflated, outcome != SaveOutcome::Unchanged) {
+        if let Some(bytes) = &document.deflated {
+            let written = outcome != SaveOutcome::Unchanged || !same_bytes;
             self.execute(
                 "INSERT INTO document_originals (document_id, deflated) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET deflated = ?2",
-                params![id, bytes],
+                 ON CONFLICT DO UPDATE SET deflated = ?2 WHERE ?3",
+                params![id, bytes, written],
             )?;
+        }
+        if let Some(page) = &new.page {
+            self.save_page(id, page)?;
         }
         let id = DocumentId(id);
         self.count_document(place, id, outcome)?;
@@ -221,7 +259,7 @@ impl Tx {
         now_ms: i64,
     ) -> Result<()> {
         self.execute(
-            "UPDATE documents SET last_synced_ms = ?2 WHERE id = ?1",
+            "UPDATE documents SET last_synced_ms = ?2, gone_ms = NULL WHERE id = ?1",
             params![id.0, now_ms],
         )?;
         self.tag_document(id.0, &clean_tags(tags.iter()))?;
@@ -326,6 +364,7 @@ impl Store {
             source_hash: row.try_get("source_hash")?,
             original,
             fetched_ms: row.try_get("fetched_ms")?,
+            page: None,
         }))
     }
 
@@ -342,7 +381,7 @@ impl Store {
     /// If SQLite fails.
     pub async fn get_document(&self, id: DocumentId) -> Result<Option<DocumentView>> {
         let row = sqlx::query(
-            "SELECT source_type, source_id, url, title, markdown, metadata, run_id, fetched_ms, last_synced_ms
+            "SELECT source_type, source_id, url, title, markdown, metadata, run_id, fetched_ms, last_synced_ms, gone_ms
              FROM documents WHERE id = ?",
         )
         .bind(id.0)
@@ -359,6 +398,7 @@ impl Store {
             run_id: JobId(row.try_get("run_id")?),
             fetched: rfc3339(row.try_get("fetched_ms")?),
             last_synced: rfc3339(row.try_get("last_synced_ms")?),
+            gone: row.try_get::<Option<i64>, _>("gone_ms")?.map(rfc3339),
             markdown: row.try_get("markdown")?,
             html: String::new(),
             truncated: false,
@@ -415,6 +455,19 @@ impl Store {
     /// If the index still differs from the documents, or SQLite fails.
     pub async fn rebuild_index(&self) -> Result<u32> {
         self.write(|tx| {
+            // Those that were saved before there were any in the index.
+            let missing: Vec<i64> = tx.scalars(
+                "SELECT id FROM documents WHERE headings = '' AND instr(markdown, '# ') > 0",
+                [],
+            )?;
+            for id in missing {
+                let text: String =
+                    tx.scalar("SELECT markdown FROM documents WHERE id = ?", [id])?;
+                tx.execute(
+                    "UPDATE documents SET headings = ? WHERE id = ?",
+                    params![headings(&text), id],
+                )?;
+            }
             tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             consistent::check_index(tx)?;
             tx.scalar("SELECT count(*) FROM documents", [])

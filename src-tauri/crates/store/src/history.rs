@@ -139,7 +139,8 @@ impl Store {
                 failures.push(FailureCount { code, count, example });
             }
         }
-        Ok(RunStatistics { types, slowest, failures })
+        let requests = self.requests(run).await?;
+        Ok(RunStatistics { types, slowest, failures, requests })
     }
 
     async fn tasks(&self, run: JobId, which: &str) -> Result<Vec<quaero_contract::JobNode>> {
@@ -220,6 +221,7 @@ impl Tx {
             "DELETE FROM events WHERE run_id IN (SELECT value FROM json_each(?))",
             "DELETE FROM counters WHERE job_id IN (SELECT id FROM jobs WHERE kind <> 'task' AND run_id IN (SELECT value FROM json_each(?)))",
             "UPDATE runs SET caused_by = NULL WHERE id IN (SELECT value FROM json_each(?))",
+            "DELETE FROM requests WHERE step_id IN (SELECT id FROM steps WHERE run_id IN (SELECT value FROM json_each(?)))",
             "DELETE FROM steps WHERE run_id IN (SELECT value FROM json_each(?))",
             "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))",
             // Children before their parents, which they refer to.

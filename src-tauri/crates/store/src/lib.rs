@@ -28,6 +28,7 @@ mod recover;
 mod runs;
 mod schedules;
 mod search;
+mod sources;
 mod state;
 mod statement;
 mod tally;
@@ -65,6 +66,7 @@ pub use runs::{
     Tolerance,
 };
 pub use schedules::{ScheduleState, Settled, Slot};
+pub use sources::{PageState, Request, Unseen};
 pub use time::rfc3339;
 pub use upkeep::{Backup, Shrunk};
 pub use writer::Tx;

@@ -93,6 +93,9 @@ pub struct NewStep {
     pub max_retry_delay_ms: u64,
     /// How long each attempt may take, in milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Whether what it has brought stands when that time is over.
+    #[serde(default)]
+    pub keep_on_timeout: bool,
     /// How long each attempt at one of its tasks may take, in milliseconds.
     pub task_timeout_ms: u64,
     /// How often each of its tasks is tried.
@@ -130,6 +133,7 @@ impl Default for NewStep {
             retry_delay_ms: 2_000,
             max_retry_delay_ms: 300_000,
             timeout_ms: None,
+            keep_on_timeout: false,
             task_timeout_ms: 600_000,
             task_attempts: 4,
             max_tasks: MAX_TASKS,
@@ -206,6 +210,10 @@ pub struct StepRow {
     pub run_after_ms: i64,
     /// When its present attempt has taken too long.
     pub deadline_ms: Option<i64>,
+    /// Whether what it has brought stands when it has taken too long.
+    pub keep_on_timeout: bool,
+    /// Whether it still has to look after documents that earlier runs of it brought.
+    pub sweep_due: bool,
     /// Why it was stopped.
     pub stop: Option<JobError>,
     /// Whether it starts runs.

@@ -13,6 +13,12 @@ use crate::{Store, error::Result, query::Query, time::rfc3339};
 const HIT: char = '\u{1}';
 const END: char = '\u{2}';
 const FACETS: i64 = 20;
+/// Among so many of the best hits, new ones go before old ones that are hardly better.
+const FRESHENED: u32 = 200;
+/// How much better the newest document is placed than one that is very old, as a share of its score.
+const FRESH: f64 = 0.25;
+/// At this age half of that is left, in days.
+const FRESH_DAYS: f64 = 90.0;
 
 /// A search, split into what FTS5 ranks and what only filters.
 struct Plan {
@@ -44,7 +50,16 @@ impl Plan {
     fn select_after(&self, start: &'static str, columns: &'static str) -> QueryBuilder<Sqlite> {
         let mut sql = QueryBuilder::new(start);
         sql.push(columns);
+        let filtered = !self.filters.is_empty() || self.run.is_some();
         match &self.ranked {
+            // Only what is asked of the document itself has it looked up.
+            Some(fts) if !filtered && !columns.contains("d.") => {
+                sql.push(" FROM documents_fts WHERE documents_fts MATCH ").push_bind(fts.clone())
+            }
+            // What is only counted is in an index that is much smaller than the documents.
+            Some(fts) if !filtered => sql
+                .push(" FROM documents_fts JOIN documents d INDEXED BY documents_by_facet ON d.id = documents_fts.rowid WHERE documents_fts MATCH ")
+                .push_bind(fts.clone()),
             Some(fts) => sql
                 .push(" FROM documents_fts JOIN documents d ON d.id = documents_fts.rowid WHERE documents_fts MATCH ")
                 .push_bind(fts.clone()),
@@ -116,28 +131,75 @@ fn condition(sql: &mut QueryBuilder<Sqlite>, query: &Query) {
 }
 
 impl Store {
-    /// Searches the documents.
+    /// Searches the documents: the best first, those of an equal rank the newest first. `now_ms` is
+    /// the time from which a document's age is told, in milliseconds since 1970.
     ///
     /// # Errors
     /// If SQLite fails. There are no wrong queries.
-    pub async fn search(&self, request: &SearchRequest) -> Result<SearchResults> {
+    pub async fn search(&self, request: &SearchRequest, now_ms: i64) -> Result<SearchResults> {
         let plan = Plan::new(request);
-        let mut conn = self.readers.acquire().await?;
-        let mut page = plan.select(match plan.ranked {
-            // A word in the title counts for more than one in the content.
-            Some(_) => "d.id, -bm25(documents_fts, 5.0, 1.0) AS score",
-            None => "d.id, 0.0 AS score",
-        });
-        page.push(match plan.ranked {
-            Some(_) => " ORDER BY score DESC, d.id DESC LIMIT ",
-            None => " ORDER BY d.last_synced_ms DESC, d.id DESC LIMIT ",
-        });
-        page.push_bind(request.limit.clamp(1, 200)).push(" OFFSET ").push_bind(request.offset);
-        let ranked: Vec<(i64, f64)> = page.build_query_as().fetch_all(&mut *conn).await?;
-        let hits = hits(&mut conn, &plan, &ranked).await?;
-        let (total, facets) = facets(&mut conn, &plan).await?;
+        // Ranking and counting each go through all hits, so they go at the same time.
+        let (hits, (total, facets)) =
+            tokio::try_join!(self.best(&plan, request, now_ms), self.facets(&plan))?;
         Ok(SearchResults { hits, total, facets })
     }
+
+    async fn facets(&self, plan: &Plan) -> Result<(u32, Facets)> {
+        facets(&mut *self.readers.acquire().await?, plan).await
+    }
+
+    async fn best(
+        &self,
+        plan: &Plan,
+        request: &SearchRequest,
+        now_ms: i64,
+    ) -> Result<Vec<DocumentHit>> {
+        let mut conn = self.readers.acquire().await?;
+        let (limit, offset) = (request.limit.clamp(1, 200), request.offset);
+        let ranked: Vec<(i64, f64)> = if plan.ranked.is_some() {
+            // A word in the title counts for more than one in a heading, and that for more than one in
+            // the content.
+            let mut best =
+                plan.select("documents_fts.rowid, -bm25(documents_fts, 5.0, 2.5, 1.0) AS score");
+            best.push(" ORDER BY score DESC, documents_fts.rowid DESC LIMIT ");
+            best.push_bind(offset.saturating_add(limit).max(FRESHENED));
+            let best = best.build_query_as().fetch_all(&mut *conn).await?;
+            let best = freshened(&mut conn, best, now_ms).await?.into_iter();
+            best.skip(offset as usize).take(limit as usize).collect()
+        } else {
+            let mut page = plan.select("d.id, 0.0 AS score");
+            page.push(" ORDER BY d.last_synced_ms DESC, d.id DESC LIMIT ");
+            page.push_bind(limit).push(" OFFSET ").push_bind(offset);
+            page.build_query_as().fetch_all(&mut *conn).await?
+        };
+        hits(&mut conn, plan, &ranked).await
+    }
+}
+
+/// The hits with the newer of the best ones moved up.
+async fn freshened(
+    conn: &mut SqliteConnection,
+    mut best: Vec<(i64, f64)>,
+    now_ms: i64,
+) -> Result<Vec<(i64, f64)>> {
+    let first = best.len().min(FRESHENED as usize);
+    let ids: Vec<i64> = best[..first].iter().map(|(id, _)| *id).collect();
+    let ids = serde_json::to_string(&ids).expect("numbers are plain data");
+    let fetched: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT id, fetched_ms FROM documents WHERE id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    let fetched: HashMap<i64, i64> = fetched.into_iter().collect();
+    for (id, score) in &mut best[..first] {
+        let age_ms = now_ms.saturating_sub(fetched.get(id).copied().unwrap_or_default()).max(0);
+        #[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+        let days = age_ms as f64 / 86_400_000.0;
+        *score *= 1.0 + FRESH * FRESH_DAYS / (FRESH_DAYS + days);
+    }
+    best[..first].sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+    Ok(best)
 }
 
 async fn hits(
@@ -158,7 +220,7 @@ async fn hits(
     let mut passages: HashMap<i64, String> = HashMap::new();
     if let Some(fts) = &plan.ranked {
         let found: Vec<(i64, String)> = sqlx::query_as(
-            "SELECT rowid, snippet(documents_fts, 1, char(1), char(2), '…', 28) FROM documents_fts
+            "SELECT rowid, snippet(documents_fts, 2, char(1), char(2), '…', 28) FROM documents_fts
              WHERE documents_fts MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
         )
         .bind(fts)

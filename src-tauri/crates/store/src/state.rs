@@ -78,6 +78,8 @@ impl Tx {
                 max_retry_delay_ms: millis(row, "max_retry_delay_ms")?,
                 run_after_ms: row.get("run_after_ms")?,
                 deadline_ms: row.get("deadline_ms")?,
+                keep_on_timeout: row.get("keep_on_timeout")?,
+                sweep_due: row.get("sweep_due")?,
                 stop: stop(row)?,
                 starts_runs: row.get::<i64>("instances")? > 0,
                 instances_left: row.get("instances_left")?,

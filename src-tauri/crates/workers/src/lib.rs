@@ -25,12 +25,15 @@ use quaero_net::Providers;
 /// `providers`.
 #[must_use]
 pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Registry {
+    let (pages, sitemaps) = crawl::workers(pdf.clone(), Arc::clone(&providers));
     Registry::default()
         .with_manager(crawl::CrawlManager)
-        .with_worker(crawl::CrawlWorker::new(pdf.clone(), Arc::clone(&providers)))
+        .with_worker(pages)
+        .with_worker(sitemaps)
         .with_manager(local_dir::LocalDirManager)
         .with_worker(local_dir::ScanWorker)
         .with_worker(local_dir::FileWorker::new(pdf))
+        .with_worker(local_dir::GoneWorker)
         .with_manager(transform::TransformManager)
         .with_worker(transform::SelectWorker)
         .with_worker(transform::DocumentWorker)

@@ -1,17 +1,34 @@
 //! What all workers that ask outside services share: one request with its errors told in plain words,
 //! and documents that are still fresh.
 
+use std::sync::Arc;
+
 use quaero_engine::work::{JobContext, Retry, TaskError};
 use quaero_net::{
-    Client, ExposeSecret as _, NetError, Provider, ProviderError, Response, ServiceRequest,
+    Account, Client, Exchange, ExposeSecret as _, NetError, Provider, ProviderError, Response,
+    ServiceRequest,
 };
-use quaero_store::NewDocument;
+use quaero_store::{NewDocument, Request};
 use serde_json::Value;
 
 /// The pause after "too many requests" if the service does not say how long, in milliseconds.
 const PAUSE_MS: u64 = 30_000;
 /// Characters of what a service says about an error.
 const MAX_SAID: usize = 300;
+
+/// An account that counts requests with the step of a task.
+pub(crate) fn accounted(job: &JobContext) -> Account {
+    let count = job.account();
+    Arc::new(move |exchange: Exchange| {
+        count(Request {
+            host: exchange.host,
+            answer: exchange.answer,
+            address: exchange.address,
+            bytes: exchange.bytes,
+            took_ms: u32::try_from(exchange.took.as_millis()).unwrap_or(u32::MAX),
+        });
+    })
+}
 
 /// Asks a service for JSON.
 ///

@@ -1,6 +1,8 @@
 //! `cargo xtask bench engine`: the engine beside other queues on SQLite, on this machine, with the
 //! same durability. What the programs do stands in tests/bench/README.md.
+//! `cargo xtask bench extraction`: what becomes of pages; the example of `quaero-workers` measures it.
 
+mod crawl;
 mod peer;
 mod report;
 
@@ -8,8 +10,11 @@ use std::{fs, path::PathBuf, process::ExitCode, thread, time::Instant};
 
 use serde_json::{Map, Value};
 
+pub(crate) use crawl::crawl;
 use peer::{Failure, Installed, OURS, PEERS, WORKERS, bench_dir};
 use report::{Key, Report};
+
+use crate::process;
 
 const USAGE: &str = "\
 Usage: cargo xtask bench engine [OPTION…]
@@ -100,6 +105,23 @@ pub(crate) fn engine(words: &[&str]) -> Result<ExitCode, String> {
     if asked.write {
         report::write_readme(&table)?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures what becomes of pages.
+///
+/// # Errors
+/// If the program cannot be built or fails, for example because a folder holds no pages.
+pub(crate) fn extraction(words: &[&str]) -> Result<ExitCode, String> {
+    let program = ["run", "--quiet", "--release", "--locked", "--package", "quaero-workers"];
+    // Paths are meant from where the command is typed.
+    process::run(
+        process::cargo()
+            .current_dir(".")
+            .args(program)
+            .args(["--example", "extraction", "--"])
+            .args(words),
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,6 +26,9 @@ Usage: cargo xtask COMMAND
                   prove that nothing is lost when the program is killed or storage fails
   build           leave the release program at target/release/quaero
   bench engine    measure the engine beside other queues; --help says what can be chosen
+  bench crawl     measure a crawl beside other crawlers; --help says what can be chosen
+  bench extraction [--pages FOLDER] [--structure FOLDER]
+                  measure what becomes of pages that people have marked, and of documentation
   bindings        renew ui/src/bindings.ts, the front end's copy of the commands and events
 ";
 
@@ -37,7 +40,9 @@ fn main() -> ExitCode {
         ["test", "crash", "--long"] => suite::test(&["crash-long"]),
         ["test", parts @ ..] => suite::test(parts),
         ["build"] => build(),
+        ["bench", "crawl", rest @ ..] => bench::crawl(rest),
         ["bench", "engine", rest @ ..] => bench::engine(rest),
+        ["bench", "extraction", rest @ ..] => bench::extraction(rest),
         ["bindings"] => bindings(),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

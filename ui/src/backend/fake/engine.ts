@@ -177,6 +177,11 @@ export class FakeBackend implements Backend, Host {
     return { id, saved: "created" };
   }
 
+  /** The sources of all documents are gone. */
+  loseSources(): void {
+    for (const document of this.#documents.values()) document.gone = this.now();
+  }
+
   // Backend.
 
   listDefinitions = () =>
@@ -362,6 +367,7 @@ export class FakeBackend implements Backend, Host {
         markdown: toMarkdown(content),
         html: toHtml(content),
         truncated: false,
+        gone: found.gone ?? null,
         metadata: {
           author: "R. Example",
           language: "en",

@@ -2,6 +2,7 @@
 
 import type {
   DocumentCounts,
+  HostRequests,
   JobCounts,
   JobError,
   JobNode,
@@ -232,7 +233,36 @@ export class FakeRun {
       else failures.set(task.error.code, { code: task.error.code, count: 1, example: { ...task } });
     }
     const slowest = [...ended].sort((a, b) => took(b) - took(a)).slice(0, 10);
-    return structuredClone({ types, slowest, failures: [...failures.values()] });
+    return structuredClone({
+      types,
+      slowest,
+      failures: [...failures.values()],
+      requests: this.#requests(ended),
+    });
+  }
+
+  /** What a run of pages has asked: one host, whose answers are the ends of its tasks. */
+  #requests(ended: JobNode[]): HostRequests[] {
+    const visits = ended.filter((task) => task.name.startsWith("http"));
+    const [first] = visits;
+    if (!first) return [];
+    const failed = visits.filter((task) => task.status === "failed").length;
+    const answers = [
+      { answer: "200", count: visits.length - failed },
+      { answer: "connect", count: failed },
+    ].filter(({ count }) => count > 0);
+    return [
+      {
+        step: this.steps[0]?.name ?? "",
+        host: new URL(first.name).host,
+        count: visits.length,
+        answers: answers.sort((a, b) => b.count - a.count),
+        bytes: visits.length * 24_000,
+        average_ms: 84,
+        slowest_ms: 910,
+        slowest: first.name,
+      },
+    ];
   }
 
   note(level: LogLevel, message: string, job: string | null = null): void {

@@ -12,6 +12,7 @@ export type StoredDocument = {
   tags: string[];
   run_id: string;
   last_synced: string;
+  gone?: string;
 };
 
 type Term = { field: string; needle: string; negated: boolean };

@@ -189,3 +189,11 @@ it("shows first results as they come, and later ones on request", async () => {
   expect(titles()).toHaveLength(before);
   expect(await screen.findByRole("button", { name: "Show 4 new documents" })).toBeVisible();
 });
+
+it("says since when a source is gone", async () => {
+  const { pane } = await read((fake) => {
+    folderRun(200)(fake);
+    fake.loseSources();
+  });
+  expect(within(pane).getByTestId("gone")).toHaveTextContent("Its source was found gone");
+});

@@ -93,6 +93,11 @@ function Reader({ document, onBack, onOpen, onTag, onLeave }: ReaderProps) {
               {document.title}
             </h2>
             <Origin document={document} onTag={onTag} />
+            {document.gone !== null && (
+              <p data-testid="gone" className="tinted mb-4 rounded-m border px-3 py-2 text-warn">
+                <span className="text-text">{text.reader.gone(when(document.gone))}</span>
+              </p>
+            )}
             {document.truncated && (
               <p className="tinted mb-4 rounded-m border px-3 py-2 text-warn">
                 <span className="text-text">{text.reader.truncated}</span>

@@ -2,6 +2,7 @@
 
 import { act, screen, waitFor, within } from "@testing-library/react";
 import { expect, it } from "vitest";
+import type { FakeBackend } from "../../backend/fake/engine";
 import { folderRun, open, openRun } from "../../testing/harness";
 
 it("pauses a run and goes on with it", async () => {
@@ -120,4 +121,14 @@ it("counts a run by type, and opens the example of a failure", async () => {
   const detail = await screen.findByRole("region", { name: "Selected task" });
   expect(detail).toHaveTextContent("Why it failed");
   expect(detail).toHaveTextContent("cannot be read: permission denied.");
+});
+
+it("accounts for what was asked of whom", async () => {
+  const crawl = (fake: FakeBackend) => {
+    fake.seedRun("crawl-site", "https://handbook.example/", 1, 200);
+  };
+  await openRun(crawl, "?tab=statistics");
+  const host = await screen.findByRole("row", { name: /handbook\.example/ });
+  expect(host).toHaveTextContent(/× 200/);
+  expect(host).toHaveTextContent("910 ms");
 });

@@ -2,9 +2,9 @@
 
 import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
-import type { FailureCount, JobNode, RunStatistics, TypeCounts } from "../../backend/types";
+import type { FailureCount, HostRequests, JobNode, RunStatistics, TypeCounts } from "../../backend/types";
 import { statisticsQuery } from "../../data/queries";
-import { number, took } from "../../format";
+import { bytes, number, took } from "../../format";
 import { Button } from "../../parts/button";
 import { Card } from "../../parts/page";
 import { doneTasks, ProgressBar } from "../../parts/progress";
@@ -43,6 +43,11 @@ export function Statistics({ run, live, onOpen }: { run: string; live: boolean; 
         <Block title={text.statistics.failures}>
           <Failures statistics={data} onOpen={onOpen} />
         </Block>
+        {data.requests.length > 0 && (
+          <Block title={text.statistics.requests}>
+            <Hosts requests={data.requests} />
+          </Block>
+        )}
         {data.slowest.length > 0 && (
           <Block title={text.statistics.slowest}>
             <Card>
@@ -126,6 +131,64 @@ function Types({ types }: { types: TypeCounts[] }) {
       </table>
     </Card>
   );
+}
+
+/** What was asked of whom. An answer that is no success says so by its colour. */
+function Hosts({ requests }: { requests: HostRequests[] }) {
+  const { hostColumns: columns } = text.statistics;
+  const label = "h-8 px-3 text-label font-medium text-faint whitespace-nowrap";
+  const head = `${label} text-right`;
+  const cell = "num px-3 py-1.5 text-right align-top text-meta text-muted whitespace-nowrap";
+  return (
+    <Card>
+      <table className="w-full border-collapse">
+        <thead>
+          <tr className="border-b border-line">
+            <th className={`${label} text-left`}>{columns.host}</th>
+            <th className={`${label} text-left`}>{columns.answers}</th>
+            <th className={head}>{columns.requests}</th>
+            <th className={`${head} @max-[36rem]/main:hidden`}>{columns.bytes}</th>
+            <th className={`${head} @max-[36rem]/main:hidden`}>{columns.mean}</th>
+            <th className={head}>{columns.slowest}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {requests.map((of) => (
+            <tr key={`${of.step} ${of.host}`} className="border-b border-line last:border-0">
+              <td className="px-3 py-1.5 align-top [overflow-wrap:anywhere]">
+                {of.host} <span className="text-meta text-faint">{of.step}</span>
+              </td>
+              <td className="px-3 py-1.5 align-top">
+                <ul className="flex flex-wrap gap-x-3">
+                  {of.answers.map(({ answer, count }) => (
+                    <li key={answer} className="num text-meta whitespace-nowrap text-muted">
+                      {number(count)} ×{" "}
+                      <span className={`font-mono text-label ${answerColour(answer)}`}>{answer}</span>
+                    </li>
+                  ))}
+                </ul>
+              </td>
+              <td className={cell}>{number(of.count)}</td>
+              <td className={`${cell} @max-[36rem]/main:hidden`}>{bytes(of.bytes)}</td>
+              <td className={`${cell} @max-[36rem]/main:hidden`}>{answeredIn(of.average_ms)}</td>
+              <td className={cell} title={of.slowest}>
+                {answeredIn(of.slowest_ms)}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Card>
+  );
+}
+
+/** Tenths of a second say too little of an answer. */
+const answeredIn = (ms: number) => (ms < 1_000 ? text.statistics.milliseconds(ms) : took(ms));
+
+/** Success, what was left alone by agreement, and failure. */
+function answerColour(answer: string): string {
+  if (/^[23]/.test(answer) || answer === "redirect") return "text-ok";
+  return answer === "robots" || answer === "elsewhere" ? "text-muted" : "text-error";
 }
 
 function Failures({ statistics, onOpen }: { statistics: RunStatistics; onOpen: Open }) {

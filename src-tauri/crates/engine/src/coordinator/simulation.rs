@@ -87,6 +87,8 @@ impl World {
                 max_retry_delay_ms: 1_000,
                 run_after_ms: 0,
                 deadline_ms: None,
+                keep_on_timeout: dice.one_in(4),
+                sweep_due: !starts_runs && dice.one_in(4),
                 stop: None,
                 starts_runs,
                 instances_left: if starts_runs { 1 + dice.small(5) } else { 0 },
@@ -155,6 +157,15 @@ impl World {
                 self.end(n, JobStatus::Skipped);
             }
             Decision::EndStep(n, status) => self.end(n, status),
+            Decision::Sweep(n) => {
+                let step = &mut self.run.steps[n];
+                assert!(step.sweep_due && step.stop.is_none(), "a step looks after things once");
+                step.sweep_due = false;
+                if self.dice.one_in(2) {
+                    step.open += 1;
+                    self.work[n].push(Work::Pending);
+                }
+            }
             Decision::RetryStep(n) => {
                 let now_ms = self.now_ms;
                 let step = &mut self.run.steps[n];

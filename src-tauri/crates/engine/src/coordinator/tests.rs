@@ -9,7 +9,8 @@ const NOW: i64 = 1_000;
 /// A step as `name:status[:word]…[<dependency]…[?condition]`. Words: the error strategies,
 /// `always`, `drained`, `good`, `bad`, `late` (past its deadline), `timed` (its deadline is at
 /// 5,000), `stopped`, `later` (to be tried again at 9,000), `last` (attempt 3 of 3), `unmet` (its
-/// condition did not hold), `runs=N` (runs it has yet to start).
+/// condition did not hold), `runs=N` (runs it has yet to start), `keeps` (what it has brought stands
+/// when it is late), `enough` (stopped, as it has enough), `sweeps` (it has yet to look after documents).
 fn step(n: usize, text: &str) -> StepRow {
     let (text, condition) = match text.split_once('?') {
         Some((text, condition)) => (text, Some(condition.to_owned())),
@@ -59,7 +60,13 @@ fn step(n: usize, text: &str) -> StepRow {
             (_, true) => Some(5_000),
             _ => None,
         },
-        stop: has("stopped").then(|| error("timeout", "It took too long.".to_owned())),
+        keep_on_timeout: has("keeps"),
+        sweep_due: has("sweeps"),
+        stop: match (has("stopped"), has("enough")) {
+            (true, _) => Some(error("timeout", "It took too long.".to_owned())),
+            (_, true) => Some(error(ENOUGH, "It has enough.".to_owned())),
+            _ => None,
+        },
         starts_runs: runs.is_some(),
         instances_left: runs.unwrap_or(0),
         parallel: 2,
@@ -101,6 +108,7 @@ fn check_run(run: &RunState, expected: &[&str]) {
             Decision::StartRuns(n, count) => format!("start {count} of {}", name(n)),
             Decision::Skip(n, error) => format!("skip {} {}", name(n), error.code),
             Decision::EndStep(n, status) => format!("end {} {status}", name(n)),
+            Decision::Sweep(n) => format!("sweep {}", name(n)),
             Decision::RetryStep(n) => format!("retry {}", name(n)),
             Decision::StopStep(n, error) => format!("stop {} {}", name(n), error.code),
             Decision::EndRun(status) => format!("run {status}"),
@@ -183,6 +191,24 @@ fn what_takes_too_long_is_stopped_and_has_failed() {
     );
     check_run(&stopped(&["a:cancelled", "b:skipped", "c:pending:always<a"]), &["start c"]);
     check_run(&stopped(&["a:cancelled", "c:completed:always"]), &["run failed"]);
+}
+
+#[test]
+fn a_step_that_has_enough_ends_with_what_it_has() {
+    check(&["a:waiting:late:keeps"], &["stop a enough"]);
+    check(&["a:waiting:enough:drained:good"], &["end a completed"]);
+    check(&["a:waiting:enough:drained:good:bad"], &["end a completed"]);
+    check(&["a:waiting:enough:drained"], &["end a failed"]);
+    check_cancelled(&["a:waiting:enough:drained:good"], &["end a cancelled"]);
+}
+
+#[test]
+fn a_step_that_went_well_looks_after_earlier_documents_before_it_ends() {
+    check(&["a:waiting:drained:good:sweeps"], &["sweep a"]);
+    check(&["a:waiting:sweeps"], &[]);
+    check(&["a:waiting:drained:bad:sweeps"], &["end a failed"]);
+    check(&["a:waiting:enough:drained:good:sweeps"], &["end a completed"]);
+    check_cancelled(&["a:waiting:drained:good:sweeps"], &["end a cancelled"]);
 }
 
 #[test]

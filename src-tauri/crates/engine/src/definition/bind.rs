@@ -366,6 +366,7 @@ impl Definition {
             retry_delay: step.retry_delay,
             max_retry_delay: step.max_retry_delay,
             timeout: step.timeout,
+            keep_on_timeout: step.keep_on_timeout,
             task_timeout: step.task_timeout,
             task_attempts: step.task_attempts,
             max_tasks: step.max_tasks,

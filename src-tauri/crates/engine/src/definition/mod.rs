@@ -186,6 +186,8 @@ pub struct Step {
     pub max_retry_delay: Duration,
     /// How long it may take.
     pub timeout: Option<Duration>,
+    /// Whether what it has brought stands when that time is over, and the step with it.
+    pub keep_on_timeout: bool,
     /// How long one attempt at one of its tasks may take.
     pub task_timeout: Duration,
     /// Attempts at one of its tasks in all, 1 to 20.
@@ -294,6 +296,8 @@ pub struct BoundStep {
     pub max_retry_delay: Duration,
     /// See [`Step::timeout`].
     pub timeout: Option<Duration>,
+    /// See [`Step::keep_on_timeout`].
+    pub keep_on_timeout: bool,
     /// See [`Step::task_timeout`].
     pub task_timeout: Duration,
     /// See [`Step::task_attempts`].

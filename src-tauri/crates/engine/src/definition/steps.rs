@@ -38,7 +38,7 @@ pub(super) const SHORTHAND: [&str; 7] = [
 pub(super) const SHORTHAND_STEP: &str = "crawl";
 
 /// Fields that every step has, whatever its type.
-const STEP_FIELDS: [&str; 16] = [
+const STEP_FIELDS: [&str; 17] = [
     "type",
     "description",
     "on_error",
@@ -46,6 +46,7 @@ const STEP_FIELDS: [&str; 16] = [
     "condition",
     "always_run",
     "timeout",
+    "on_timeout",
     "max_attempts",
     "retry_delay",
     "max_retry_delay",
@@ -85,6 +86,7 @@ static STEP: LazyLock<Schema> = LazyLock::new(|| {
             "condition": {"type": "string"},
             "always_run": {"type": "boolean"},
             "timeout": {"type": "string", "format": "timeout"},
+            "on_timeout": {"enum": ["fail", "keep"]},
             "max_attempts": {"type": "integer", "minimum": 1, "maximum": 20},
             "retry_delay": {"type": "string", "format": "duration"},
             "max_retry_delay": {"type": "string", "format": "duration"},
@@ -300,6 +302,10 @@ impl Reader<'_> {
             let why = "has no effect without `on_error = \"retry\"`";
             warn_of_no_effect(&common, &OF_RETRY, why, self.faults);
         }
+        if common.get("timeout").is_none() {
+            let why = "has no effect without `timeout`";
+            warn_of_no_effect(&common, &["on_timeout"], why, self.faults);
+        }
         let condition = common.get("condition").and_then(|node| self.condition(node));
         LABELS.check(&subject(of, &labels, &labels.to_value(), &open), self.faults);
         placeholder::check(&labels, Some(LABELS.view()), self.values, self.text, self.faults);
@@ -368,6 +374,7 @@ impl Reader<'_> {
             retry_delay,
             max_retry_delay: longest.unwrap_or(MAX_RETRY_DELAY.max(retry_delay)),
             timeout: duration(common.get("timeout")),
+            keep_on_timeout: text_of("on_timeout") == "keep",
             task_timeout: duration(common.get("task_timeout")).unwrap_or(TASK_TIMEOUT),
             task_attempts: number("task_attempts", TASK_ATTEMPTS),
             max_tasks: number("max_tasks", MAX_TASKS),

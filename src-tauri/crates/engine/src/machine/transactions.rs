@@ -150,8 +150,8 @@ impl Transactions {
             Op::End(at, how) => {
                 let lease = self.take_lease(*at);
                 let ending = ending(model, *at, how);
-                let recorded =
-                    self.write(move |tx, registry| complete(tx, lease, &ending, registry, now_ms));
+                let recorded = self
+                    .write(move |tx, registry| complete(tx, lease, &ending, &[], registry, now_ms));
                 assert_ne!(recorded, Recorded::Stale, "the lease holds");
                 // An attempt that is given back is the same one when it is made.
                 if !matches!(how, How::Later | How::Interrupted) {
@@ -244,7 +244,7 @@ impl Transactions {
             assert_eq!(complete_all(tx, &lost, registry, now_ms)?, 0, "a lost lease counts");
             for lease in lost {
                 let ending = Ending::Failed(TaskError::permanent("late", "It comes late."));
-                let recorded = complete(tx, lease, &ending, registry, now_ms)?;
+                let recorded = complete(tx, lease, &ending, &[], registry, now_ms)?;
                 assert_eq!(recorded, Recorded::Stale, "a lost lease counts");
             }
             Ok(())

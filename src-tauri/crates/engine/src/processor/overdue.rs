@@ -72,8 +72,10 @@ impl Processor {
                 )),
             };
             let (lease, registry) = (working.lease, self.registry.clone());
-            let written =
-                self.store.write(move |tx| complete(tx, lease, &ending, &registry, now_ms)).await;
+            let written = self
+                .store
+                .write(move |tx| complete(tx, lease, &ending, &[], &registry, now_ms))
+                .await;
             match written {
                 Err(error) if error.may_pass() || is_final(&error) => return Err(error),
                 // The lease stays; the next start takes the task back.

@@ -110,7 +110,7 @@ async fn texts_that_are_odd_are_kept_as_they_are_and_found() {
         store.write(move |tx| tx.insert_tasks(place, &[row(&key)], None, 2_000)).await.unwrap();
         let query = format!("needle{n}");
         let request = SearchRequest { query, limit: 10, ..SearchRequest::default() };
-        let hit = store.search(&request).await.unwrap().hits.remove(0);
+        let hit = store.search(&request, 0).await.unwrap().hits.remove(0);
         let kept = store.get_document(hit.id).await.unwrap().unwrap();
         assert_eq!(kept.markdown, text);
     }

@@ -7,6 +7,9 @@ use tempfile::{TempDir, tempdir};
 
 use crate::{document, open, started};
 
+const DAY: i64 = 86_400_000;
+const NOW: i64 = 20_000 * DAY;
+
 async fn library() -> (TempDir, Store) {
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
@@ -37,7 +40,7 @@ async fn library() -> (TempDir, Store) {
 
 async fn titles(store: &Store, query: &str) -> Vec<String> {
     let request = SearchRequest { query: query.to_owned(), limit: 10, ..Default::default() };
-    let results = store.search(&request).await.unwrap();
+    let results = store.search(&request, NOW).await.unwrap();
     assert_eq!(results.total as usize, results.hits.len(), "{query}");
     results.hits.into_iter().map(|hit| hit.title).collect()
 }
@@ -74,13 +77,55 @@ async fn the_title_counts_for_more_and_hits_are_marked() {
     let (_folder, store) = library().await;
     assert_eq!(titles(&store, "cash").await, ["Cash flow", "Debt"]);
     let request = SearchRequest { query: "notes".to_owned(), limit: 1, ..Default::default() };
-    let results = store.search(&request).await.unwrap();
+    let results = store.search(&request, NOW).await.unwrap();
     let hits: Vec<&str> =
         results.hits[0].snippet.iter().filter(|p| p.hit).map(|p| p.text.as_str()).collect();
     assert_eq!(hits, ["notes"]);
     let facets =
-        store.search(&SearchRequest { limit: 1, ..Default::default() }).await.unwrap().facets;
+        store.search(&SearchRequest { limit: 1, ..Default::default() }, NOW).await.unwrap().facets;
     assert_eq!((facets.tags.len(), facets.sites.len(), facets.source_types[0].count), (2, 3, 3));
+}
+
+#[tokio::test]
+async fn headings_count_for_more_than_text_and_new_documents_for_more_than_old_ones() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    let save = async |id: &str, text: &str, age_days: i64| {
+        let mut new = quaero_store::NewDocument {
+            source_type: "file".to_owned(),
+            source_id: id.to_owned(),
+            title: format!("Title {id}"),
+            markdown: text.to_owned(),
+            ..Default::default()
+        };
+        new.fetched_ms = NOW - age_days * DAY;
+        let document = quaero_store::PreparedDocument::new(new, &[]);
+        store.write(move |tx| tx.save_document(place, &document, 1)).await.unwrap();
+    };
+    save("text", "About something.\n\nThe harvest was good, and the weather was fair.", 0).await;
+    save("heading", "## The harvest\n\nIt was good, and the weather was fair as ever.", 0).await;
+    save("code", "```\n# harvest\n```\n\nIt was good, and the weather was fair as ever.", 0).await;
+    assert_eq!(titles(&store, "harvest").await[0], "Title heading");
+    let in_headings = titles(&store, "harvest").await;
+    assert!(in_headings[1..].contains(&"Title code".to_owned()), "{in_headings:?}");
+    for (id, age) in [("old", 3_000), ("new", 1), ("middle", 80)] {
+        save(id, "The orchard is in bloom.", age).await;
+    }
+    assert_eq!(titles(&store, "orchard").await, ["Title new", "Title middle", "Title old"]);
+    // A better hit stays before a newer one.
+    save("best", "# Orchard\n\nThe orchard, and nothing but the orchard.", 3_000).await;
+    assert_eq!(titles(&store, "orchard").await[0], "Title best");
+    // Pages of hits neither repeat nor leave out any.
+    let mut seen = Vec::new();
+    for offset in 0..4 {
+        let request =
+            SearchRequest { query: "orchard".to_owned(), limit: 1, offset, ..Default::default() };
+        seen.extend(store.search(&request, NOW).await.unwrap().hits.into_iter().map(|h| h.title));
+    }
+    assert_eq!(seen, titles(&store, "orchard").await);
+    store.rebuild_index().await.unwrap();
+    assert_eq!(titles(&store, "harvest").await[0], "Title heading");
 }
 
 #[test]
@@ -89,7 +134,7 @@ fn no_query_is_an_error() {
     let (_folder, store) = runtime.block_on(library());
     let ask = |query: &str| {
         let request = SearchRequest { query: query.to_owned(), limit: 5, ..Default::default() };
-        runtime.block_on(store.search(&request)).unwrap_or_else(|e| panic!("{query:?}: {e}"))
+        runtime.block_on(store.search(&request, NOW)).unwrap_or_else(|e| panic!("{query:?}: {e}"))
     };
     for query in [
         "\"",

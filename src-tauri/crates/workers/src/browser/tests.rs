@@ -15,6 +15,8 @@ fn page(body: &str) -> Response {
         status: 200,
         content_type: Some("text/html; charset=utf-8".to_owned()),
         robots_tag: None,
+        etag: None,
+        last_modified: None,
         retry_after: None,
         body: body.into(),
         cut: false,

@@ -5,6 +5,7 @@ use quaero_engine::{
     work::{ConfigProblem, NewTask, StepManager, StepStart, TaskError},
 };
 use quaero_net::{AddressPolicy, Refusal};
+use quaero_store::Unseen;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -91,7 +92,26 @@ pub struct CrawlConfig {
     #[serde(default = "javascript_wait")]
     #[schemars(title = "Wait for JavaScript", extend("format" = "duration"))]
     pub javascript_wait: String,
-    /// Keep each page's original bytes, so that a `transform` step can read it anew.
+    /// How many bytes are read in all, after decompression. What has been found until then stays.
+    #[serde(default = "max_total_bytes")]
+    #[schemars(title = "Bytes in all", range(min = 1024, max = 1_099_511_627_776_u64))]
+    pub max_total_bytes: u64,
+    /// Also visit the pages that the sitemaps of the sites name, as if the start page had links to them.
+    #[serde(default)]
+    #[schemars(title = "Read sitemaps")]
+    pub sitemaps: bool,
+    /// Ask for pages that an earlier run of this step found and this one has no link to, and mark
+    /// those that are gone.
+    #[serde(default = "yes")]
+    #[schemars(title = "Look for pages that are gone")]
+    pub check_gone: bool,
+    /// Leave out pages whose text is nearly that of another page of the crawl. Without it they are
+    /// kept, and named in the log.
+    #[serde(default)]
+    #[schemars(title = "Leave out near-duplicates")]
+    pub skip_near_duplicates: bool,
+    /// Keep each page's original bytes, so that a `transform` step can read it anew, and the next
+    /// run only has to ask whether it has changed.
     #[serde(default = "yes")]
     #[schemars(title = "Keep the original")]
     pub keep_original: bool,
@@ -123,6 +143,10 @@ fn request_delay() -> String {
 
 const fn max_page_bytes() -> u32 {
     10 << 20
+}
+
+const fn max_total_bytes() -> u64 {
+    2 << 30
 }
 
 fn page_timeout() -> String {
@@ -224,5 +248,20 @@ impl StepManager for CrawlManager {
             )
         })?;
         Ok(Frontier::new(config)?.first_tasks())
+    }
+
+    fn sweeps(&self) -> bool {
+        true
+    }
+
+    fn look_after(&self, step: &StepStart, unseen: &[Unseen]) -> Vec<NewTask> {
+        let Ok(config) = serde_json::from_value::<CrawlConfig>(step.config.clone()) else {
+            return Vec::new();
+        };
+        if !config.check_gone {
+            return Vec::new();
+        }
+        // It has started with this configuration.
+        Frontier::new(config).map(|frontier| frontier.look_after(unseen)).unwrap_or_default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -10,11 +11,12 @@ use quaero_engine::{
     work::{Lane, NewTask, TaskError},
 };
 use quaero_net::{AddressPolicy, Site, normalise};
-use regex::{RegexSet, RegexSetBuilder};
+use quaero_store::Unseen;
+use regex::{Regex, RegexSet, RegexSetBuilder};
 use serde_json::json;
 use url::Url;
 
-use super::{CrawlConfig, TASK_TYPE, kind};
+use super::{CrawlConfig, Payload, SITEMAP, TASK_TYPE, kind};
 use crate::extract::Link;
 
 /// More links of one page are not followed.
@@ -26,6 +28,9 @@ const MAX_REPEATS: usize = 3;
 /// Longer queries hold state, not the name of a page.
 const MAX_QUERY_BYTES: usize = 512;
 const MAX_PARAMETERS: usize = 16;
+
+/// Years whose months and days are worth visiting.
+const CALENDAR: std::ops::RangeInclusive<u32> = 1900..=2040;
 
 /// A crawl's settings, ready to decide with.
 pub(super) struct Frontier {
@@ -84,11 +89,31 @@ impl Frontier {
         })
     }
 
-    /// The start addresses.
+    /// The start addresses, and the sitemaps of their hosts.
     pub(super) fn first_tasks(&self) -> Vec<NewTask> {
         let mut seen = HashSet::new();
         let fresh = self.start.iter().filter(|url| seen.insert(url.as_str()));
-        fresh.take(self.config.max_pages as usize).map(|url| self.task(url, None)).collect()
+        let mut tasks: Vec<NewTask> =
+            fresh.take(self.config.max_pages as usize).map(|url| self.task(url, None)).collect();
+        if self.config.sitemaps {
+            let mut hosts = HashSet::new();
+            let files = self.start.iter().filter_map(|url| url.join("/robots.txt").ok());
+            tasks.extend(
+                files.filter(|url| hosts.insert(url.clone())).map(|url| self.sitemap(&url)),
+            );
+        }
+        tasks
+    }
+
+    /// The tasks that find out what has become of pages that earlier runs found.
+    pub(super) fn look_after(&self, unseen: &[Unseen]) -> Vec<NewTask> {
+        let ours = unseen.iter().filter_map(|page| {
+            let url = normalise(&Url::parse(&page.source_id).ok()?);
+            // What the settings leave out by now is no loss.
+            let payload = Payload { url: url.clone(), depth: None, known: Some(page.id) };
+            self.admits(&url).then(|| NewTask { payload: json!(payload), ..self.task(&url, None) })
+        });
+        ours.collect()
     }
 
     /// Whether an address belongs to the crawl's sites.
@@ -132,6 +157,18 @@ impl Frontier {
         (selected, false)
     }
 
+    /// The task of reading a sitemap, or all of a host if the address is that of its robots.txt.
+    pub(super) fn sitemap(&self, url: &Url) -> NewTask {
+        let key = Some(format!("sitemap {url}"));
+        NewTask { task_type: SITEMAP, key, ..self.task(url, None) }
+    }
+
+    /// The task of a page that is so many links away from the start, however deep its task is.
+    pub(super) fn at_depth(&self, url: &Url, delay: Option<Duration>, depth: u32) -> NewTask {
+        let payload = Payload { url: url.clone(), depth: Some(depth), known: None };
+        NewTask { payload: json!(payload), ..self.task(url, delay) }
+    }
+
     /// The task of fetching a (normalised) address, in the lane of its host.
     pub(super) fn task(&self, url: &Url, crawl_delay: Option<Duration>) -> NewTask {
         let host = url.host_str().unwrap_or_default();
@@ -142,7 +179,7 @@ impl Frontier {
             task_type: TASK_TYPE,
             name: url.to_string(),
             key: Some(url.to_string()),
-            payload: json!({ "url": url.as_str() }),
+            payload: json!(Payload { url: url.clone(), depth: None, known: None }),
             lane: Lane::host(&format!("{host}:{port}"), self.config.concurrency, delay_ms),
             ..NewTask::default()
         }
@@ -164,4 +201,31 @@ fn is_trap(url: &Url) -> bool {
         || segments.len() > MAX_SEGMENTS
         || query.len() > MAX_QUERY_BYTES
         || query.split('&').count() > MAX_PARAMETERS
+        || repeats_a_parameter(query)
+        || is_far_day(url.path())
+        || is_far_day(query)
+}
+
+/// Whether a parameter is there more often than a form would send it: a link that adds to its own page's.
+fn repeats_a_parameter(query: &str) -> bool {
+    let mut counts = HashMap::new();
+    query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let list = name.ends_with("[]") || name.ends_with("%5B%5D");
+        let count = counts.entry(name).or_insert(0_usize);
+        *count += 1;
+        !list && *count > MAX_REPEATS
+    })
+}
+
+/// Whether a text names a month or a day that no page of a calendar worth reading has: `2091-03`,
+/// `/1871/12/01`, `year=2050&month=1`.
+fn is_far_day(text: &str) -> bool {
+    static DAY: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?:^|[^0-9A-Za-z])([0-9]{4})(?:[-/]|&(?:month|mon|m)=)(?:0?[1-9]|1[0-2])(?:[^0-9]|$)",
+        )
+        .expect("a constant that the tests compile")
+    });
+    DAY.captures_iter(text).any(|day| day[1].parse().is_ok_and(|year| !CALENDAR.contains(&year)))
 }

@@ -44,7 +44,11 @@ pub(super) fn promised(content_type: Option<&str>) -> Promise {
         | "application/octet-stream"
         | "binary/octet-stream"
         | "application/xml"
-        | "text/xml" => Promise::Unknown,
+        | "text/xml"
+        | "application/rss+xml"
+        | "application/atom+xml"
+        | "application/rdf+xml"
+        | "application/feed+json" => Promise::Unknown,
         _ => Promise::Other,
     }
 }

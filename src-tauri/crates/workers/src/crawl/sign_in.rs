@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     visit::Visitor,
-    worker::{CrawlWorker, REMEMBERED},
+    worker::{REMEMBERED, Shared},
 };
 
 /// Parts of hosts and paths where sites ask to sign in.
@@ -40,7 +40,7 @@ const SIGN_OUT: [&str; 9] = [
     "disconnect",
 ];
 
-impl CrawlWorker {
+impl Shared {
     /// The session of a profile, the same for all tasks of a run.
     pub(super) async fn session(
         &self,

@@ -6,7 +6,10 @@ mod decisions;
 mod scripts;
 mod sign_in;
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use quaero_contract::LogLevel;
 use quaero_engine::work::{NewTask, Retry, StepManager as _, StepStart, TaskError};
@@ -58,6 +61,9 @@ fn visitor(config: Value) -> Visitor {
         client: Client::new(frontier.policy.clone(), Limits::default()),
         frontier: frontier.into(),
         pdf: PdfExtractor::InProcess,
+        throttle: Arc::default(),
+        account: Arc::new(|_| {}),
+        store: None,
         browser: Browser::default(),
         session: None,
     }
@@ -93,7 +99,15 @@ async fn crawl(site: &Site, start: &[&str], more: Value) -> Crawled {
     add(CrawlManager.first_tasks(&step).expect("tasks"), 0, u32::MAX, &mut queue);
     while let Some((task, depth, attempt)) = queue.pop_front() {
         let url = task.payload["url"].as_str().expect("an address").to_owned();
-        let visit = Visit { depth, attempt, now_ms: 1_000 };
+        let visit = Visit {
+            depth: task.payload["depth"]
+                .as_u64()
+                .map_or(depth, |at| u32::try_from(at).expect("small")),
+            deeper: task.payload["depth"].is_u64(),
+            attempt,
+            now_ms: 1_000,
+            known: None,
+        };
         match visitor.visit(&Url::parse(&url).expect("an address"), visit).await {
             Ok(visited) => {
                 let outcome = visited.outcome;
@@ -430,7 +444,7 @@ async fn a_redirect_does_not_lead_where_no_link_may() {
     }));
     let address = Url::parse(&site.url(&format!("/to?{}", site.url("/page/one")))).expect("one");
     for (depth, documents) in [(0, 1), (1, 0)] {
-        let visit = Visit { depth, attempt: 1, now_ms: 1_000 };
+        let visit = Visit { depth, deeper: false, attempt: 1, now_ms: 1_000, known: None };
         let visited = visitor.visit(&address, visit).await.expect("an answer");
         assert_eq!(visited.outcome.documents.len(), documents, "at depth {depth}");
     }

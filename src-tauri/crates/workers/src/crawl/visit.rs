@@ -1,20 +1,22 @@
-//! One page: asked, read, and turned into a document and the next tasks.
+//! One page: asked for, read, and turned into a document and the next tasks.
 
 use std::{sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
-use quaero_engine::work::{Outcome, Retry, TaskError};
-use quaero_net::{
-    Client, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, Session,
-    decode, normalise,
-};
-use quaero_store::NewDocument;
+use quaero_engine::work::{Outcome, TaskError};
+use quaero_net::{Account, Client, Response, RobotRules, Session, decode, normalise};
+use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
+    ask::{ROBOTS, failed, refusal},
     frontier::{Frontier, MAX_LINKS},
     kind::{self, Promise},
+    listing::{self, Listing},
+    similar,
+    sitemap::pages,
+    throttle::Throttle,
 };
 use crate::{
     browser::Browser,
@@ -22,16 +24,17 @@ use crate::{
     parsing,
 };
 
-const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9,application/pdf;q=0.8,*/*;q=0.1";
-/// How long to leave a host alone that asks for it without saying how long, the first time.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-
 /// What a visit needs.
 #[derive(Clone)]
 pub(super) struct Visitor {
     pub(super) frontier: Arc<Frontier>,
     pub(super) client: Client,
     pub(super) pdf: PdfExtractor,
+    pub(super) throttle: Arc<Throttle>,
+    /// Who is told of what `client` asks.
+    pub(super) account: Account,
+    /// Where pages are remembered, if anywhere.
+    pub(super) store: Option<Store>,
     pub(super) browser: Browser,
     /// The step's sign-in, if it names one.
     pub(super) session: Option<Session>,
@@ -40,9 +43,25 @@ pub(super) struct Visitor {
 /// Which visit of which page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visit {
+    /// How many links away from the start the page is.
     pub(super) depth: u32,
+    /// Whether that is not the depth of its task.
+    pub(super) deeper: bool,
     pub(super) attempt: u32,
     pub(super) now_ms: i64,
+    /// The document that an earlier run has made of it, if this one has no link to it.
+    pub(super) known: Option<DocumentId>,
+}
+
+/// What came of asking for a page.
+enum Came {
+    Page {
+        response: Response,
+        rules: Option<Arc<RobotRules>>,
+        /// Whether its bytes are those of an earlier visit.
+        stored: bool,
+    },
+    Nothing(Visited),
 }
 
 /// What a visit leaves behind.
@@ -86,103 +105,145 @@ impl Visitor {
     /// is no error.
     pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
         self.need_browser()?;
-        let options = GetOptions {
-            accept: ACCEPT,
-            body_bytes: Some(self.frontier.config.max_page_bytes as usize),
-            overflow: Overflow::Fail,
-            total: Some(self.frontier.page_timeout),
-            session: self.session.clone(),
-            ..GetOptions::default()
+        let mut pause = Duration::ZERO;
+        let came = self.ask(url, visit, &mut pause).await;
+        let visited = match (came, visit.known) {
+            (Ok(Came::Page { response, rules, stored }), _) => {
+                let expired = self.asks_to_sign_in(url, &response.url);
+                self.take(response, rules, stored, visit).await.map(|mut visited| {
+                    visited.outcome.warnings.extend(expired);
+                    visited
+                })
+            }
+            (Ok(Came::Nothing(visited)), _) => Ok(visited),
+            // It was asked for to find out just that.
+            (Err(error), Some(document)) if error.code == "not_found" => {
+                let mut visited = Visited::default();
+                visited.outcome.gone.push(document);
+                Ok(visited)
+            }
+            (Err(error), _) => Err(error),
         };
-        let mut trail = self.client.trail(url, options);
-        let mut redirected = false;
-        let (reply, rules) = loop {
+        visited.map(|mut visited| {
+            visited.outcome.pause_lane_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            visited
+        })
+    }
+
+    /// Asks for a page, along its redirects.
+    async fn ask(&self, url: &Url, visit: Visit, pause: &mut Duration) -> Result<Came, TaskError> {
+        let nothing = |visited| Ok(Came::Nothing(visited));
+        let mut trail = self.client.trail(url, self.options());
+        let (mut redirected, mut under_condition) = (false, true);
+        loop {
             let here = trail.address().clone();
             if redirected && visit.depth > 0 && self.frontier.excludes(&normalise(&here)) {
                 let message = format!("{url} leads to {here}, which `exclude_patterns` leave out.");
-                return Ok(Visited::default().info(message));
+                return nothing(Visited::default().info(message));
             }
             if redirected && !self.frontier.covers(&here) {
                 let message = format!(
                     "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
                 );
                 let expired = self.asks_to_sign_in(url, &here);
-                return Ok(Visited::default().warn(expired.unwrap_or(message)));
+                return nothing(Visited::default().warn(expired.unwrap_or(message)));
             }
-            let rules = self.rules(&here, visit).await?;
+            let rules = self.rules(&here, visit.attempt).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
+                self.left_out(&here, ROBOTS);
                 let message =
                     format!("{here} is not fetched: the robots.txt of the site does not allow it.");
                 let visited = Visited::default();
                 // A start address was asked for by the user, who wonders where it went.
-                return Ok(if visit.depth == 0 {
+                return nothing(if visit.depth == 0 {
                     visited.warn(message)
                 } else {
                     visited.info(message)
                 });
             }
-            if let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? {
-                break (reply, rules);
+            let known = if under_condition { self.known(&here).await? } else { None };
+            if let Some((_, page)) = &known {
+                trail.unless_still(page.etag.as_deref(), page.last_modified.as_deref());
             }
-            redirected = true;
-        };
-        if let Some(error) = refusal(&reply, visit.attempt) {
-            return Err(self.if_expired(&reply, error));
+            let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? else {
+                redirected = true;
+                continue;
+            };
+            *pause = self.pause_after(&reply);
+            if let (304, Some((document, page))) = (reply.status(), known) {
+                if let Some(response) = self.stored(document, page, &here).await? {
+                    return Ok(Came::Page { response, rules, stored: true });
+                }
+                // Its bytes are gone here, so it is asked for without a condition, once.
+                under_condition = false;
+                continue;
+            }
+            if let Some(error) = refusal(&reply, visit.attempt) {
+                return Err(self.if_expired(&reply, error));
+            }
+            let content_type = reply.header("content-type").map(str::to_owned);
+            if kind::promised(content_type.as_deref()) == Promise::Other {
+                let message = unsuitable(&here, content_type.as_deref());
+                return nothing(Visited::default().warn(message));
+            }
+            let response = reply.read().await.map_err(|error| failed(&error))?;
+            return Ok(Came::Page { response, rules, stored: false });
         }
-        let address = reply.url().clone();
-        let expired = redirected.then(|| self.asks_to_sign_in(url, &address)).flatten();
-        let content_type = reply.header("content-type").map(str::to_owned);
-        if kind::promised(content_type.as_deref()) == Promise::Other {
-            return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
-        }
-        let response = reply.read().await.map_err(|error| failed(&error))?;
-        let Some(format) =
-            kind::format(response.content_type.as_deref(), address.path(), &response.body)
-        else {
-            return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
-        };
-        let (response, scripts) = self.run_scripts(response, format).await?;
+    }
+
+    /// Takes from a page what is to be kept and where it leads.
+    async fn take(
+        &self,
+        response: Response,
+        rules: Option<Arc<RobotRules>>,
+        stored: bool,
+        visit: Visit,
+    ) -> Result<Visited, TaskError> {
+        let address = response.url.clone();
+        let content_type = response.content_type.clone();
+        let unsuitable =
+            || Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
+        let config = &self.frontier.config;
         let followed =
-            self.frontier.config.follow_links && visit.depth < self.frontier.config.max_depth;
-        let read = self.read(response, format, followed, rules.clone()).await;
-        let (content, response) = match read {
+            config.follow_links && visit.depth < config.max_depth && visit.known.is_none();
+        if listing::may_be(response.content_type.as_deref(), &response.body) {
+            let (body, base) = (response.body.clone(), address.clone());
+            let read = parsing::run(move || listing::read(&body, &base)).await;
+            if let Ok(Some(Listing::Pages(named))) = read {
+                let mut visited = Visited::default();
+                if followed {
+                    visited.outcome.children = pages(&self.frontier, &named, visit.depth + 1);
+                    visited.outcome.max_step_tasks = Some(config.max_pages);
+                }
+                let count = named.len();
+                return Ok(
+                    visited.info(format!("{address} is a feed or sitemap of {count} pages."))
+                );
+            }
+        }
+        let format = kind::format(response.content_type.as_deref(), address.path(), &response.body);
+        let Some(format) = format else { return unsuitable() };
+        let (response, scripts) = self.run_scripts(response, format).await?;
+        let (content, response) = match self.read(response, format, followed, rules.clone()).await {
             Ok(read) => read,
-            Err(ExtractError::Binary) => {
-                return Ok(Visited::default().warn(unsuitable(&address, content_type.as_deref())));
-            }
-            Err(error @ ExtractError::Unavailable(_)) => {
-                return Err(TaskError::transient(
-                    error.code(),
-                    format!("{address} cannot be read: {error}."),
-                ));
-            }
+            Err(ExtractError::Binary) => return unsuitable(),
             Err(error) => {
-                return Err(TaskError::permanent(
-                    error.code(),
-                    format!("{address} cannot be read: {error}."),
-                ));
+                let message = format!("{address} cannot be read: {error}.");
+                return Err(match error {
+                    ExtractError::Unavailable(_) => TaskError::transient(error.code(), message),
+                    _ => TaskError::permanent(error.code(), message),
+                });
             }
         };
         let mut visited = self.keep(content, response, format, rules.as_deref(), visit);
-        visited.outcome.warnings.extend(expired);
         if let Some(scripts) = scripts {
             self.note_scripts(&mut visited, scripts, followed);
         }
+        if stored {
+            // The bytes are where they were.
+            visited.outcome.documents.iter_mut().for_each(|document| document.original = None);
+        }
         Ok(visited)
-    }
-
-    async fn rules(&self, url: &Url, visit: Visit) -> Result<Option<Arc<RobotRules>>, TaskError> {
-        if !self.frontier.config.respect_robots {
-            return Ok(None);
-        }
-        match self.client.robots(url).await {
-            Ok(rules) => Ok(Some(rules)),
-            Err(ref error @ NetError::Robots { wait_ms, .. }) => {
-                let ms = wait_ms.saturating_mul(visit.attempt.max(1).into());
-                Err(TaskError { retry: Retry::PauseLane { ms }, ..failed(error) })
-            }
-            Err(error) => Err(failed(&error)),
-        }
     }
 
     /// Parsing takes the processor for a while; it has threads of its own, as many as there are
@@ -238,7 +299,10 @@ impl Visitor {
             .links
             .iter()
             .filter(|link| !self.signs_out(link))
-            .map(|link| self.frontier.task(link, delay(link)))
+            .map(|link| match visit.deeper {
+                true => self.frontier.at_depth(link, delay(link), visit.depth + 1),
+                false => self.frontier.task(link, delay(link)),
+            })
             .collect();
         if content.forbidden_links > 0 {
             visited = visited.info(format!(
@@ -262,6 +326,14 @@ impl Visitor {
         let canonical =
             content.canonical.as_ref().filter(|canonical| self.is_same_page(canonical, address));
         let identity = normalise(canonical.unwrap_or(address)).to_string();
+        let page = PageState {
+            address: normalise(address).to_string(),
+            etag: response.etag,
+            last_modified: response.last_modified,
+            content_type: response.content_type.clone(),
+            robots_tag: response.robots_tag,
+            fingerprint: similar::fingerprint(&content.markdown),
+        };
         let mut metadata = content.metadata;
         let mut add = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
@@ -283,6 +355,7 @@ impl Visitor {
             source_hash: blake3::hash(&response.body).to_hex().to_string(),
             original: config.keep_original.then_some(response.body),
             fetched_ms: visit.now_ms,
+            page: Some(page),
         });
         visited
     }
@@ -376,43 +449,4 @@ fn parse(
 fn unsuitable(address: &Url, content_type: Option<&str>) -> String {
     let kind: String = content_type.unwrap_or("unknown").chars().take(80).collect();
     format!("{address} is not kept: it is not a page, text or PDF (it is sent as `{kind}`).")
-}
-
-/// The failure that an answer's status means, if it means one.
-fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
-    let status = reply.status();
-    let url = reply.url();
-    let wait = reply.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-    let pause = |ms| Retry::PauseLane { ms };
-    let (code, what, retry) = match status {
-        200..=299 => return None,
-        404 | 410 => ("not_found", "does not exist", Retry::Never),
-        401 | 402 | 403 | 407 | 451 => ("forbidden", "is not open to everyone", Retry::Never),
-        429 => (
-            "too_many_requests",
-            "asks for a pause",
-            pause(wait.unwrap_or_else(|| growing_pause(attempt))),
-        ),
-        408 | 425 => ("server_busy", "is too busy", wait.map_or(Retry::Backoff, pause)),
-        500..=599 => ("server_error", "has a fault of its own", wait.map_or(Retry::Backoff, pause)),
-        _ => ("unexpected_status", "answers in an unexpected way", Retry::Never),
-    };
-    Some(TaskError {
-        code: code.into(),
-        message: format!("{url} {what} (status {status})."),
-        retry,
-    })
-}
-
-/// 5 s, 10 s, 20 s, … up to [`LONGEST_WAIT`].
-fn growing_pause(attempt: u32) -> u64 {
-    let pause = FIRST_PAUSE
-        .saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1)))
-        .min(LONGEST_WAIT);
-    u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn failed(error: &NetError) -> TaskError {
-    let retry = if error.is_transient() { Retry::Backoff } else { Retry::Never };
-    TaskError { code: error.code().into(), message: error.to_string(), retry }
 }

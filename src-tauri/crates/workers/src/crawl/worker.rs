@@ -7,52 +7,70 @@ use std::{
 };
 
 use async_trait::async_trait;
-use quaero_contract::JobId;
+use quaero_contract::{JobId, LogLevel};
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
 use quaero_net::{Client, Limits, Providers, Session};
-use serde::Deserialize;
-use url::Url;
+use tokio::sync::OnceCell;
 
 use super::{
-    CrawlConfig, TASK_TYPE,
+    CrawlConfig, Payload, TASK_TYPE,
     frontier::Frontier,
+    similar,
+    throttle::Throttle,
     visit::{Visit, Visitor},
 };
-use crate::{browser::Browser, extract::PdfExtractor};
+use crate::{browser::Browser, extract::PdfExtractor, services::accounted};
 
 /// More steps or sets of hosts are not remembered at once; forgetting them only costs time.
 pub(super) const REMEMBERED: usize = 64;
 
-#[derive(Deserialize)]
-struct Payload {
-    url: String,
-}
-
-/// Does the tasks of `crawl` steps.
-pub struct CrawlWorker {
+/// What the tasks of all crawls share.
+pub(super) struct Shared {
     pdf: PdfExtractor,
     browser: Browser,
     pub(super) providers: Arc<dyn Providers>,
     /// By run and profile: what a site sets lasts as long as the run.
     pub(super) sessions: tokio::sync::Mutex<HashMap<(JobId, String), Session>>,
     /// By step: its settings are read and its patterns compiled once.
-    frontiers: Mutex<HashMap<JobId, Arc<Frontier>>>,
+    steps: Mutex<HashMap<JobId, Arc<StepState>>>,
     /// By `allow_hosts`: crawls with the same list share connections and robots.txt files.
     clients: Mutex<HashMap<Vec<String>, Client>>,
+    throttle: Arc<Throttle>,
 }
 
-impl CrawlWorker {
-    /// A worker that reads PDF as told, and finds sign-in profiles with `providers`.
-    #[must_use]
-    pub fn new(pdf: PdfExtractor, providers: Arc<dyn Providers>) -> Self {
-        let (browser, sessions) = (Browser::default(), tokio::sync::Mutex::default());
-        let (frontiers, clients) = (Mutex::default(), Mutex::default());
-        Self { pdf, browser, providers, sessions, frontiers, clients }
+/// What the tasks of a step share.
+pub(super) struct StepState {
+    pub(super) frontier: Arc<Frontier>,
+    /// The fingerprints of the pages that the step has seen; read when the first page needs them.
+    prints: OnceCell<Mutex<Vec<(u64, String)>>>,
+}
+
+impl Shared {
+    pub(super) fn new(pdf: PdfExtractor, providers: Arc<dyn Providers>) -> Arc<Self> {
+        Arc::new(Self {
+            pdf,
+            browser: Browser::default(),
+            providers,
+            sessions: tokio::sync::Mutex::default(),
+            steps: Mutex::default(),
+            clients: Mutex::default(),
+            throttle: Arc::default(),
+        })
     }
 
-    async fn visitor(&self, job: &JobContext) -> Result<Visitor, TaskError> {
-        let frontier =
-            remember(&self.frontiers, job.step_id, || Ok(Arc::new(Frontier::new(job.config()?)?)))?;
+    pub(super) fn step(&self, job: &JobContext) -> Result<Arc<StepState>, TaskError> {
+        remember(&self.steps, job.step_id, || {
+            let frontier = Arc::new(Frontier::new(job.config()?)?);
+            Ok(Arc::new(StepState { frontier, prints: OnceCell::new() }))
+        })
+    }
+
+    pub(super) async fn visitor(
+        &self,
+        job: &JobContext,
+        step: &StepState,
+    ) -> Result<Visitor, TaskError> {
+        let frontier = step.frontier.clone();
         let mut hosts = frontier.config.allow_hosts.clone();
         hosts.sort_unstable();
         let client = remember(&self.clients, hosts, || {
@@ -61,8 +79,17 @@ impl CrawlWorker {
         let CrawlConfig { auth_id, authentication, .. } = &frontier.config;
         let profile = auth_id.as_ref().or(authentication.as_ref());
         let session = self.session(job, profile.map(String::as_str)).await?;
-        let (pdf, browser) = (self.pdf.clone(), self.browser.clone());
-        Ok(Visitor { frontier, client, pdf, browser, session })
+        let account = accounted(job);
+        Ok(Visitor {
+            frontier,
+            client: client.accounted(account.clone()),
+            account,
+            pdf: self.pdf.clone(),
+            browser: self.browser.clone(),
+            throttle: self.throttle.clone(),
+            store: Some(job.store().clone()),
+            session,
+        })
     }
 }
 
@@ -85,6 +112,57 @@ fn remember<K: Eq + Hash, V: Clone>(
     Ok(value)
 }
 
+/// What a step that may read no more says, if it is one.
+pub(super) async fn used_up(
+    job: &JobContext,
+    frontier: &Frontier,
+) -> Result<Option<String>, TaskError> {
+    let most = frontier.config.max_total_bytes;
+    let used = job.store().received_bytes(job.step_id).await?;
+    Ok((used >= most).then(|| {
+        format!(
+            "The crawl has read {used} bytes, and `max_total_bytes` is {most}: what was not visited by then is left out. Raise it to get the rest."
+        )
+    }))
+}
+
+impl StepState {
+    /// The address of a page of this step with nearly the same text, if there is one.
+    async fn near_duplicate(
+        &self,
+        job: &JobContext,
+        print: u64,
+        address: &str,
+    ) -> Result<Option<String>, TaskError> {
+        let known = self
+            .prints
+            .get_or_try_init(|| async {
+                job.store().fingerprints(job.step_id).await.map(Mutex::new)
+            })
+            .await?;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let alike = known
+            .iter()
+            .find(|(other, of)| of != address && similar::alike(*other, print))
+            .map(|(_, of)| of.clone());
+        if alike.is_none() && print != 0 {
+            known.push((print, address.to_owned()));
+        }
+        Ok(alike)
+    }
+}
+
+/// Visits pages.
+pub struct CrawlWorker {
+    shared: Arc<Shared>,
+}
+
+impl CrawlWorker {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
 #[async_trait]
 impl JobWorker for CrawlWorker {
     fn task_type(&self) -> &'static str {
@@ -92,15 +170,38 @@ impl JobWorker for CrawlWorker {
     }
 
     async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
-        let Payload { url } = job.payload()?;
-        let url = Url::parse(&url).map_err(|error| {
-            TaskError::permanent("invalid_payload", format!("`{url}` is not an address: {error}."))
-        })?;
-        let visit = Visit { depth: job.depth, attempt: job.attempt, now_ms: job.now_ms() };
-        let visited = self.visitor(job).await?.visit(&url, visit).await?;
+        let Payload { url, depth, known } = job.payload()?;
+        let step = self.shared.step(job)?;
+        if let Some(reason) = used_up(job, &step.frontier).await? {
+            return Ok(Outcome { enough: Some(reason), ..Outcome::default() });
+        }
+        let visit = Visit {
+            depth: depth.unwrap_or(job.depth),
+            deeper: depth.is_some(),
+            attempt: job.attempt,
+            now_ms: job.now_ms(),
+            known,
+        };
+        let visitor = self.shared.visitor(job, &step).await?;
+        let visited = visitor.visit(&url, visit).await?;
         for (level, line) in visited.log {
             job.log(level, line);
         }
-        Ok(visited.outcome)
+        let mut outcome = visited.outcome;
+        let page = outcome.documents.first().and_then(|document| document.page.as_ref());
+        if let Some(page) = page
+            && let Some(other) = step.near_duplicate(job, page.fingerprint, &page.address).await?
+        {
+            // A page that is a document already stays one, whichever of the two comes first today.
+            let known = job.store().page(&page.address).await?.is_some();
+            let skip = step.frontier.config.skip_near_duplicates && !known;
+            let what = if skip { "is not kept: it has" } else { "has" };
+            let line = format!("{} {what} nearly the same text as {other}.", page.address);
+            job.log(LogLevel::Info, line);
+            if skip {
+                outcome.documents.clear();
+            }
+        }
+        Ok(outcome)
     }
 }

@@ -239,7 +239,7 @@ mod tests {
                 "id": "7", "definition_id": "daily", "name": "Daily *news*", "subject": "",
                 "status": "running", "started": "2026-01-05T08:00:00Z", "finished": null,
                 "duration_ms": 0, "jobs": jobs(), "documents": {"created": 3, "updated": 1, "unchanged": 0},
-                "warnings": 0, "error": null, "started_by": "user", "rerun_of": null, "parent_run": null,
+                "warnings": 0, "error": null, "started_by": "manual", "rerun_of": null, "parent_run": null,
             },
             "steps": [], "variables": [], "given": [], "definition_text": "", "warnings": ["A | B"],
         });

@@ -12,11 +12,16 @@ use std::{
 use super::scan::{IMAGE_END, IMAGE_START, Tag, is_void, name_end};
 
 /// Elements that do not part a text.
-const INLINE: [&str; 36] = [
+const INLINE: [&str; 39] = [
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "br", "cite", "code", "data", "del", "dfn",
-    "em", "font", "i", "img", "input", "ins", "kbd", "label", "mark", "picture", "q", "s", "samp",
-    "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
+    "em", "font", "i", "img", "input", "ins", "kbd", "label", "mark", "picture", "q", "rp", "rt",
+    "ruby", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr",
 ];
+
+/// Whether an element is part of the text around it.
+pub(super) fn is_inline(name: &str) -> bool {
+    INLINE.contains(&name)
+}
 
 /// Parts of classes and names of what stands around the content of so many pages.
 const BESIDE: [&str; 43] = [
@@ -137,7 +142,7 @@ pub(super) struct Blocks<'a> {
 }
 
 /// A start tag, an end tag or a text.
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Text(Range<usize>),
     Start(&'a str, Tag<'a>, Range<usize>),
     End(&'a str),
@@ -145,7 +150,7 @@ enum Piece<'a> {
 
 /// Calls `take` for all pieces of `html`, which must be well formed, as the scan leaves it; without
 /// what nobody sees.
-fn pieces<'a>(html: &'a str, mut take: impl FnMut(Piece<'a>)) {
+pub(super) fn pieces<'a>(html: &'a str, mut take: impl FnMut(Piece<'a>)) {
     let mut at = 0;
     while at < html.len() {
         let start = html[at..].find('<').map_or(html.len(), |offset| at + offset);
@@ -205,14 +210,14 @@ impl<'a> Blocks<'a> {
                 }
             }
             Piece::Start(name, tag, _) => {
-                is_open &= INLINE.contains(&name);
+                is_open &= is_inline(name);
                 if !is_void(name) {
                     let place = open.last().map(|(_, place)| *place).unwrap_or_default();
                     open.push((name, place.inside(name, &tag)));
                 }
             }
             Piece::End(name) => {
-                is_open &= INLINE.contains(&name);
+                is_open &= is_inline(name);
                 if open.last().is_some_and(|(open, _)| *open == name) {
                     open.pop();
                 }
@@ -271,11 +276,13 @@ impl<'a> Blocks<'a> {
             .collect();
         let mut cut = Cut { html: self.html, out: String::new(), open: Vec::new() };
         let mut next = 0;
-        let mut in_kept = |at: usize| {
+        // Where the block ends that holds this byte, if it is kept.
+        let mut kept_until = |at: usize| {
             while self.blocks.get(next).is_some_and(|block| block.range.end <= at) {
                 next += 1;
             }
-            self.blocks.get(next).is_some_and(|block| kept[next] && block.range.start < at + 1)
+            let block = self.blocks.get(next).filter(|block| kept[next] && block.range.start <= at);
+            block.map(|block| block.range.end)
         };
         pieces(self.html, |piece| match piece {
             Piece::Text(range) => {
@@ -283,12 +290,12 @@ impl<'a> Blocks<'a> {
                 let first = range.start + text.len() - text.trim_start().len();
                 // White space inside a block parts words.
                 let at = if first == range.end { range.start } else { first };
-                if in_kept(at) {
-                    cut.write(text);
+                if let Some(end) = kept_until(at) {
+                    cut.write(&self.html[range.start..range.end.min(end)]);
                 }
             }
             Piece::Start(name, _, range) if is_void(name) => {
-                if in_kept(range.start) {
+                if kept_until(range.start).is_some() {
                     cut.write(&self.html[range]);
                 } else if name == "input" {
                     // The box of a task stands before its text.

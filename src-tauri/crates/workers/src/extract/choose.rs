@@ -50,10 +50,10 @@ pub(super) fn main_content(scan: &Scan, url: &Url) -> Found {
     let page = Blocks::new(&scan.html);
     let html = page.marked();
     let Some((mut found, text)) = trafilatura(&html, url) else {
-        return Found {
-            html: readability(&scan.html, url).or_else(marked_main),
-            ..Found::default()
-        };
+        // It may cut a text inside a mark, and fail.
+        let unmarked = trafilatura(&scan.html, url).map(|(found, _)| found);
+        let other = || readability(&scan.html, url).or_else(marked_main);
+        return unmarked.unwrap_or_else(|| Found { html: other(), ..Found::default() });
     };
     let picked = page.marked_in(&text);
     let (words, visible) = (page.words(&picked), page.words(&vec![true; picked.len()]));

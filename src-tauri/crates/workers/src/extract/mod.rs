@@ -11,14 +11,19 @@ mod choose;
 mod clean;
 #[cfg(test)]
 mod commonmark_tests;
-mod definitions;
+mod inline;
+mod json_ld;
 mod markdown;
+#[cfg(test)]
+mod markdown_tests;
 mod navigation;
 mod pdf;
 mod scan;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tree;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,7 +38,7 @@ use scan::Scan;
 
 /// Counts up when the same bytes give other Markdown than before, so that sources which have not
 /// changed are read again.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What tells a later run that a source with these bytes, saved with these tags, is known: blake3
 /// in hex, of the bytes, the tags and [`VERSION`].
@@ -163,11 +168,10 @@ pub fn page_with(html: &str, url: &Url, options: &PageOptions) -> Result<Page, E
     };
     let base = scan.base.as_ref().unwrap_or(url);
     let convert = |html: &str| {
-        let markdown =
-            guarded(|| markdown::from_html(html, base, &scan.images, options)).flatten()?;
-        // Cells that claim to span a thousand others become more, deep nesting nothing.
-        let plausible = markdown.len() <= MAX_GROWTH * html.len() + FIRST_MARKDOWN
-            && (!markdown.is_empty() || scan.visible == 0);
+        // Cells that claim to span a hundred others become more.
+        let most = MAX_GROWTH * html.len() + FIRST_MARKDOWN;
+        let markdown = guarded(|| markdown::from_html(html, base, &scan.images, options, most))?;
+        let plausible = markdown.len() <= most && (!markdown.is_empty() || scan.visible == 0);
         plausible.then_some(markdown)
     };
     let plain = || text::paragraphs(&text::without_tags(&scan.html));
@@ -246,36 +250,34 @@ fn title(scan: &Scan) -> String {
     title.to_owned()
 }
 
+/// What the page says in its head counts before what it tells search engines, and that before what
+/// the content finders read out of it.
 fn metadata(scan: &Scan, found: &Found, canonical: Option<&Url>) -> Map<String, Value> {
+    let told = json_ld::Told::read(&scan.json_ld);
     let first = |names: &[&str]| names.iter().find_map(|name| scan.meta.get(*name)).cloned();
     let language = Some(scan.language.trim().to_owned())
         .filter(|language| !language.is_empty())
-        .or_else(|| first(&["content-language", "og:locale", "dc.language"]));
+        .or_else(|| first(&["content-language", "og:locale", "dc.language"]))
+        .or_else(|| told.text("inLanguage"));
     [
         (
             "author",
             first(&["author", "dc.creator", "parsely-author", "citation_author"])
+                .or_else(|| told.text("author"))
                 .or_else(|| found.author.clone()),
         ),
         (
             "description",
-            first(&["description", "og:description", "dc.description", "twitter:description"]),
+            first(&["description", "og:description", "dc.description", "twitter:description"])
+                .or_else(|| told.text("description")),
         ),
         (
             "published",
-            first(&[
-                "article:published_time",
-                "datepublished",
-                "date",
-                "dc.date",
-                "citation_publication_date",
-            ])
-            .or_else(|| found.published.clone()),
+            first(&PUBLISHED)
+                .or_else(|| told.text("datePublished"))
+                .or_else(|| found.published.clone()),
         ),
-        (
-            "modified",
-            first(&["article:modified_time", "datemodified", "og:updated_time", "last-modified"]),
-        ),
+        ("modified", first(&MODIFIED).or_else(|| told.text("dateModified"))),
         ("language", language),
         ("site_name", first(&["og:site_name", "application-name"])),
         ("canonical", canonical.map(Url::to_string)),
@@ -290,3 +292,23 @@ fn metadata(scan: &Scan, found: &Found, canonical: Option<&Url>) -> Map<String, 
     })
     .collect()
 }
+
+/// Names of metadata that say when a page was published, and when it was last changed.
+const PUBLISHED: [&str; 9] = [
+    "article:published_time",
+    "datepublished",
+    "date",
+    "dc.date",
+    "dc.date.issued",
+    "dcterms.created",
+    "citation_publication_date",
+    "parsely-pub-date",
+    "pubdate",
+];
+const MODIFIED: [&str; 5] = [
+    "article:modified_time",
+    "datemodified",
+    "dcterms.modified",
+    "og:updated_time",
+    "last-modified",
+];

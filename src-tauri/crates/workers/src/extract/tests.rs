@@ -170,7 +170,7 @@ fn scripts_and_styles_never_become_text() {
 /// Each of these takes minutes or a stack overflow in the parsers when they see it as it is.
 #[test]
 fn hostile_pages_are_harmless() {
-    let cases: [(&str, String); 25] = [
+    let cases: [(&str, String); 28] = [
         ("nested blocks", "<div>".repeat(20_000) + "end"),
         ("nested blocks, closed", "<div>".repeat(20_000) + "end" + &"</div>".repeat(20_000)),
         ("nested tables", "<table><tr><td>".repeat(20_000) + "end"),
@@ -206,6 +206,9 @@ fn hostile_pages_are_harmless() {
         ("unfinished tags", "<a".repeat(40_000)),
         ("unfinished comments", "<!--".repeat(40_000)),
         ("unclosed noscripts", "<noscript>x".repeat(30_000) + "end"),
+        ("brackets", "[".repeat(200_000) + "end"),
+        ("a heading of hash signs", format!("<h1>end {}</h1>", "#".repeat(60_000))),
+        ("emphasis without words", "<b>“</b>x".repeat(20_000) + "end"),
         ("hash signs", format!("<p>end {}</p>", "#".repeat(60_000))),
         ("numbers", format!("<p>{} {}end</p>", "1".repeat(60_000), ". ".repeat(60_000))),
         ("less-than signs", "<".repeat(20_000) + " end"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ExtractError, clean, markdown};
+use super::{ExtractError, clean, inline};
 
 /// How a file is read, known by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,9 +187,9 @@ pub fn text(text: &str, name: &str, format: Format) -> Result<TextFile, ExtractE
     let content = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let mut file = match format {
         Format::Markdown => markdown_file(&content),
-        Format::Code(language) => untitled(fenced(&content, language)),
+        Format::Code(language) => untitled(fenced(content.trim_end_matches('\n'), language)),
         Format::Text | Format::Html | Format::Pdf if has_layout(&content) => {
-            untitled(fenced(&content, "text"))
+            untitled(fenced(content.trim_end_matches('\n'), "text"))
         }
         Format::Text | Format::Html | Format::Pdf => untitled(paragraphs(&content)),
     };
@@ -306,7 +306,7 @@ fn has_layout(text: &str) -> bool {
 }
 
 /// A code block that nothing inside can end.
-fn fenced(content: &str, language: &str) -> String {
+pub(super) fn fenced(content: &str, language: &str) -> String {
     let content = clean::visible(content);
     let mut fence = 3;
     for line in content.lines() {
@@ -314,52 +314,28 @@ fn fenced(content: &str, language: &str) -> String {
         fence = fence.max(run + 1);
     }
     let fence = "`".repeat(fence);
-    format!("{fence}{language}\n{}\n{fence}\n", content.trim_end_matches('\n'))
+    let content = content.strip_suffix('\n').unwrap_or(&content);
+    let end = if content.is_empty() { "" } else { "\n" };
+    format!("{fence}{language}\n{content}{end}{fence}\n")
 }
 
 /// Plain text as Markdown that shows the same text.
 pub(super) fn paragraphs(text: &str) -> String {
+    let text = clean::visible(text);
     let mut out = String::with_capacity(text.len() + 64);
-    for line in text.lines() {
-        let line = line.trim();
-        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-        let first = line.as_bytes().first().copied().unwrap_or(b' ');
-        let second = line.as_bytes().get(1).copied().unwrap_or(b' ');
-        if digits > 0 && matches!(line.as_bytes().get(digits), Some(b'.' | b')')) {
-            out.push_str(&line[..digits]);
-            out.push('\\');
-            inline(&mut out, &line[digits..]);
-        } else {
-            // A rule or an underlined heading is a line of the same marks.
-            let rule = line.len() > 1 && line.bytes().all(|b| b == first);
-            if matches!(first, b'#' | b'>' | b'|' | b'~')
-                || (matches!(first, b'-' | b'+' | b'=') && (second == b' ' || rule))
-            {
-                out.push('\\');
-            }
-            inline(&mut out, line);
+    let mut is_apart = false;
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() {
+            is_apart = !out.is_empty();
+            continue;
         }
+        if std::mem::take(&mut is_apart) {
+            out.push('\n');
+        }
+        out.push_str(&inline::escape(line));
         out.push('\n');
     }
-    markdown::tidy(&out)
-}
-
-/// Escapes what would become markup inside a line.
-fn inline(out: &mut String, text: &str) {
-    let mut before = ' ';
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        // An underscore inside a word is no markup.
-        let inside =
-            before.is_alphanumeric() && chars.peek().is_some_and(|next| next.is_alphanumeric());
-        match c {
-            '_' if inside => {}
-            '*' | '_' | '`' | '[' | ']' | '<' | '\\' => out.push('\\'),
-            _ => {}
-        }
-        out.push(c);
-        before = c;
-    }
+    out
 }
 
 /// The text of HTML, for when no parser could read it.

@@ -122,6 +122,7 @@ impl JobWorker for FileWorker {
             source_hash,
             original,
             fetched_ms: job.now_ms(),
+            page: None,
         };
         Ok(Outcome { documents: vec![document], ..Outcome::default() })
     }

@@ -1,10 +1,11 @@
 //! `local_dir`: the readable files of a folder as documents.
 //!
 //! The first task walks the folder and spawns one task per file, in bounded chunks; a file whose
-//! content is known is not extracted again. Documents whose file is gone stay: a folder on a drive
-//! that is not plugged in must not empty the store.
+//! content is known is not extracted again. Documents whose file is gone are marked, and stay: a folder on
+//! a drive that is not plugged in must not empty the store.
 
 mod file;
+mod gone;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -18,12 +19,14 @@ use quaero_contract::LogLevel;
 use quaero_engine::work::{
     JobContext, JobWorker, Lane, NewTask, Outcome, StepManager, StepStart, TaskError,
 };
+use quaero_store::Unseen;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use file::FileWorker;
+pub use gone::GoneWorker;
 use walk::{Found, Walk};
 
 const SCAN: &str = "local_dir.scan";
@@ -184,6 +187,14 @@ impl StepManager for LocalDirManager {
             lane: Lane::local(),
             ..NewTask::default()
         }])
+    }
+
+    fn sweeps(&self) -> bool {
+        true
+    }
+
+    fn look_after(&self, _step: &StepStart, _unseen: &[Unseen]) -> Vec<NewTask> {
+        vec![gone::task()]
     }
 }
 

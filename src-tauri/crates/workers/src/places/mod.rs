@@ -16,7 +16,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::services::{fresh_document, not_set_up, stored};
+use crate::services::{accounted, fresh_document, not_set_up, stored};
 pub(crate) use google::test_places;
 
 const TASK_TYPE: &str = "places_search.query";
@@ -333,7 +333,7 @@ impl JobWorker for PlacesWorker {
         }
         let provider = self.providers.find("google_places").await;
         let provider = provider.map_err(|error| not_set_up(&error))?;
-        let client = provider.client(Limits::default());
+        let client = provider.client(Limits::default()).accounted(accounted(job));
         let found = google::search(&client, &provider, &config, request).await?;
         job.log(LogLevel::Info, format!("Google Places found {} places.", found.places.len()));
         let mut warnings = found.warnings;

@@ -8,7 +8,7 @@ use quaero_net::{Client, ExposeSecret as _, Limits, Provider, ServiceRequest};
 use serde_json::{Value, json};
 
 use super::{TimeRange, WebSearchConfig};
-use crate::services::{ask_json, bad_answer, not_set_up};
+use crate::services::{accounted, ask_json, bad_answer, not_set_up};
 
 /// In the order in which they are asked if the user has set none: an own server first.
 pub(super) const SERVICES: [&str; 3] = ["searxng", "brave", "tavily"];
@@ -48,6 +48,7 @@ pub(super) async fn search(
     job: Option<&JobContext>,
 ) -> Result<Found, TaskError> {
     let client = provider.client(Limits::default());
+    let client = job.map_or_else(|| client.clone(), |job| client.accounted(accounted(job)));
     let mut found = Found::default();
     for number in 0..config.depth {
         if let (Some(job), "brave", 1..) = (job, provider.info.id, number) {

@@ -21,12 +21,16 @@ const LIMIT: Duration = Duration::from_secs(1_200);
 enum Kind {
     /// The engine's own benchmark.
     Engine,
+    /// A crawl by the whole application below its window.
+    Crawl,
     /// A cargo workspace of its own in this folder.
     Cargo(&'static str),
     /// A script of the npm package that all of them share.
     Node(&'static str),
     /// A script with its requirements in this folder.
     Python(&'static str),
+    /// A script that requires nothing.
+    Script(&'static str),
 }
 
 /// One of the queues that are compared.
@@ -108,6 +112,28 @@ pub(super) const PEERS: [Peer; 9] = [
     },
 ];
 
+const CRAWL: &[&str] = &["crawl"];
+
+/// The crawlers that are compared.
+pub(super) const CRAWLERS: [Peer; 4] = [
+    Peer { name: OURS, kind: Kind::Crawl, programs: CRAWL, batches: false, extra: &[] },
+    Peer {
+        name: "spider",
+        kind: Kind::Cargo("spider"),
+        programs: CRAWL,
+        batches: false,
+        extra: &[],
+    },
+    Peer {
+        name: "scrapy",
+        kind: Kind::Python("scrapy"),
+        programs: CRAWL,
+        batches: false,
+        extra: &[],
+    },
+    Peer { name: "wget", kind: Kind::Script("wget"), programs: CRAWL, batches: false, extra: &[] },
+];
+
 /// A folder for what the benchmark gets and makes.
 pub(super) fn bench_dir() -> PathBuf {
     target_dir().join("bench")
@@ -151,6 +177,10 @@ impl Peer {
     pub(super) fn install(self) -> Result<Installed, String> {
         let words = match self.kind {
             Kind::Engine => vec![build_engine()?],
+            Kind::Crawl => vec![build_crawl()?],
+            Kind::Script(folder) => {
+                vec!["python3".into(), sources().join("peers").join(folder).join("main.py")]
+            }
             Kind::Cargo(folder) => vec![build_workspace(folder)?],
             Kind::Node(script) => vec!["node".into(), install_node()?.join(script)],
             Kind::Python(folder) => {
@@ -162,8 +192,18 @@ impl Peer {
 }
 
 fn build_engine() -> Result<PathBuf, String> {
+    build(&["--package", "quaero-engine", "--bench", "engine"], "engine")
+}
+
+/// The program that crawls for Quaero.
+pub(super) fn build_crawl() -> Result<PathBuf, String> {
+    build(&["--package", "quaero-tests", "--example", "crawl"], "crawl")
+}
+
+fn build(which: &[&str], target: &str) -> Result<PathBuf, String> {
     let output = cargo()
-        .args(["build", "--release", "--locked", "--package", "quaero-engine", "--bench", "engine"])
+        .args(["build", "--release", "--locked"])
+        .args(which)
         .arg("--message-format=json-render-diagnostics")
         .stderr(Stdio::inherit())
         .output()
@@ -171,10 +211,10 @@ fn build_engine() -> Result<PathBuf, String> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "engine")
+        .filter(|message| message["target"]["name"] == target)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .filter(|_| output.status.success())
-        .ok_or_else(|| "The engine's benchmark could not be built.".to_owned())
+        .ok_or_else(|| format!("`{target}` could not be built."))
 }
 
 fn build_workspace(folder: &str) -> Result<PathBuf, String> {

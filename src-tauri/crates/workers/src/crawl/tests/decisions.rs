@@ -38,6 +38,14 @@ fn a_link_is_followed_where_a_reader_would_follow_it() {
             false,
         ),
         ("https://example.org/?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q", false),
+        ("https://example.org/?page=1&page=2&page=3&page=4", false),
+        ("https://example.org/?tag[]=1&tag[]=2&tag[]=3&tag[]=4", true),
+        ("https://example.org/events/2026/12/01", true),
+        ("https://example.org/events/2091/12/01", false),
+        ("https://example.org/events?month=1871-03", false),
+        ("https://example.org/events?year=2077&month=4", false),
+        ("https://example.org/page/2091/intro", true),
+        ("https://example.org/isbn/9780-12345", true),
     ];
     for (url, expected) in rows {
         assert_eq!(frontier.admits(&Url::parse(url).expect("an address")), expected, "{url}");
@@ -101,7 +109,7 @@ fn the_schema_explains_every_field() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["required"], json!(["start_urls"]));
     let properties = schema["properties"].as_object().expect("properties");
-    assert_eq!(properties.len(), 19);
+    assert_eq!(properties.len(), 23);
     for (name, property) in properties {
         for key in ["title", "description"] {
             assert!(

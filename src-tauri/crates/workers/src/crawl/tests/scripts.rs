@@ -266,7 +266,7 @@ async fn without_a_browser_nothing_is_fetched_and_the_remedy_is_told() {
     let mut visitor = visitor(config);
     visitor.browser = Browser::with(Some("no-such-browser".into()), Duration::ZERO);
     let address = Url::parse(&site.url("/")).expect("an address");
-    let visit = Visit { depth: 0, attempt: 1, now_ms: 1_000 };
+    let visit = Visit { depth: 0, deeper: false, attempt: 1, now_ms: 1_000, known: None };
     let error = visitor.visit(&address, visit).await.expect_err("there is no browser");
     assert_eq!((error.code.as_ref(), error.retry), ("no_browser", Retry::Never));
     assert!(error.message.contains("QUAERO_BROWSER"), "{error}");

@@ -76,7 +76,12 @@ impl Members {
         path: &str,
     ) -> Result<super::super::visit::Visited, TaskError> {
         let address = Url::parse(&format!("http://{}{path}", self.host)).expect("an address");
-        visitor.visit(&address, Visit { depth: 0, attempt: 1, now_ms: 1_000 }).await
+        visitor
+            .visit(
+                &address,
+                Visit { depth: 0, deeper: false, attempt: 1, now_ms: 1_000, known: None },
+            )
+            .await
     }
 }
 

@@ -100,8 +100,8 @@ fn language_of(tag: &Tag<'_>) -> Option<String> {
 fn language_name(word: &str) -> Option<String> {
     let valid = word.len() <= 24
         && word
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'#' | b'_' | b'.'));
+            .chars()
+            .all(|c| !c.is_whitespace() && !matches!(c, '`' | '"' | '\'' | '<' | '>' | '&'));
     if !valid || word.is_empty() {
         return None;
     }

@@ -27,6 +27,8 @@ use tag::{
 pub(super) const MAX_HTML: usize = 10 * 1024 * 1024;
 /// Elements below this depth lose their tags and keep their text.
 const MAX_DEPTH: usize = 512;
+/// Formatting of one kind that may be open, as in a parser of HTML.
+const MAX_SAME: u32 = 3;
 /// How far up a tag is matched where every element would be too slow.
 const NEAR: usize = 64;
 /// Bytes of a link's or a heading's text that are collected.
@@ -41,6 +43,7 @@ pub(super) const IMAGE_END: char = '\u{fdd1}';
 pub(super) struct Image {
     pub(super) url: Url,
     pub(super) description: String,
+    pub(super) title: String,
 }
 
 /// What the pass found.
@@ -152,9 +155,9 @@ struct Pass<'a> {
     open: Vec<&'a str>,
     /// Open elements below the depth limit, whose tags were not written.
     beyond: Vec<&'a str>,
-    /// Open formatting, and how often; only the first of each is written, because a parser repeats
-    /// all that are open in every new block.
-    formatting: HashMap<&'a str, u32>,
+    /// Open formatting: how often it was written, and how often not, because a parser repeats all
+    /// that are open in every new block.
+    formatting: HashMap<&'a str, (u32, u32)>,
     skip: Option<Skip<'a>>,
     link: Option<OpenLink>,
     heading: Option<String>,
@@ -309,7 +312,11 @@ impl<'a> Pass<'a> {
             _ => {}
         }
         self.write_start(start, name, &tag, closed);
-        tag.end
+        // HTML takes no notice of a line end right after this.
+        let behind = &self.html[tag.end..];
+        let line_end =
+            ["\n", "\r\n"].into_iter().find(|end| name == "pre" && behind.starts_with(end));
+        tag.end + line_end.map_or(0, str::len)
     }
 
     /// Writes a start tag and keeps count of what is open.
@@ -328,11 +335,12 @@ impl<'a> Pass<'a> {
             return;
         }
         if is_formatting(name) && !closed {
-            let open = self.formatting.entry(name).or_default();
-            *open += 1;
-            if *open > 1 {
+            let (written, others) = self.formatting.entry(name).or_default();
+            if *written >= MAX_SAME {
+                *others += 1;
                 return;
             }
+            *written += 1;
         }
         let position = self.out.html.len();
         if is_formatting(name) {
@@ -370,8 +378,11 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Writes a tag as it stands, but its name in lower case.
     fn copy_tag(&mut self, start: usize, tag: &Tag<'a>) {
-        self.out.html.push_str(&self.html[start..tag.copy_end]);
+        let name_end = name_end(self.html, start).unwrap_or(tag.copy_end).min(tag.copy_end);
+        self.out.html.push_str(&self.lower[start..name_end]);
+        self.out.html.push_str(&self.html[name_end..tag.copy_end]);
         if tag.copy_end < tag.end {
             self.out.html.push('>');
         }
@@ -439,7 +450,12 @@ impl<'a> Pass<'a> {
     fn close_to(&mut self, position: usize) {
         while self.open.len() > position {
             let Some(name) = self.open.pop() else { break };
-            self.formatting.remove(name);
+            if let Some((written, _)) = self.formatting.get_mut(name) {
+                *written -= 1;
+                if *written == 0 {
+                    self.formatting.remove(name);
+                }
+            }
             self.write_end(name);
         }
         self.closed();
@@ -459,7 +475,7 @@ impl<'a> Pass<'a> {
         let inner: Vec<&'a str> = self.open[position + 1..].to_vec();
         self.close_to(position);
         for name in inner.into_iter().filter(|name| is_formatting(name)) {
-            self.formatting.insert(name, 1);
+            self.formatting.entry(name).or_default().0 += 1;
             self.open.push(name);
             self.out.html.push('<');
             self.out.html.push_str(name);
@@ -513,8 +529,8 @@ impl<'a> Pass<'a> {
         {
             self.out.heading = heading;
         }
-        if let Some(open) = self.formatting.get_mut(name).filter(|open| **open > 1) {
-            *open -= 1;
+        if let Some((_, others)) = self.formatting.get_mut(name).filter(|open| open.1 > 0) {
+            *others -= 1;
             return end;
         }
         if let Some(back) = self.beyond.iter().rev().take(NEAR).position(|open| *open == name) {

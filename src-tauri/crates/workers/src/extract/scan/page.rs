@@ -233,9 +233,10 @@ impl<'a> Pass<'a> {
                 (known && url.as_str().len() <= MAX_URL).then_some(url)
             });
         let Some(source) = source else { return };
+        let title = clean::line(&tag.get("title").unwrap_or_default());
         let mark = format!("{IMAGE_START}{}{IMAGE_END} ", self.out.images.len());
         self.out.html.push_str(&mark);
-        self.out.images.push(Image { url: source, description });
+        self.out.images.push(Image { url: source, description, title });
     }
 }
 

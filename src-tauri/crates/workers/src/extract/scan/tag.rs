@@ -24,7 +24,7 @@ impl<'a> Tag<'a> {
             .map(|(_, value)| *value)
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<String> {
+    pub(in crate::extract) fn get(&self, name: &str) -> Option<String> {
         self.raw(name).map(clean::entities)
     }
 

@@ -155,6 +155,13 @@ impl Exchange {
         Self { client, site, service, way, spacing }
     }
 
+    /// The same, which tells of each request it makes.
+    #[must_use]
+    pub fn accounted(mut self, account: quaero_net::Account) -> Self {
+        self.client = self.client.accounted(account);
+        self
+    }
+
     async fn page(&self, url: &Url, accept: &'static str) -> Result<String, MarketError> {
         let options = GetOptions { accept, ..GetOptions::default() };
         let response = self.client.get(url, &options).await.map_err(|error| failed(&error))?;

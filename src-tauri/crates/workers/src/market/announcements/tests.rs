@@ -111,6 +111,8 @@ fn a_check_for_robots_is_not_taken_for_an_empty_list() {
         status,
         content_type: None,
         robots_tag: None,
+        etag: None,
+        last_modified: None,
         retry_after: None,
         body: body.as_bytes().to_vec(),
         cut: false,

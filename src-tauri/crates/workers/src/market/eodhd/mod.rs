@@ -82,6 +82,13 @@ impl Eodhd {
         Ok(Self { client, provider, key, clock, used: AtomicU32::new(0), rate })
     }
 
+    /// The same client, which tells of each request it makes.
+    #[must_use]
+    pub fn accounted(mut self, account: quaero_net::Account) -> Self {
+        self.client = self.client.accounted(account);
+        self
+    }
+
     /// What the vendor said last about its limit per minute.
     #[must_use]
     pub fn rate_limit(&self) -> RateLimit {

@@ -28,7 +28,7 @@ use crate::{
         quality::{Severity, assess},
         synthetic::Synthetic,
     },
-    services::{fresh_document, not_set_up},
+    services::{accounted, fresh_document, not_set_up},
 };
 
 /// Days fetched before the period, so that an average over 200 sessions is settled at its beginning.
@@ -50,6 +50,7 @@ impl Desk {
     /// The provider that a step names.
     async fn market(
         &self,
+        job: &JobContext,
         config: &(dyn Shared + Sync),
         now: Timestamp,
     ) -> Result<Box<dyn MarketData>, TaskError> {
@@ -62,7 +63,7 @@ impl Desk {
             TaskError { message: format!("{} {hint}", error.message), ..error }
         })?;
         let client = Eodhd::new(provider, Arc::new(SystemClock), self.rate.clone());
-        Ok(Box::new(client.map_err(|error| not_set_up(&error))?))
+        Ok(Box::new(client.map_err(|error| not_set_up(&error))?.accounted(accounted(job))))
     }
 }
 
@@ -191,7 +192,7 @@ impl JobWorker for StockWorker {
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
-        let market = self.0.market(&config, now).await?;
+        let market = self.0.market(job, &config, now).await?;
         let range = days(asx().date_of(now), config.period.span())?;
         let mut bundle = collect(&*market, &symbol, range, &parts, now).await?;
         if config.is_synthetic() {
@@ -250,7 +251,7 @@ impl JobWorker for IndexWorker {
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
-        let market = self.0.market(&config, now).await?;
+        let market = self.0.market(job, &config, now).await?;
         let range = days(asx().date_of(now), config.period.span())?;
         let parts = Parts { quote: false, fundamentals: false, news: false, benchmark: None };
         let bundle = collect(&*market, &symbol, range, &parts, now).await?;
@@ -270,6 +271,7 @@ impl AnnouncementsWorker {
 
     async fn list(
         &self,
+        job: &JobContext,
         config: &AnnouncementsConfig,
         symbol: &Symbol,
         range: DateRange,
@@ -282,20 +284,22 @@ impl AnnouncementsWorker {
         let find =
             |id| async move { self.0.providers.find(id).await.map_err(|error| not_set_up(&error)) };
         let exchange =
-            Exchange::new(config.route.into(), &find("asx").await?, &find("asx_service").await?);
+            Exchange::new(config.route.into(), &find("asx").await?, &find("asx_service").await?)
+                .accounted(accounted(job));
         Ok((exchange.source(), exchange.list(symbol, range).await?))
     }
 
     /// The usable prices of the stock, and those of the index.
     async fn prices(
         &self,
+        job: &JobContext,
         config: &AnnouncementsConfig,
         symbol: &Symbol,
         range: DateRange,
         now: Timestamp,
     ) -> (Result<Vec<Bar>, Missing>, Vec<Bar>) {
         let missing = |code, reason: String| Missing { code, reason };
-        let market = match self.0.market(config, now).await {
+        let market = match self.0.market(job, config, now).await {
             Ok(market) => market,
             Err(error) => return (Err(missing("not_set_up", error.message)), Vec::new()),
         };
@@ -345,9 +349,9 @@ impl JobWorker for AnnouncementsWorker {
         let today = asx().date_of(now);
         let from = today.checked_sub(config.period.span()).unwrap_or(today);
         let range = DateRange { from, to: today };
-        let (source, list) = self.list(&config, &symbol, range, now).await?;
+        let (source, list) = self.list(job, &config, &symbol, range, now).await?;
         let prices = days(today, config.period.span())?;
-        let (bars, index) = self.prices(&config, &symbol, prices, now).await;
+        let (bars, index) = self.prices(job, &config, &symbol, prices, now).await;
         let mut warnings = Vec::new();
         if let Err(missing) = &bars {
             warnings.push(format!("{symbol}: what the price did is not known. {}", missing.reason));

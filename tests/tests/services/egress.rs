@@ -1,0 +1,113 @@
+//! Nothing that a site says leads anywhere that is refused: every bad address, in every place in which a
+//! site can put one, with the whole application below its window.
+
+use std::{fmt::Write as _, io::ErrorKind, net::TcpListener};
+
+use quaero_contract::RunStatus;
+use quaero_tests::site::{LivingSite, Page};
+use serde::Deserialize;
+
+use super::Desk;
+
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+    url: String,
+}
+
+/// The bad addresses; `port` is a port of this computer that listens.
+fn rows(port: u16) -> Vec<Row> {
+    #[derive(Deserialize)]
+    struct File {
+        row: Vec<Row>,
+    }
+    let file: File = toml::from_str(include_str!("../../attacks/net.toml")).expect("the rows");
+    let fill = |row: Row| Row {
+        url: row.url.replace("{port}", &port.to_string()).replace("{long}", &"x".repeat(2_048)),
+        ..row
+    };
+    file.row.into_iter().map(fill).collect()
+}
+
+fn escaped(url: &str) -> String {
+    url.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+#[tokio::test]
+async fn no_place_in_a_site_leads_to_an_address_that_is_refused() {
+    let trap = TcpListener::bind(("0.0.0.0", 0)).expect("a port");
+    trap.set_nonblocking(true).expect("a socket");
+    let rows = rows(trap.local_addr().expect("bound").port());
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    let site = LivingSite::start().expect("a port");
+    let (mut robots, mut map, mut index) =
+        ("User-agent: *\n".to_owned(), String::new(), String::new());
+    let (mut feed, mut links) = (String::new(), String::new());
+    for (at, row) in rows.iter().enumerate() {
+        let url = escaped(&row.url);
+        let one_line = !row.url.contains(['\n', '\r', '\t']);
+        if one_line {
+            let _ = writeln!(robots, "Sitemap: {}", row.url);
+            let headers = format!("Location: {}\r\n", row.url);
+            site.put(&format!("/moved/{at}"), Page { status: 302, headers, body: Vec::new() });
+            let _ = write!(links, "<a href=\"/moved/{at}\">moved</a>");
+        }
+        let _ = write!(map, "<url><loc>{url}</loc></url>");
+        let _ = write!(index, "<sitemap><loc>{url}</loc></sitemap>");
+        let _ = write!(feed, "<item><title>{at}</title><link>{url}</link></item>");
+        let _ = write!(
+            links,
+            "<a href=\"{url}\">{at}</a><img srcset=\"{url} 2x\" src=\"{url}\"><iframe src=\"{url}\"></iframe>"
+        );
+        // Each page says that it is elsewhere, in all ways there are.
+        let body = format!(
+            "<!doctype html><head><base href=\"{url}\"><link rel=canonical href=\"{url}\">\
+             <meta http-equiv=refresh content=\"0; url={url}\"><link rel=alternate type=\"application/rss+xml\" href=\"{url}\">\
+             <title>Page {at}</title></head><body><main><h1>Page {at}</h1><p>It says that it is elsewhere, which is not so, \
+             and has a link that its base makes another one of: <a href=\"next\">next</a>.</p></main></body>"
+        );
+        site.file(&format!("/page/{at}"), "text/html; charset=utf-8", body.as_bytes());
+        let _ = write!(links, "<a href=\"/page/{at}\">page</a>");
+    }
+    for (path, kind) in [("/map.xml", "sitemap"), ("/index.xml", "sitemap")] {
+        let _ = writeln!(robots, "{kind}: {}", site.url(path));
+    }
+    site.file("/robots.txt", "text/plain", robots.as_bytes());
+    site.file("/map.xml", "text/xml", format!("<urlset>{map}</urlset>").as_bytes());
+    site.file("/index.xml", "text/xml", format!("<sitemapindex>{index}</sitemapindex>").as_bytes());
+    let feed = format!("<rss version=\"2.0\"><channel><title>News</title>{feed}</channel></rss>");
+    site.file("/feed", "application/rss+xml", feed.as_bytes());
+    let front = format!(
+        "<!doctype html><title>Front</title><main><h1>Front</h1>{links}<a href=\"/feed\">feed</a></main>"
+    );
+    site.file("/", "text/html; charset=utf-8", front.as_bytes());
+
+    let desk = Desk::with(&[]).await;
+    let ended = desk
+        .run(&format!(
+            "[step.read]\ntype = \"crawl\"\nstart_urls = [\"{}\"]\nallow_hosts = [\"{}\"]\nrequest_delay = \"0\"\n\
+             same_site = false\nsitemaps = true\nmax_pages = 2000\nconcurrency = 8\ntask_attempts = 1",
+            site.url("/"),
+            site.host()
+        ))
+        .await;
+    assert_eq!(ended.view.summary.status, RunStatus::Completed, "{ended:?}");
+    let accepted = trap.accept().map(|(_, from)| from);
+    assert!(
+        accepted.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+        "a connection came in: {accepted:?}"
+    );
+    let asked = ended.app.run_statistics(ended.view.summary.id).await.expect("found").requests;
+    let hosts: Vec<&str> = asked.iter().map(|of| of.host.as_str()).collect();
+    assert_eq!(hosts, [site.host()], "only the site itself was asked");
+    // The pages were read, each as itself.
+    let hits = site.hits();
+    for (at, row) in rows.iter().enumerate() {
+        assert_eq!(hits.get(&format!("200 /page/{at}")), Some(&1), "{}", row.name);
+    }
+    assert!(hits.contains_key("200 /feed") && hits.contains_key("200 /index.xml"), "{hits:?}");
+    for source in desk.documents().keys() {
+        assert!(source.starts_with(&site.base_url()), "{source}");
+    }
+    desk.close().await;
+}
