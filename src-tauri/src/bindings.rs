@@ -9,7 +9,7 @@ use crate::{
         DefinitionsChangedBatch, EngineHaltedEvent, EventsMissed, JobProgressBatch,
         JobStatusChangeBatch, LogAppendedBatch, ResultSavedBatch,
     },
-    commands::{definitions, documents, providers, runs, schedules, settings},
+    commands::{definitions, documents, profiles, providers, runs, schedules, settings},
 };
 
 /// All commands and events.
@@ -62,6 +62,9 @@ pub(crate) fn builder() -> Builder<Wry> {
             providers::forget_key,
             providers::unlock_keys,
             providers::test_provider,
+            profiles::list_profiles,
+            profiles::import_profile,
+            profiles::delete_profile,
             settings::get_settings,
             settings::set_settings,
             settings::app_info,

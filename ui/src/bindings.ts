@@ -104,6 +104,12 @@ export const commands = {
 	unlockKeys: (passphrase: string) => typedError<null, ApiError>(__TAURI_INVOKE("unlock_keys", { passphrase })),
 	/**  Asks a service whether it can be used. */
 	testProvider: (provider: string) => typedError<ProviderTest, ApiError>(__TAURI_INVOKE("test_provider", { provider })),
+	/**  The sign-in profiles, by name. */
+	listProfiles: () => typedError<ProfileView[], ApiError>(__TAURI_INVOKE("list_profiles")),
+	/**  Keeps a sign-in profile, in the place of the one of the same name. */
+	importProfile: (request: ImportProfile) => typedError<ImportedProfile, ApiError>(__TAURI_INVOKE("import_profile", { request })),
+	/**  Forgets a sign-in profile. */
+	deleteProfile: (name: string) => typedError<null, ApiError>(__TAURI_INVOKE("delete_profile", { name })),
 	/**  What the user has set. */
 	getSettings: () => typedError<Settings, ApiError>(__TAURI_INVOKE("get_settings")),
 	/**  Replaces what the user has set. */
@@ -470,6 +476,20 @@ export type HostRequests = {
 	slowest: string,
 };
 
+/**  A profile to be kept, in the place of the one of the same name. */
+export type ImportProfile = {
+	/**  Its name. */
+	name: string,
+	/**  The site that it is for; without it, the one that all of the cookies are of. */
+	site: string | null,
+	/**  The text of a file of cookies, as `cookies.txt` or JSON; possibly empty. */
+	cookies: string,
+	/**  Headers, one a line as `Name: value`; possibly empty. */
+	headers: string,
+	/**  Where the key that opens profiles is kept, if there is none yet. */
+	place: KeyPlace,
+};
+
 /**  What was imported, and what it would use of the user's when it runs. */
 export type ImportedDefinition = {
 	/**  The definition, as it is now. */
@@ -478,6 +498,14 @@ export type ImportedDefinition = {
 	profiles: string[],
 	/**  The private hosts that it wants to reach. */
 	allow_hosts: string[],
+};
+
+/**  What came of an import. */
+export type ImportedProfile = {
+	/**  The profile. */
+	profile: ProfileView,
+	/**  How many cookies were left out: of other sites, over, or not to be sent. */
+	left_out: number,
 };
 
 /**  A value that can be set for one run: a scalar of the definition's `[config]`. */
@@ -850,6 +878,22 @@ export type Problem = {
 	step: string | null,
 	/**  What to do about it. */
 	fix: string | null,
+};
+
+/**  A sign-in profile, as far as it may be seen. */
+export type ProfileView = {
+	/**  The name that definitions use. */
+	name: string,
+	/**  The site that it is for, and no other: a registrable domain, or a host of the own network. */
+	site: string,
+	/**  How many cookies it has. */
+	cookies: number,
+	/**  The names of its headers. */
+	headers: string[],
+	/**  When it was imported. */
+	imported: string,
+	/**  When the last of its cookies ends, if all of them do. */
+	expires: string | null,
 };
 
 /**  What the user has set for an outside service. Its key is kept elsewhere. */

@@ -64,4 +64,33 @@ export const services = {
     user: "User name",
     userHelp: "Leave empty if the server asks for none.",
   },
+  profiles: {
+    title: "Sign-ins",
+    about:
+      "Pages that only you can read: a crawl that names a sign-in takes its cookies and headers along, to that site and no other.",
+    add: "Another site",
+    addAbout: "From the cookies of your browser, or with headers.",
+    import: "Import…",
+    importTitle: "Import a sign-in",
+    importNow: "Import",
+    how: "Sign in to the site with your browser, export its cookies with an extension, and choose that file here.",
+    name: "Name",
+    nameHelp: "Lower-case letters, digits, - and _. A crawl names it as auth_id.",
+    cookies: "Cookies",
+    cookiesHelp: "A cookies.txt file, or JSON.",
+    site: "Site",
+    siteHelp: "Needed if the file has cookies of several sites.",
+    headers: "Headers",
+    headersHelp: "One a line, as Name: value. Usually there are none.",
+    sealed: "It is kept in a sealed file.",
+    kept: (name: string, leftOut: number) =>
+      leftOut === 0
+        ? `${name} is kept.`
+        : `${name} is kept; ${leftOut} ${leftOut === 1 ? "cookie" : "cookies"} of other sites or times left out.`,
+    what: (site: string, cookies: number, headers: number) =>
+      `${site}, ${cookies} ${cookies === 1 ? "cookie" : "cookies"}, ${headers} ${headers === 1 ? "header" : "headers"}.`,
+    ends: (day: string) => `Ends by ${day}.`,
+    remove: "Remove",
+    removeOf: (name: string) => `Remove ${name}`,
+  },
 };

@@ -60,6 +60,9 @@ pub(super) enum Command {
     /// Outside services: which can be used, their keys, and whether they answer
     #[command(subcommand)]
     Providers(Providers),
+    /// Sign-ins that steps take along: cookies and headers, each for one site
+    #[command(subcommand)]
+    Profiles(Profiles),
     /// Look at everything that has to be right
     Doctor {
         /// Print JSON
@@ -96,6 +99,39 @@ pub(super) enum Providers {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Profiles {
+    /// Every profile, without what is in it
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep cookies that a browser has exported, or headers, for a step that names the profile
+    Import {
+        /// The profile's name
+        name: String,
+        /// A file of cookies: cookies.txt, or JSON; `-` for standard input
+        #[arg(long, value_name = "FILE", required_unless_present = "headers")]
+        cookies: Option<PathBuf>,
+        /// A file of headers, one a line as `Name: value`; `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        headers: Option<PathBuf>,
+        /// The site that it is for [default: the one that all of the cookies are of]
+        #[arg(long, value_name = "DOMAIN")]
+        site: Option<String>,
+        /// Where to keep the key that opens profiles, if there is none yet; `file` needs its
+        /// passphrase in QUAERO_PASSPHRASE
+        #[arg(long, value_enum, default_value_t = Keep::Keychain)]
+        keep: Keep,
+    },
+    /// Forget a profile
+    Delete {
+        /// The profile
+        name: String,
     },
 }
 

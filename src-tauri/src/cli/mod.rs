@@ -10,6 +10,7 @@ mod follow;
 mod json;
 mod output;
 mod problems;
+mod profiles;
 mod providers;
 mod read;
 mod run;
@@ -100,6 +101,7 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
         Command::Run { definition, set, json } => {
             run::definition(&data_dir()?, &definition, set, json, output).await
         }
+        Command::Profiles(asked) => profiles::command(data_dir()?, asked, output).await,
         Command::Providers(asked) => providers::command(data_dir()?, asked, output).await,
         Command::Serve { json } => serve::serve(data_dir()?, json, output).await,
         Command::Runs(Runs::Resume { id: Some(id), json, .. }) => {

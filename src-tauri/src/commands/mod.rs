@@ -5,6 +5,7 @@
 
 pub(crate) mod definitions;
 pub(crate) mod documents;
+pub(crate) mod profiles;
 pub(crate) mod providers;
 pub(crate) mod runs;
 pub(crate) mod schedules;

@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::{io::unix::AsyncFd, time::timeout};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    process::{Pid, PidfdFlags, pidfd_open},
+    time::Timespec,
+};
 
 use super::{Place, run};
 
@@ -61,14 +64,15 @@ fn family(root: u32) -> Vec<u32> {
     let mut found = vec![root];
     let mut at = 0;
     while at < found.len() {
-        found.extend(all.iter().filter(|(_, parent)| *parent == found[at]).map(|(pid, _)| *pid));
+        let one = found[at];
+        found.extend(all.iter().filter(|(_, parent)| *parent == one).map(|(pid, _)| *pid));
         at += 1;
     }
     found
 }
 
-#[tokio::test]
-async fn a_killed_quaero_leaves_no_browser_behind() {
+#[test]
+fn a_killed_quaero_leaves_no_browser_behind() {
     let place = Place::new();
     let (host, started) = endless_site();
     let definition = place.file(
@@ -83,20 +87,17 @@ async fn a_killed_quaero_leaves_no_browser_behind() {
     let family = family(process.id());
     // The shell has become the browser, which has processes of its own.
     assert!(family.len() > 3, "Quaero, the browser and its helpers: {family:?}");
-    let watched: Vec<_> = family[1..]
-        .iter()
-        .map(|pid| {
-            let raw = i32::try_from(*pid).ok().and_then(Pid::from_raw).expect("a process id");
-            let watched = pidfd_open(raw, PidfdFlags::NONBLOCK).expect("it is running");
-            AsyncFd::new(watched).expect("it can be waited for")
-        })
-        .collect();
+    let watched = family[1..].iter().map(|pid| {
+        let raw = i32::try_from(*pid).ok().and_then(Pid::from_raw).expect("a process id");
+        (*pid, pidfd_open(raw, PidfdFlags::empty()).expect("it is running"))
+    });
+    let watched: Vec<_> = watched.collect();
     process.kill();
-    for (pid, ended) in family[1..].iter().zip(&watched) {
+    for (pid, process) in &watched {
         // It becomes readable when the process ends.
-        let ended = timeout(LIMIT, ended.readable()).await;
-        ended
-            .unwrap_or_else(|_| panic!("process {pid} of the browser is still there"))
-            .expect("a wait");
+        let mut events = [PollFd::new(process, PollFlags::IN)];
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        let ended = poll(&mut events, Some(&limit)).expect("a wait");
+        assert_eq!(ended, 1, "process {pid} of the browser is still there");
     }
 }

@@ -12,6 +12,8 @@ import type {
   DocumentId,
   DocumentView,
   ImportedDefinition,
+  ImportedProfile,
+  ImportProfile,
   JobId,
   JobPage,
   JobProgress,
@@ -21,6 +23,7 @@ import type {
   LogAppended,
   LogPage,
   LogQuery,
+  ProfileView,
   ProvidersView,
   ProviderTest,
   RerunRequest,
@@ -106,6 +109,10 @@ export interface Backend {
   /** Opens the file with keys, or makes one that this passphrase opens. */
   unlockKeys(passphrase: string): Promise<void>;
   testProvider(provider: string): Promise<ProviderTest>;
+  /** The sign-in profiles, without what is in them. */
+  listProfiles(): Promise<ProfileView[]>;
+  importProfile(request: ImportProfile): Promise<ImportedProfile>;
+  deleteProfile(name: string): Promise<void>;
 
   getSettings(): Promise<Settings>;
   setSettings(settings: Settings): Promise<void>;

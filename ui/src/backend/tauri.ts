@@ -58,6 +58,9 @@ export const backend: Backend = {
   forgetKey: (provider) => tell(commands.forgetKey(provider)),
   unlockKeys: (passphrase) => tell(commands.unlockKeys(passphrase)),
   testProvider: (provider) => ask(commands.testProvider(provider)),
+  listProfiles: () => ask(commands.listProfiles()),
+  importProfile: (request) => ask(commands.importProfile(request)),
+  deleteProfile: (name) => tell(commands.deleteProfile(name)),
   getSettings: async () => ({
     theme: "system",
     values: {},

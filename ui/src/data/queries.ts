@@ -96,6 +96,11 @@ export const providersQuery = queryOptions({
   queryFn: () => backend.listProviders(),
 });
 
+export const profilesQuery = queryOptions({
+  queryKey: ["profiles"],
+  queryFn: () => backend.listProfiles(),
+});
+
 /** Changes some of the settings and keeps the others. */
 export async function changeSettings(client: QueryClient, change: Partial<Settings>): Promise<void> {
   client.setQueryData(settingsQuery.queryKey, (old) => old && { ...old, ...change });

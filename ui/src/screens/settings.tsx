@@ -16,6 +16,7 @@ import { Line, Section } from "../parts/settings-lines";
 import { CopyButton, Failed } from "../parts/states";
 import { Toggle } from "../parts/toggle";
 import { text } from "../text";
+import { Profiles } from "./settings-profiles";
 import { OldRuns } from "./settings-runs";
 import { Services } from "./settings-services";
 import { Values } from "./settings-values";
@@ -37,6 +38,7 @@ export function SettingsPage() {
           </Section>
           <OldRuns />
           <Services />
+          <Profiles />
           <Values />
           {info.error ? (
             <Failed error={info.error} retry={() => void info.refetch()} />

@@ -9,6 +9,7 @@ use quaero_engine::{
     work::Registry,
 };
 use quaero_store::{NewRun, NewStep, Tolerance};
+use serde_json::Value;
 
 use crate::{error, library::Library};
 
@@ -54,6 +55,7 @@ fn run(bound: BoundDefinition, registry: &Registry) -> NewRun {
         if step.depends.is_empty() {
             step.depends.extend(before.clone());
         }
+        sign_in(&mut step, bound.authentication.as_deref(), registry);
         steps.push(self::step(step, registry));
     }
     // Jobs after it run when all is over, whatever came of it.
@@ -106,6 +108,22 @@ fn around(
         on_error: OnError::Fail,
         instances: vec![NewRun { started_by, ..run(job, registry) }],
         ..NewStep::default()
+    }
+}
+
+/// The field of a step that names a sign-in profile, and its other name.
+const SIGN_IN: [&str; 2] = ["auth_id", "authentication"];
+
+/// Gives a step that can take a sign-in along, and names none, the one of its definition.
+fn sign_in(step: &mut BoundStep, profile: Option<&str>, registry: &Registry) {
+    let Some(profile) = profile else { return };
+    let can = registry.manager(&step.step_type).is_some_and(|manager| {
+        manager.schema().pointer(&format!("/properties/{}", SIGN_IN[0])).is_some()
+    });
+    if let Some(config) = step.config.as_object_mut().filter(|_| can)
+        && SIGN_IN.iter().all(|name| config.get(*name).is_none_or(Value::is_null))
+    {
+        config.insert(SIGN_IN[0].to_owned(), profile.into());
     }
 }
 

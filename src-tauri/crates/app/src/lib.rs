@@ -11,6 +11,7 @@ mod error;
 mod follow;
 mod keep;
 pub mod library;
+mod profiles;
 pub mod providers;
 
 mod runs;
@@ -46,6 +47,7 @@ pub use control::{EngineAt, Remote};
 pub use diff::diff_texts;
 pub use follow::{Follow, Followed};
 use library::Library;
+use profiles::ProfilesFile;
 use providers::UserProviders;
 pub use quaero_workers::render;
 use secrets::{Environment, Keychain, SecretError, Secrets, SystemKeychain};
@@ -158,6 +160,7 @@ struct Core {
     watch: DefinitionWatch,
     settings: SettingsFile,
     secrets: Secrets,
+    profiles: ProfilesFile,
     providers: Arc<dyn Providers>,
     events: broadcast::Sender<AppEvent>,
     renderers: Semaphore,
@@ -230,8 +233,12 @@ impl App {
         let World { clock, registry, keychain, environment } = world;
         let settings = SettingsFile::new(&data_dir);
         let secrets = Secrets::new(&data_dir, keychain, environment);
-        let providers: Arc<dyn Providers> =
-            Arc::new(UserProviders { settings: settings.clone(), secrets: secrets.clone() });
+        let profiles = ProfilesFile::new(&data_dir, secrets.clone());
+        let providers: Arc<dyn Providers> = Arc::new(UserProviders {
+            settings: settings.clone(),
+            secrets: secrets.clone(),
+            profiles: profiles.clone(),
+        });
         let registry = registry(Arc::clone(&providers));
         let store = Store::open(&data_dir, access, clock.now_ms()).await.map_err(error::store)?;
         if let (Access::Write, Some(kind)) = (access, shared_file_system(&data_dir)) {
@@ -272,6 +279,7 @@ impl App {
             watch,
             settings,
             secrets,
+            profiles,
             providers,
             registry,
             library,

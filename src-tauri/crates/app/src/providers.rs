@@ -7,13 +7,14 @@ use quaero_contract::{
     ProvidersView, Settings,
 };
 use quaero_net::{
-    MailServer, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, SecretString,
+    MailServer, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, SecretString, Session,
     provider_info,
 };
 use url::{Host, Url};
 
 use crate::{
     App,
+    profiles::ProfilesFile,
     secrets::{SecretError, Secrets, variable},
     settings::SettingsFile,
 };
@@ -23,6 +24,7 @@ use crate::{
 pub(crate) struct UserProviders {
     pub(crate) settings: SettingsFile,
     pub(crate) secrets: Secrets,
+    pub(crate) profiles: ProfilesFile,
 }
 
 #[async_trait]
@@ -74,6 +76,10 @@ impl Providers for UserProviders {
             password = Some(secret);
         }
         Ok(MailServer { host, port, security, user, password, from })
+    }
+
+    async fn session(&self, profile: &str, now: i64) -> Result<Session, ProviderError> {
+        self.profiles.session(profile, now).await
     }
 }
 

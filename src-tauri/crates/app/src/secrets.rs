@@ -19,7 +19,7 @@ use quaero_net::SecretString;
 use tokio::time::timeout;
 
 pub use keychain::{Keychain, SystemKeychain};
-pub(crate) use sealed::SealedFile;
+pub(crate) use sealed::{Sealed, SealedFile, Sealer};
 
 /// How long the keychain may take: it may wait for somebody to unlock it who is not there.
 const KEYCHAIN_TIME: Duration = Duration::from_secs(5);

@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod event;
 mod id;
+mod profile;
 mod provider;
 mod run;
 mod schedule;
@@ -31,6 +32,7 @@ pub use event::{
     StepProgress,
 };
 pub use id::{DocumentId, JobId};
+pub use profile::{ImportProfile, ImportedProfile, ProfileView};
 pub use provider::{
     KeepKey, KeyPlace, Keychain, ProviderTest, ProviderView, ProvidersView, SecretsInfo,
 };

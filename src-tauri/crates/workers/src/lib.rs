@@ -25,7 +25,7 @@ use quaero_net::Providers;
 /// `providers`.
 #[must_use]
 pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Registry {
-    let (pages, sitemaps) = crawl::workers(pdf.clone());
+    let (pages, sitemaps) = crawl::workers(pdf.clone(), Arc::clone(&providers));
     Registry::default()
         .with_manager(crawl::CrawlManager)
         .with_worker(pages)

@@ -8,6 +8,7 @@ import type {
   DefinitionView,
   DocumentView,
   ErrorCode,
+  ImportProfile,
   JobPage,
   JobQuery,
   KeepKey,
@@ -397,6 +398,11 @@ export class FakeBackend implements Backend, Host {
   forgetKey = (provider: string) => this.#answer("forgetKey", () => void this.services.keys.delete(provider));
   unlockKeys = (passphrase: string) => this.#answer("unlockKeys", () => this.services.unlock(passphrase));
   testProvider = (_: string) => this.#answer("testProvider", () => this.services.answer);
+  listProfiles = () => this.#answer("listProfiles", () => this.services.profileViews());
+  importProfile = (request: ImportProfile) =>
+    this.#answer("importProfile", () => this.services.importProfile(request));
+  deleteProfile = (name: string) =>
+    this.#answer("deleteProfile", () => void this.services.profiles.delete(name));
   getSettings = () => this.#answer("getSettings", () => ({ ...this.#settings }));
   setSettings = (settings: Settings) =>
     this.#answer("setSettings", () => {

@@ -1,7 +1,17 @@
 // Outside services in memory: which are set up, and where their keys are. As the program does, it never
 // hands a key out again.
 
-import type { KeepKey, KeyPlace, ProvidersView, ProviderTest, ProviderView, Settings } from "../types";
+import type {
+  ImportedProfile,
+  ImportProfile,
+  KeepKey,
+  KeyPlace,
+  ProfileView,
+  ProvidersView,
+  ProviderTest,
+  ProviderView,
+  Settings,
+} from "../types";
 import { refuse } from "./errors";
 
 type Known = Pick<ProviderView, "id" | "name" | "purpose" | "default_base_url" | "needs_key" | "key_page">;
@@ -43,6 +53,7 @@ const KNOWN: Known[] = [
 
 export class FakeServices {
   readonly keys = new Map<string, { key: string; place: KeyPlace }>();
+  readonly profiles = new Map<string, ImportProfile>();
   keychain: "ready" | "locked" | "missing" = "ready";
   passphrase: string | null = null;
   unlocked = false;
@@ -78,6 +89,16 @@ export class FakeServices {
     this.keys.set(provider, { key: key.trim(), place });
   }
 
+  profileViews(): ProfileView[] {
+    return [...this.profiles.values()].map(profileView);
+  }
+
+  importProfile(request: ImportProfile): ImportedProfile {
+    if (!request.site && !request.cookies) refuse("invalid", "Name the site that the profile is for.");
+    this.profiles.set(request.name, request);
+    return { profile: profileView(request), left_out: 0 };
+  }
+
   unlock(passphrase: string): void {
     if (this.passphrase === null && passphrase.length < 8)
       refuse("invalid", "A passphrase has at least 8 characters.");
@@ -86,4 +107,16 @@ export class FakeServices {
     this.passphrase = passphrase;
     this.unlocked = true;
   }
+}
+
+function profileView({ name, site, cookies, headers }: ImportProfile): ProfileView {
+  const lines = (text: string) => text.split("\n").filter(Boolean);
+  return {
+    name,
+    site: site ?? "example.org",
+    cookies: lines(cookies).length,
+    headers: lines(headers).map((line) => line.split(":")[0] ?? ""),
+    imported: "2026-11-29T00:00:00Z",
+    expires: null,
+  };
 }

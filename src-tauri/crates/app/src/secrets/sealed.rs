@@ -47,9 +47,10 @@ struct Content {
     secrets: BTreeMap<String, Sealed>,
 }
 
+/// Something secret, sealed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sealed {
+pub(crate) struct Sealed {
     nonce: String,
     sealed: String,
 }
@@ -172,6 +173,31 @@ impl SealedFile {
             Ok(())
         });
         saved.map_err(|error| SecretError::File(format!("{}: {error}.", self.path.display())))
+    }
+}
+
+/// Seals with a key that is itself a secret.
+pub(crate) struct Sealer(XChaCha20Poly1305);
+
+impl Sealer {
+    /// A new key, as [`Sealer::new`] takes it.
+    pub(crate) fn new_key() -> SecretString {
+        SecretString::from(hex(&<[u8; 32]>::generate()))
+    }
+
+    /// With this key; none if it is not one.
+    pub(crate) fn new(key: &SecretString) -> Option<Self> {
+        let key: [u8; 32] = bytes(key.expose_secret())?.try_into().ok()?;
+        Some(Self(XChaCha20Poly1305::new(&key.into())))
+    }
+
+    pub(crate) fn seal(&self, name: &str, secret: &str) -> Result<Sealed, SecretError> {
+        seal(&self.0, name, secret)
+    }
+
+    /// None if the key is another one, or what is sealed was changed.
+    pub(crate) fn open(&self, name: &str, sealed: &Sealed) -> Option<SecretString> {
+        open(&self.0, name, sealed)
     }
 }
 

@@ -14,10 +14,6 @@ use super::{
     steps::{self, LABELS, SHORTHAND, SHORTHAND_STEP, duration, take},
 };
 
-/// Fields that are understood but that nothing acts on. Whoever makes something act on one takes it
-/// out of here.
-const NO_EFFECT: [&str; 1] = ["authentication"];
-
 /// Of the fields of a definition, those that [`LABELS`] checks.
 const LABELLED: [&str; 3] = ["name", "description", "tags"];
 
@@ -196,7 +192,6 @@ pub(super) fn definition(
             }
         }
     }
-    steps::warn_of_no_effect(&root, &NO_EFFECT, "has no effect in this version", faults);
     if text_of("schedule").is_empty() {
         steps::warn_of_no_effect(&root, &OF_SCHEDULE, "has no effect without `schedule`", faults);
     }

@@ -58,6 +58,11 @@ const FLAGS: [&str; 30] = [
 /// The same for WebRTC, which takes it from the profile, too.
 const PREFERENCES: &str = r#"{"webrtc":{"ip_handling_policy":"disable_non_proxied_udp","multiple_routes_enabled":false,"nonproxied_udp_enabled":false},"dns_over_https":{"mode":"off"}}"#;
 
+/// How the names of profiles begin, among the temporary files.
+const PROFILE: &str = "quaero-browser-";
+/// A file in a profile that is locked while it is used.
+const LOCK: &str = "quaero.lock";
+
 /// A running browser. It ends when this is dropped.
 pub(super) struct Running {
     pub(super) wire: Wire,
@@ -74,8 +79,10 @@ impl Running {
             program: program.display().to_string(),
             reason: error.to_string(),
         };
-        let profile = tempfile::Builder::new().prefix("quaero-browser-").tempdir();
-        let profile = profile.map_err(failed)?;
+        sweep();
+        let profile = tempfile::Builder::new().prefix(PROFILE).tempdir().map_err(failed)?;
+        let lock = fs::File::create(profile.path().join(LOCK)).map_err(failed)?;
+        lock.try_lock().map_err(|error| failed(error.into()))?;
         let settings = profile.path().join("Default");
         fs::create_dir(&settings).map_err(failed)?;
         fs::write(settings.join("Preferences"), PREFERENCES).map_err(failed)?;
@@ -101,6 +108,7 @@ impl Running {
             .spawn(move || {
                 told.read(output);
                 end(child, profile);
+                drop(lock);
             })
             .map_err(failed)?;
         Ok(Self { wire, notice, process, reader: Some(reader) })
@@ -114,6 +122,20 @@ impl Drop for Running {
         if let Some(reader) = self.reader.take() {
             // It sees the end of the browser at once, and takes its profile away.
             let _ = reader.join();
+        }
+    }
+}
+
+/// Removes the profiles that processes which were killed have left. A live one is locked.
+fn sweep() {
+    for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PROFILE) {
+            continue;
+        }
+        let lock = fs::File::open(entry.path().join(LOCK));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What cannot be removed now is tried again the next time.
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

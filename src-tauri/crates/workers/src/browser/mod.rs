@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 
-use quaero_net::{Client, Response};
+use quaero_net::{Client, Response, Session};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -44,6 +44,8 @@ pub(crate) struct ToShow<'a> {
     pub(crate) page: &'a Response,
     /// Asks for what its scripts want.
     pub(crate) client: &'a Client,
+    /// A sign-in for them; only a page of its own site uses it.
+    pub(crate) session: Option<&'a Session>,
     /// How long to wait for its scripts once it has loaded, unless they are done before.
     pub(crate) wait: Duration,
     /// How long it may take in all.

@@ -106,7 +106,7 @@ impl<'a> Tab<'a> {
     ) -> Result<bool, BrowserError> {
         let (wire, page) = (self.wire, &what.page.url);
         let policy = what.client.policy();
-        let fetcher = Fetcher::new(what.client.clone(), what.max_bytes);
+        let fetcher = Fetcher::new(what);
         let mut fetching = FuturesUnordered::new();
         let (mut opened, mut loaded, mut asked, mut bytes) = (false, false, 0, 0);
         wire.post(&self.session, "Page.navigate", json!({ "url": page.as_str() }));

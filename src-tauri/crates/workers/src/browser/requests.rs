@@ -3,15 +3,14 @@
 //! Only what makes text is fetched, and only read: scripts, styles and data, with GET. Each redirect
 //! is handed back to the browser, so that it comes here again as a request of its own.
 
-use std::sync::Arc;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-
-use quaero_net::{AddressPolicy, Client, GetOptions, NetError, Overflow, Response, Site};
+use quaero_net::{AddressPolicy, Client, GetOptions, NetError, Overflow, Response, Session, Site};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
 use url::Url;
+
+use super::ToShow;
 
 /// Requests that a page gets answers to. The rest is refused.
 pub(super) const MAX_REQUESTS: usize = 200;
@@ -158,14 +157,18 @@ fn answer(
 
 /// Fetches what a page asks for.
 pub(super) struct Fetcher {
-    pub(super) client: Client,
-    pub(super) max_bytes: usize,
-    turns: Arc<Semaphore>,
+    client: Client,
+    session: Option<Session>,
+    max_bytes: usize,
+    turns: Semaphore,
 }
 
 impl Fetcher {
-    pub(super) fn new(client: Client, max_bytes: usize) -> Self {
-        Self { client, max_bytes, turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    pub(super) fn new(what: &ToShow<'_>) -> Self {
+        // A page of another site must not speak in the user's name.
+        let session = what.session.filter(|session| session.covers(&what.page.url)).cloned();
+        let (client, turns) = (what.client.clone(), Semaphore::new(AT_A_TIME));
+        Self { client, session, max_bytes: what.max_bytes, turns }
     }
 
     /// The order that answers a request, and the bytes that it cost.
@@ -202,6 +205,7 @@ impl Fetcher {
     ) -> Result<Result<(u16, Vec<(String, String)>, Vec<u8>), Url>, NetError> {
         let options = GetOptions {
             headers: paused.headers(),
+            session: self.session.clone(),
             body_bytes: Some(self.max_bytes),
             overflow: Overflow::Fail,
             ..GetOptions::default()

@@ -27,7 +27,8 @@ async fn show(browser: &Browser, body: &str) -> Result<Shown, BrowserError> {
     let client = Client::new(AddressPolicy::default(), Limits::default());
     let page = page(body);
     let wait = Duration::from_secs(5);
-    let what = ToShow { page: &page, client: &client, wait, total: LIMIT, max_bytes: 100_000 };
+    let (session, max_bytes) = (None, 100_000);
+    let what = ToShow { page: &page, client: &client, session, wait, total: LIMIT, max_bytes };
     browser.show(what).await
 }
 

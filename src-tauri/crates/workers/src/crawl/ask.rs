@@ -28,6 +28,7 @@ impl Visitor {
             body_bytes: Some(self.frontier.config.max_page_bytes as usize),
             overflow: Overflow::Fail,
             total: Some(self.frontier.page_timeout),
+            session: self.session.clone(),
             ..GetOptions::default()
         }
     }

@@ -73,6 +73,14 @@ pub struct CrawlConfig {
     #[serde(default = "page_timeout")]
     #[schemars(title = "Time per page", extend("format" = "duration"))]
     pub page_timeout: String,
+    /// The sign-in profile whose cookies and headers are taken along, to the hosts of its site only.
+    #[serde(default)]
+    #[schemars(title = "Sign-in profile", length(max = 64))]
+    pub auth_id: Option<String>,
+    /// The same as `auth_id`, which wins.
+    #[serde(default)]
+    #[schemars(title = "Sign-in profile (other name)", length(max = 64))]
+    pub authentication: Option<String>,
     /// Run each page's scripts in a browser that is installed (Chrome, Chromium or Edge), for pages
     /// whose text is made by JavaScript. Slower, and more requests: switch it on where pages come out
     /// empty.

@@ -7,6 +7,8 @@
 //! A page that was fetched before is only asked whether it has changed; if it has not, the bytes that
 //! are kept are read again, so that a better reader gives a better document. When all links are followed,
 //! pages that earlier runs found and this one did not are asked for once more, and marked if they are gone.
+//!
+//! What is deliberately absent: cookies that no sign-in profile has brought along.
 
 mod ask;
 mod config;
@@ -14,6 +16,7 @@ mod frontier;
 mod kind;
 mod listing;
 mod scripts;
+mod sign_in;
 mod similar;
 mod sitemap;
 mod throttle;
@@ -27,16 +30,19 @@ pub use config::{CrawlConfig, CrawlManager};
 pub use sitemap::SitemapWorker;
 pub use worker::CrawlWorker;
 
+use std::sync::Arc;
+
+use quaero_net::Providers;
 use quaero_store::DocumentId;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::extract::PdfExtractor;
 
-/// The workers of `crawl` steps, which read PDF as told.
+/// The workers of `crawl` steps, which read PDF as told, and find sign-in profiles with `providers`.
 #[must_use]
-pub fn workers(pdf: PdfExtractor) -> (CrawlWorker, SitemapWorker) {
-    let shared = worker::Shared::new(pdf);
+pub fn workers(pdf: PdfExtractor, providers: Arc<dyn Providers>) -> (CrawlWorker, SitemapWorker) {
+    let shared = worker::Shared::new(pdf, providers);
     (CrawlWorker::new(shared.clone()), SitemapWorker::new(shared))
 }
 

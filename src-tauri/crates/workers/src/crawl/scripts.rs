@@ -41,6 +41,7 @@ impl Visitor {
         let shown = self.browser.show(ToShow {
             page: &page,
             client: &self.client,
+            session: self.session.as_ref(),
             wait: self.frontier.javascript_wait,
             total: self.frontier.page_timeout,
             max_bytes: self.frontier.config.max_page_bytes as usize,

@@ -45,7 +45,7 @@ impl JobWorker for SitemapWorker {
         if let Some(reason) = used_up(job, &step.frontier).await? {
             return Ok(Outcome { enough: Some(reason), ..Outcome::default() });
         }
-        let visitor = self.shared.visitor(job, &step)?;
+        let visitor = self.shared.visitor(job, &step).await?;
         if url.path() == ROBOTS_FILE {
             let named = visitor.sitemaps_of(&url, job.attempt).await?;
             let children = tasks_of_sitemaps(&step.frontier, &named);

@@ -4,6 +4,7 @@
 
 mod decisions;
 mod scripts;
+mod sign_in;
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -64,6 +65,7 @@ fn visitor(config: Value) -> Visitor {
         account: Arc::new(|_| {}),
         store: None,
         browser: Browser::default(),
+        session: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Outcome, TaskError};
-use quaero_net::{Account, Client, Response, RobotRules, decode, normalise};
+use quaero_net::{Account, Client, Response, RobotRules, Session, decode, normalise};
 use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
 use url::Url;
@@ -36,6 +36,8 @@ pub(super) struct Visitor {
     /// Where pages are remembered, if anywhere.
     pub(super) store: Option<Store>,
     pub(super) browser: Browser,
+    /// The step's sign-in, if it names one.
+    pub(super) session: Option<Session>,
 }
 
 /// Which visit of which page.
@@ -107,7 +109,11 @@ impl Visitor {
         let came = self.ask(url, visit, &mut pause).await;
         let visited = match (came, visit.known) {
             (Ok(Came::Page { response, rules, stored }), _) => {
-                self.take(response, rules, stored, visit).await
+                let expired = self.asks_to_sign_in(url, &response.url);
+                self.take(response, rules, stored, visit).await.map(|mut visited| {
+                    visited.outcome.warnings.extend(expired);
+                    visited
+                })
             }
             (Ok(Came::Nothing(visited)), _) => Ok(visited),
             // It was asked for to find out just that.
@@ -139,7 +145,8 @@ impl Visitor {
                 let message = format!(
                     "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
                 );
-                return nothing(Visited::default().warn(message));
+                let expired = self.asks_to_sign_in(url, &here);
+                return nothing(Visited::default().warn(expired.unwrap_or(message)));
             }
             let rules = self.rules(&here, visit.attempt).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
@@ -172,7 +179,7 @@ impl Visitor {
                 continue;
             }
             if let Some(error) = refusal(&reply, visit.attempt) {
-                return Err(error);
+                return Err(self.if_expired(&reply, error));
             }
             let content_type = reply.header("content-type").map(str::to_owned);
             if kind::promised(content_type.as_deref()) == Promise::Other {
@@ -291,6 +298,7 @@ impl Visitor {
         visited.outcome.children = content
             .links
             .iter()
+            .filter(|link| !self.signs_out(link))
             .map(|link| match visit.deeper {
                 true => self.frontier.at_depth(link, delay(link), visit.depth + 1),
                 false => self.frontier.task(link, delay(link)),

@@ -9,11 +9,11 @@ use std::{
 use async_trait::async_trait;
 use quaero_contract::{JobId, LogLevel};
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
-use quaero_net::{Client, Limits};
+use quaero_net::{Client, Limits, Providers, Session};
 use tokio::sync::OnceCell;
 
 use super::{
-    Payload, TASK_TYPE,
+    CrawlConfig, Payload, TASK_TYPE,
     frontier::Frontier,
     similar,
     throttle::Throttle,
@@ -22,12 +22,15 @@ use super::{
 use crate::{browser::Browser, extract::PdfExtractor, services::accounted};
 
 /// More steps or sets of hosts are not remembered at once; forgetting them only costs time.
-const REMEMBERED: usize = 64;
+pub(super) const REMEMBERED: usize = 64;
 
 /// What the tasks of all crawls share.
 pub(super) struct Shared {
     pdf: PdfExtractor,
     browser: Browser,
+    pub(super) providers: Arc<dyn Providers>,
+    /// By run and profile: what a site sets lasts as long as the run.
+    pub(super) sessions: tokio::sync::Mutex<HashMap<(JobId, String), Session>>,
     /// By step: its settings are read and its patterns compiled once.
     steps: Mutex<HashMap<JobId, Arc<StepState>>>,
     /// By `allow_hosts`: crawls with the same list share connections and robots.txt files.
@@ -43,10 +46,12 @@ pub(super) struct StepState {
 }
 
 impl Shared {
-    pub(super) fn new(pdf: PdfExtractor) -> Arc<Self> {
+    pub(super) fn new(pdf: PdfExtractor, providers: Arc<dyn Providers>) -> Arc<Self> {
         Arc::new(Self {
             pdf,
             browser: Browser::default(),
+            providers,
+            sessions: tokio::sync::Mutex::default(),
             steps: Mutex::default(),
             clients: Mutex::default(),
             throttle: Arc::default(),
@@ -60,13 +65,20 @@ impl Shared {
         })
     }
 
-    pub(super) fn visitor(&self, job: &JobContext, step: &StepState) -> Result<Visitor, TaskError> {
+    pub(super) async fn visitor(
+        &self,
+        job: &JobContext,
+        step: &StepState,
+    ) -> Result<Visitor, TaskError> {
         let frontier = step.frontier.clone();
         let mut hosts = frontier.config.allow_hosts.clone();
         hosts.sort_unstable();
         let client = remember(&self.clients, hosts, || {
             Ok(Client::new(frontier.policy.clone(), Limits::default()))
         })?;
+        let CrawlConfig { auth_id, authentication, .. } = &frontier.config;
+        let profile = auth_id.as_ref().or(authentication.as_ref());
+        let session = self.session(job, profile.map(String::as_str)).await?;
         let account = accounted(job);
         Ok(Visitor {
             frontier,
@@ -76,6 +88,7 @@ impl Shared {
             browser: self.browser.clone(),
             throttle: self.throttle.clone(),
             store: Some(job.store().clone()),
+            session,
         })
     }
 }
@@ -169,7 +182,7 @@ impl JobWorker for CrawlWorker {
             now_ms: job.now_ms(),
             known,
         };
-        let visitor = self.shared.visitor(job, &step)?;
+        let visitor = self.shared.visitor(job, &step).await?;
         let visited = visitor.visit(&url, visit).await?;
         for (level, line) in visited.log {
             job.log(level, line);

@@ -109,7 +109,7 @@ fn the_schema_explains_every_field() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(schema["required"], json!(["start_urls"]));
     let properties = schema["properties"].as_object().expect("properties");
-    assert_eq!(properties.len(), 21);
+    assert_eq!(properties.len(), 23);
     for (name, property) in properties {
         for key in ["title", "description"] {
             assert!(

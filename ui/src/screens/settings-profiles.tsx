@@ -1,0 +1,152 @@
+// Sign-in profiles: cookies and headers that steps take along to one site. What is in one goes in and
+// never comes back.
+
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useState } from "react";
+import { backend } from "../backend";
+import type { ImportedProfile, KeyPlace, ProfileView } from "../backend/types";
+import { useCommand } from "../data/hooks";
+import { profilesQuery, providersQuery } from "../data/queries";
+import { Button } from "../parts/button";
+import { Dialog } from "../parts/dialog";
+import { Field, Input, inputClass } from "../parts/field";
+import { Line, Section } from "../parts/settings-lines";
+import { Failed, InlineError } from "../parts/states";
+import { text } from "../text";
+
+const words = text.services.profiles;
+
+export function Profiles() {
+  const query = useQuery(profilesQuery);
+  const [adding, setAdding] = useState(false);
+  const [imported, setImported] = useState<ImportedProfile | null>(null);
+  return (
+    <Section title={words.title}>
+      <p className="border-b border-line px-3.5 py-2 text-meta text-muted">{words.about}</p>
+      {query.error && <Failed error={query.error} retry={() => void query.refetch()} />}
+      {query.data?.map((profile) => (
+        <Row key={profile.name} profile={profile} />
+      ))}
+      <Line name={words.add} about={words.addAbout}>
+        {imported && (
+          <span role="status" className="text-meta text-muted">
+            {words.kept(imported.profile.name, imported.left_out)}
+          </span>
+        )}
+        <Button onClick={() => setAdding(true)}>{words.import}</Button>
+      </Line>
+      <Dialog
+        open={adding}
+        onClose={() => setAdding(false)}
+        title={words.importTitle}
+        closeLabel={text.services.close}
+        className="w-[32rem]"
+      >
+        {adding && (
+          <Import
+            done={(profile) => {
+              setImported(profile);
+              setAdding(false);
+            }}
+          />
+        )}
+      </Dialog>
+    </Section>
+  );
+}
+
+function Row({ profile }: { profile: ProfileView }) {
+  const client = useQueryClient();
+  const removing = useCommand(async () => {
+    await backend.deleteProfile(profile.name);
+    await client.invalidateQueries({ queryKey: profilesQuery.queryKey });
+  });
+  const what = words.what(profile.site, profile.cookies, profile.headers.length);
+  const ends = profile.expires ? words.ends(profile.expires.slice(0, 10)) : "";
+  return (
+    <Line name={profile.name} about={`${what} ${ends}`.trim()}>
+      {removing.error && <InlineError error={removing.error} />}
+      <Button
+        look="ghost"
+        busy={removing.pending}
+        aria-label={words.removeOf(profile.name)}
+        onClick={() => removing.start(undefined)}
+      >
+        {words.remove}
+      </Button>
+    </Line>
+  );
+}
+
+function Import({ done }: { done: (imported: ImportedProfile) => void }) {
+  const client = useQueryClient();
+  const secrets = useQuery(providersQuery).data?.secrets;
+  const [name, setName] = useState("");
+  const [site, setSite] = useState("");
+  const [file, setFile] = useState<File | null>(null);
+  const [headers, setHeaders] = useState("");
+  const place: KeyPlace =
+    secrets && secrets.keychain !== "missing" ? "keychain" : secrets?.file_unlocked ? "file" : "session";
+  const importing = useCommand(async () => {
+    const cookies = file ? await file.text() : "";
+    const wish = { name: name.trim(), site: site.trim() || null, cookies, headers, place };
+    const imported = await backend.importProfile(wish);
+    await client.invalidateQueries({ queryKey: profilesQuery.queryKey });
+    return imported;
+  }, done);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (!importing.pending) importing.start(undefined);
+  };
+  return (
+    <form noValidate onSubmit={submit} className="grid min-h-0 gap-3 overflow-y-auto p-4">
+      <p className="text-muted">{words.how}</p>
+      <Field label={words.name} help={words.nameHelp}>
+        {(wiring) => <Input {...wiring} value={name} onChange={(event) => setName(event.target.value)} />}
+      </Field>
+      <Field label={words.cookies} help={words.cookiesHelp}>
+        {(wiring) => (
+          <input
+            {...wiring}
+            type="file"
+            accept=".txt,.json"
+            className={inputClass}
+            onChange={(event) => setFile(event.target.files?.[0] ?? null)}
+          />
+        )}
+      </Field>
+      <Field label={words.site} help={words.siteHelp}>
+        {(wiring) => (
+          <Input
+            {...wiring}
+            value={site}
+            placeholder="example.org"
+            onChange={(event) => setSite(event.target.value)}
+          />
+        )}
+      </Field>
+      <Field label={words.headers} help={words.headersHelp}>
+        {(wiring) => (
+          <textarea
+            {...wiring}
+            rows={3}
+            spellCheck={false}
+            autoComplete="off"
+            className={`${inputClass} h-auto py-1 font-mono text-label`}
+            value={headers}
+            onChange={(event) => setHeaders(event.target.value)}
+          />
+        )}
+      </Field>
+      <p className="text-meta text-muted">
+        {words.sealed} {text.services.placeHelp[place]}
+      </p>
+      {importing.error && <InlineError error={importing.error} />}
+      <div className="flex justify-end pt-1">
+        <Button type="submit" look="primary" busy={importing.pending}>
+          {words.importNow}
+        </Button>
+      </div>
+    </form>
+  );
+}
