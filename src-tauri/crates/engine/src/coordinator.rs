@@ -234,7 +234,7 @@ fn outcome(step: &StepRow, cancelled: bool) -> JobStatus {
         _ if completed == 0 && failed > 0 => JobStatus::Failed,
         _ if completed == 0 && ended > 0 => JobStatus::Cancelled,
         // Of runs below a step each one matters.
-        _ if step.starts_runs && failed + ended > 0 => JobStatus::Failed,
+        None if step.starts_runs && failed + ended > 0 => JobStatus::Failed,
         _ => JobStatus::Completed,
     }
 }
@@ -424,6 +424,9 @@ fn apply(
 
 fn end_error(tx: &mut Tx, step: &StepRow, status: JobStatus) -> Result<Option<JobError>> {
     match (status, &step.stop) {
+        (JobStatus::Failed, Some(stop)) if stop.code == ENOUGH => {
+            Ok(Some(JobError { code: "timeout".to_owned(), message: stop.message.clone() }))
+        }
         (JobStatus::Failed | JobStatus::Cancelled, Some(stop)) => Ok(Some(stop.clone())),
         (JobStatus::Failed, None) => tx.first_task_error(step.id),
         _ => Ok(None),

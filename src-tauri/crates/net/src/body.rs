@@ -138,6 +138,11 @@ impl Decoder {
         }
     }
 
+    /// How many bytes have come out of it.
+    pub(crate) fn len(&mut self) -> usize {
+        self.sink().bytes.len()
+    }
+
     /// What was decoded so far.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.sink().bytes)

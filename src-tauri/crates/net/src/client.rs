@@ -505,7 +505,9 @@ impl Reply {
                 Ok(Err(error)) => return Err(NetError::from_http(&self.url, &error)),
                 Ok(Ok(part)) => part,
             };
-            match part.map(|part| decoder.push(&part)) {
+            let pushed = part.map(|part| decoder.push(&part));
+            self.entry.read(decoder.len());
+            match pushed {
                 Some(Ok(())) => {}
                 Some(Err(Stop::Full)) if self.overflow == Overflow::Cut => {
                     break Ok((decoder.take(), true));

@@ -25,6 +25,8 @@ CREATE TABLE pages (
     last_modified TEXT,
     content_type  TEXT,
     robots_tag    TEXT,
+    -- Of the body that came with them: the bytes that are kept may be of another answer.
+    body_hash     TEXT    NOT NULL,
     fingerprint   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pages_by_document ON pages (document_id);

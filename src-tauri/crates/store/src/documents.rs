@@ -208,15 +208,22 @@ impl Tx {
             Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
                 let id: i64 = row.get("id")?;
                 self.execute(
-                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3, gone_ms = NULL WHERE id = ?1",
-                    params![id, now_ms, &new.source_hash],
+                    "UPDATE documents SET last_synced_ms = ?2, source_hash = ?3,
+                         gone_ms = CASE WHEN ?4 > gone_ms THEN NULL ELSE gone_ms END WHERE id = ?1",
+                    params![id, now_ms, &new.source_hash, new.fetched_ms],
+                )?;
+                // Saved before there were any.
+                self.execute(
+                    "UPDATE documents SET headings = ?2 WHERE id = ?1 AND headings <> ?2",
+                    params![id, &document.headings],
                 )?;
                 (id, SaveOutcome::Unchanged)
             }
             Some(row) => {
                 let id: i64 = row.get("id")?;
                 self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, headings = ?12, metadata = ?6,
-                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11, gone_ms = NULL
+                         content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11,
+                         gone_ms = CASE WHEN ?10 > gone_ms THEN NULL ELSE gone_ms END
                      WHERE id = ?1", params![id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, new.fetched_ms, now_ms, &document.headings])?;
                 (id, SaveOutcome::Updated)
             }
@@ -455,6 +462,7 @@ impl Store {
     /// If the index still differs from the documents, or SQLite fails.
     pub async fn rebuild_index(&self) -> Result<u32> {
         self.write(|tx| {
+            tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             // Those that were saved before there were any in the index.
             let missing: Vec<i64> = tx.scalars(
                 "SELECT id FROM documents WHERE headings = '' AND instr(markdown, '# ') > 0",
@@ -468,7 +476,6 @@ impl Store {
                     params![headings(&text), id],
                 )?;
             }
-            tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             consistent::check_index(tx)?;
             tx.scalar("SELECT count(*) FROM documents", [])
         })

@@ -39,11 +39,13 @@ pub struct PageState {
     pub content_type: Option<String>,
     /// The answer's `X-Robots-Tag` header.
     pub robots_tag: Option<String>,
+    /// blake3 of the answer's body, in hex.
+    pub body_hash: String,
     /// Of its text: texts that are alike differ in few bits.
     pub fingerprint: u64,
 }
 
-/// A document that earlier runs of a step brought, and that this one has not seen.
+/// A document that the last run of a step brought, and that this one has not seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
     /// The document.
@@ -52,14 +54,17 @@ pub struct Unseen {
     pub source_id: String,
 }
 
-const UNSEEN: &str =
-    "SELECT DISTINCT d.id, d.source_id FROM jobs j JOIN runs r ON r.id = j.run_id
-                 JOIN runs before ON before.definition_id = r.definition_id AND before.id < r.id
-                 JOIN steps s ON s.run_id = before.id JOIN jobs old ON old.id = s.id AND old.name = j.name
-                 JOIN step_documents sd ON sd.step_id = s.id JOIN documents d ON d.id = sd.document_id
-             WHERE j.id = ?1 AND d.gone_ms IS NULL
-                 AND NOT EXISTS (SELECT 1 FROM step_documents seen WHERE seen.run_id = j.run_id AND seen.document_id = d.id)
-             ORDER BY d.id LIMIT ?2";
+/// The last run before this one of the same definition with the same values in which this step went well.
+const UNSEEN: &str = "WITH before (id) AS (
+        SELECT old.id FROM jobs j JOIN runs r ON r.id = j.run_id
+            JOIN runs b ON b.definition_id = r.definition_id AND b.id < r.id AND b.variables = r.variables
+            JOIN jobs old ON old.run_id = b.id AND old.kind = 'step' AND old.name = j.name AND old.status = 'completed'
+        WHERE j.id = ?1 ORDER BY b.id DESC LIMIT 1)
+    SELECT d.id, d.source_id FROM before JOIN step_documents sd ON sd.step_id = before.id
+        CROSS JOIN documents d ON d.id = sd.document_id
+    WHERE d.gone_ms IS NULL AND NOT EXISTS (SELECT 1 FROM step_documents seen
+        WHERE seen.document_id = d.id AND seen.run_id = (SELECT run_id FROM jobs WHERE id = ?1))
+    ORDER BY d.last_synced_ms, d.id LIMIT ?2";
 
 fn unseen(row: &impl Record) -> Result<Unseen> {
     Ok(Unseen { id: DocumentId(row.field("id")?), source_id: row.field("source_id")? })
@@ -86,11 +91,11 @@ impl Tx {
 
     pub(crate) fn save_page(&mut self, document: i64, page: &PageState) -> Result<()> {
         self.execute(
-            "INSERT INTO pages (address, document_id, etag, last_modified, content_type, robots_tag, fingerprint)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+            "INSERT INTO pages (address, document_id, etag, last_modified, content_type, robots_tag, fingerprint, body_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT DO UPDATE SET document_id = ?2, etag = ?3, last_modified = ?4, content_type = ?5,
-                 robots_tag = ?6, fingerprint = ?7",
-            params![&page.address, document, &page.etag, &page.last_modified, &page.content_type, &page.robots_tag, page.fingerprint.cast_signed()],
+                 robots_tag = ?6, fingerprint = ?7, body_hash = ?8",
+            params![&page.address, document, &page.etag, &page.last_modified, &page.content_type, &page.robots_tag, page.fingerprint.cast_signed(), &page.body_hash],
         )?;
         Ok(())
     }
@@ -120,8 +125,9 @@ impl Tx {
         Ok(())
     }
 
-    /// The documents that earlier runs of a step brought (the same step of the same definition) and
-    /// that this run has not seen, at most `limit`, without those that are known to be gone. It is asked once.
+    /// The documents that the last run of a step brought (the same step of the same definition with the
+    /// same values) and that this run has not seen: those first that were not seen for longest, at most
+    /// `limit`, without those that are known to be gone. It is asked once.
     ///
     /// # Errors
     /// If SQLite fails.
@@ -148,6 +154,7 @@ impl Store {
             last_modified: row.try_get("last_modified")?,
             content_type: row.try_get("content_type")?,
             robots_tag: row.try_get("robots_tag")?,
+            body_hash: row.try_get("body_hash")?,
             fingerprint: row.try_get::<i64, _>("fingerprint")?.cast_unsigned(),
         };
         Ok(Some((DocumentId(row.try_get("document_id")?), state)))

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{
     Exchange, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, normalise,
+    shown,
 };
 use quaero_store::{DocumentId, PageState};
 use url::Url;
@@ -39,7 +40,7 @@ impl Visitor {
         (self.account)(Exchange {
             host: url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
             answer: reason.to_owned(),
-            address: url.to_string(),
+            address: shown(url),
             bytes: 0,
             took: Duration::ZERO,
         });
@@ -76,6 +77,9 @@ impl Visitor {
     ) -> Result<Option<Response>, TaskError> {
         let Some(store) = &self.store else { return Ok(None) };
         let original = store.document_with_original(document).await?.and_then(|d| d.original);
+        // What is kept may have come with another answer.
+        let original =
+            original.filter(|body| blake3::hash(body).to_hex().as_str() == page.body_hash);
         Ok(original.map(|body| Response {
             url: url.clone(),
             redirects: Vec::new(),

@@ -31,9 +31,6 @@ const MAX_REPEATS: usize = 3;
 const MAX_QUERY_BYTES: usize = 512;
 const MAX_PARAMETERS: usize = 16;
 
-/// Years whose months and days are worth visiting.
-const CALENDAR: std::ops::RangeInclusive<u32> = 1900..=2040;
-
 /// A crawl's settings, ready to decide with.
 pub(super) struct Frontier {
     pub(super) config: CrawlConfig,
@@ -109,11 +106,18 @@ impl Frontier {
 
     /// The tasks that find out what has become of pages that earlier runs found.
     pub(super) fn look_after(&self, unseen: &[Unseen]) -> Vec<NewTask> {
-        let ours = unseen.iter().filter_map(|page| {
+        let most = self.config.max_pages as usize;
+        let ours = unseen.iter().take(most).filter_map(|page| {
             let url = normalise(&Url::parse(&page.source_id).ok()?);
             // What the settings leave out by now is no loss.
-            let payload = Payload { url: url.clone(), depth: None, known: Some(page.id) };
-            self.admits(&url).then(|| NewTask { payload: json!(payload), ..self.task(&url, None) })
+            let payload = Payload { url: url.clone(), depth: Some(1), known: Some(page.id) };
+            // A dead link to it has been followed under its own name.
+            let key = Some(format!("again {url}"));
+            self.admits(&url).then(|| NewTask {
+                payload: json!(payload),
+                key,
+                ..self.task(&url, None)
+            })
         });
         ours.collect()
     }
@@ -224,14 +228,15 @@ fn repeats_a_parameter(query: &str) -> bool {
     })
 }
 
-/// Whether a text names a month or a day that no page of a calendar worth reading has: `2091-03`,
+/// Whether a text names a month or a day that no page of a calendar worth reading has, before 1900 or
+/// from 2040 on: `2091-03`,
 /// `/1871/12/01`, `year=2050&month=1`.
 fn is_far_day(text: &str) -> bool {
     static DAY: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
-            r"(?:^|[^0-9A-Za-z])([0-9]{4})(?:[-/]|&(?:month|mon|m)=)(?:0?[1-9]|1[0-2])(?:[^0-9]|$)",
+            r"(?:^|[^0-9A-Za-z])(1[78][0-9]{2}|20[4-9][0-9]|21[0-9]{2})(?:[-/](?:0[1-9]|1[0-2])|&(?:month|mon|m)=(?:0?[1-9]|1[0-2]))(?:[^0-9]|$)",
         )
         .expect("a constant that the tests compile")
     });
-    DAY.captures_iter(text).any(|day| day[1].parse().is_ok_and(|year| !CALENDAR.contains(&year)))
+    DAY.is_match(text)
 }

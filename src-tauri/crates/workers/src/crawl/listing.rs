@@ -97,8 +97,11 @@ fn locations(text: &str, base: &Url) -> Vec<Url> {
                 text.push_str(&part.xml_content(XmlVersion::Implicit1_0));
             }
             (Ok(Event::GeneralRef(name)), Some(text)) => {
-                let name = name.xml_content(XmlVersion::Implicit1_0);
-                text.push_str(resolve_predefined_entity(&name).unwrap_or_default());
+                let named = name.xml_content(XmlVersion::Implicit1_0);
+                match name.resolve_char_ref() {
+                    Ok(Some(c)) => text.push(c),
+                    _ => text.push_str(resolve_predefined_entity(&named).unwrap_or_default()),
+                }
             }
             (Ok(_), _) => {}
         }
@@ -147,10 +150,10 @@ mod tests {
     fn sitemaps_and_feeds_name_their_addresses() {
         check(
             "\u{feff}<?xml version=\"1.0\"?><!-- made by hand --><urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>
-             <url><loc> https://example.org/a?b=1&amp;c=2 </loc><lastmod>2026-01-01</lastmod></url>
+             <url><loc> https://example.org/a?b=1&amp;c=2&#38;d </loc><lastmod>2026-01-01</lastmod></url>
              <url><loc><![CDATA[https://example.org/d]]></loc><image:image><image:loc>https://example.org/i.png</image:loc></image:image></url>
              <url><loc></loc></url><url><loc>/relative</loc></url></urlset>",
-            Some(("pages", &["https://example.org/a?b=1&c=2", "https://example.org/d", "https://example.org/relative"])),
+            Some(("pages", &["https://example.org/a?b=1&c=2&d", "https://example.org/d", "https://example.org/relative"])),
         );
         check(
             "<sitemapindex><sitemap><loc>https://example.org/s1.xml.gz</loc></sitemap></sitemapindex>",

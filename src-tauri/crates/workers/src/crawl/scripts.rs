@@ -50,7 +50,17 @@ impl Visitor {
         let Shown { html, led_to, busy, notice } = shown;
         let scripts = Scripts { page: page.url.clone(), led_to, busy, notice };
         let content_type = Some("text/html; charset=utf-8".to_owned());
-        Ok((Response { body: html.into_bytes(), content_type, ..page }, Some(scripts)))
+        Ok((
+            Response {
+                body: html.into_bytes(),
+                content_type,
+                // They are of the page as it was sent.
+                etag: None,
+                last_modified: None,
+                ..page
+            },
+            Some(scripts),
+        ))
     }
 
     /// Marks the document, and follows where the page's scripts wanted to go as any link.

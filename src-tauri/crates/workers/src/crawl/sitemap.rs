@@ -55,7 +55,8 @@ impl JobWorker for SitemapWorker {
                     format!("{left_out} sitemaps that {url} names lie elsewhere and are not read.");
                 job.log(LogLevel::Info, line);
             }
-            return Ok(Outcome { children, ..Outcome::default() });
+            let max_step_tasks = Some(step.frontier.config.max_pages);
+            return Ok(Outcome { children, max_step_tasks, ..Outcome::default() });
         }
         let response = match visitor.fetch(&url, job.attempt).await {
             // Nobody has said that it is there.
@@ -110,6 +111,10 @@ pub(super) fn pages(frontier: &Frontier, named: &[Url], depth: u32) -> Vec<NewTa
 }
 
 fn tasks_of_sitemaps(frontier: &Frontier, named: &[Url]) -> Vec<NewTask> {
-    let ours = |url: &&Url| frontier.policy.check(url).is_ok() && frontier.covers(url);
-    named.iter().filter(ours).take(MOST_SITEMAPS).map(|url| frontier.sitemap(url)).collect()
+    let ours = |url: &&Url| {
+        frontier.policy.check(url).is_ok() && frontier.covers(url) && url.path() != ROBOTS_FILE
+    };
+    // They count as pages, and must leave room for those that they name.
+    let most = (frontier.config.max_pages as usize / 4).clamp(1, MOST_SITEMAPS);
+    named.iter().filter(ours).take(most).map(|url| frontier.sitemap(url)).collect()
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
-use quaero_engine::work::{Outcome, TaskError};
+use quaero_engine::work::{Outcome, Retry, TaskError};
 use quaero_net::{Account, Client, Response, RobotRules, Session, decode, normalise};
 use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
@@ -107,6 +107,10 @@ impl Visitor {
         self.need_browser()?;
         let mut pause = Duration::ZERO;
         let came = self.ask(url, visit, &mut pause).await;
+        if let Ok(Came::Page { rules: Some(rules), .. }) = &came {
+            pause = pause.max(rules.crawl_delay().unwrap_or_default());
+        }
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         let visited = match (came, visit.known) {
             (Ok(Came::Page { response, rules, stored }), _) => {
                 let expired = self.asks_to_sign_in(url, &response.url);
@@ -122,10 +126,14 @@ impl Visitor {
                 visited.outcome.gone.push(document);
                 Ok(visited)
             }
+            // Who has too much to do is left alone by the others of his lane, too.
+            (Err(error), _) if error.retry == Retry::Backoff && pause_ms > 0 => {
+                Err(TaskError { retry: Retry::PauseLane { ms: pause_ms }, ..error })
+            }
             (Err(error), _) => Err(error),
         };
         visited.map(|mut visited| {
-            visited.outcome.pause_lane_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            visited.outcome.pause_lane_ms = pause_ms;
             visited
         })
     }
@@ -169,7 +177,10 @@ impl Visitor {
                 redirected = true;
                 continue;
             };
-            *pause = self.pause_after(&reply);
+            // Another host has a lane of its own.
+            if here.origin() == url.origin() {
+                *pause = self.pause_after(&reply);
+            }
             if let (304, Some((document, page))) = (reply.status(), known) {
                 if let Some(response) = self.stored(document, page, &here).await? {
                     return Ok(Came::Page { response, rules, stored: true });
@@ -332,6 +343,7 @@ impl Visitor {
             last_modified: response.last_modified,
             content_type: response.content_type.clone(),
             robots_tag: response.robots_tag,
+            body_hash: blake3::hash(&response.body).to_hex().to_string(),
             fingerprint: similar::fingerprint(&content.markdown),
         };
         let mut metadata = content.metadata;
@@ -352,7 +364,7 @@ impl Visitor {
             markdown: content.markdown,
             metadata,
             tags: config.output_tags.clone(),
-            source_hash: blake3::hash(&response.body).to_hex().to_string(),
+            source_hash: page.body_hash.clone(),
             original: config.keep_original.then_some(response.body),
             fetched_ms: visit.now_ms,
             page: Some(page),

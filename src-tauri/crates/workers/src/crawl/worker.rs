@@ -176,7 +176,7 @@ impl JobWorker for CrawlWorker {
             return Ok(Outcome { enough: Some(reason), ..Outcome::default() });
         }
         let visit = Visit {
-            depth: depth.unwrap_or(job.depth),
+            depth: depth.map_or(job.depth, |depth| depth.min(job.depth.max(1))),
             deeper: depth.is_some(),
             attempt: job.attempt,
             now_ms: job.now_ms(),

@@ -195,6 +195,8 @@ impl JobWorker for DocumentWorker {
             return Ok(Outcome::default());
         };
         let source = document.source_id.clone();
+        // Its source has not been asked, so it is handed in as it was read.
+        let as_it_is = NewDocument { original: None, ..document.clone() };
         let converted = parsing::run(move || convert(document, &config))
             .await
             .map_err(|error| {
@@ -208,7 +210,7 @@ impl JobWorker for DocumentWorker {
                     LogLevel::Debug,
                     format!("{source} is not an HTML page and stays as it is."),
                 );
-                Ok(Outcome { unchanged: vec![id], ..Outcome::default() })
+                Ok(Outcome { documents: vec![as_it_is], ..Outcome::default() })
             }
         }
     }
