@@ -93,6 +93,34 @@ async fn what_has_gone_is_noted_and_kept() {
 }
 
 #[tokio::test]
+async fn a_page_that_has_gone_is_noted_even_where_a_link_to_it_is_left() {
+    let (desk, site) = (Desk::with(&[]).await, site());
+    desk.run_as("daily", &crawl(&site, "")).await;
+    site.remove("/a");
+    let second = desk.run_as("daily", &crawl(&site, "")).await;
+    second.says("/a is gone").await;
+    assert_eq!((second.counts(), second.view.summary.jobs.failed), ((0, 0, 2), 1), "{second:?}");
+    // To read what is kept anew is not to see its source.
+    let anew = desk.run("[step.anew]\ntype = \"transform\"").await;
+    assert_eq!(anew.view.summary.status, RunStatus::Completed, "{anew:?}");
+    assert_eq!(desk.documents().values().filter(|document| document.gone).count(), 1);
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn what_is_kept_of_another_answer_is_not_taken_for_the_page() {
+    let (desk, site) = (Desk::with(&[]).await, site());
+    desk.run_as("daily", &crawl(&site, "")).await;
+    site.page("/a", "A", "It says something else now, and at some length.", &["/"]);
+    // This run keeps the new text, and not the bytes that it is made of.
+    let second = desk.run_as("daily", &crawl(&site, "keep_original = false")).await;
+    assert_eq!(second.counts(), (0, 1, 2), "{second:?}");
+    let third = desk.run_as("daily", &crawl(&site, "")).await;
+    assert_eq!(third.counts(), (0, 0, 3), "the old bytes do not come back: {third:?}");
+    desk.close().await;
+}
+
+#[tokio::test]
 async fn a_server_that_lies_about_what_has_changed_is_asked_once_more() {
     let (desk, site) = (Desk::with(&[]).await, site());
     desk.run_as("daily", &crawl(&site, "keep_original = false")).await;
