@@ -68,6 +68,12 @@ impl Visitor {
         Ok(known.filter(|(_, page)| page.etag.is_some() || page.last_modified.is_some()))
     }
 
+    /// The document that an address has been made into.
+    pub(super) async fn remembered(&self, url: &Url) -> Result<Option<DocumentId>, TaskError> {
+        let Some(store) = &self.store else { return Ok(None) };
+        Ok(store.page(normalise(url).as_str()).await?.map(|(document, _)| document))
+    }
+
     /// The answer of an earlier visit, from the bytes that were kept.
     pub(super) async fn stored(
         &self,

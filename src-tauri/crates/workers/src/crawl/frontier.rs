@@ -111,13 +111,7 @@ impl Frontier {
             let url = normalise(&Url::parse(&page.source_id).ok()?);
             // What the settings leave out by now is no loss.
             let payload = Payload { url: url.clone(), depth: Some(1), known: Some(page.id) };
-            // A dead link to it has been followed under its own name.
-            let key = Some(format!("again {url}"));
-            self.admits(&url).then(|| NewTask {
-                payload: json!(payload),
-                key,
-                ..self.task(&url, None)
-            })
+            self.admits(&url).then(|| NewTask { payload: json!(payload), ..self.task(&url, None) })
         });
         ours.collect()
     }

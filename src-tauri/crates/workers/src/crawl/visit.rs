@@ -120,14 +120,22 @@ impl Visitor {
                 })
             }
             (Ok(Came::Nothing(visited)), _) => Ok(visited),
-            // It was asked for to find out just that.
-            (Err(error), Some(document)) if error.code == "not_found" => {
+            // What was there once is gone, which is not the fault of who asks for it.
+            (Err(error), known) if error.code == "not_found" => {
+                let document = match known {
+                    Some(document) => Some(document),
+                    None => self.remembered(url).await?,
+                };
                 let mut visited = Visited::default();
-                visited.outcome.gone.push(document);
+                visited.outcome.gone.push(document.ok_or(error)?);
                 Ok(visited)
             }
             // Who has too much to do is left alone by the others of his lane, too.
-            (Err(error), _) if error.retry == Retry::Backoff && pause_ms > 0 => {
+            (Err(error), _)
+                if matches!(error.code.as_ref(), "server_error" | "server_busy")
+                    && error.retry == Retry::Backoff
+                    && pause_ms > 0 =>
+            {
                 Err(TaskError { retry: Retry::PauseLane { ms: pause_ms }, ..error })
             }
             (Err(error), _) => Err(error),
