@@ -29,7 +29,7 @@ async fn main() {
         .with_delay(0)
         .with_concurrency_limit(given["concurrency"].parse().ok());
     // A slow reader of the channel loses pages, so it is given room for all of them.
-    let mut pages = website.subscribe(200_000).expect("it can be subscribed to");
+    let mut pages = website.subscribe(200_000);
     let (written, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (done, lost) = (written.clone(), failed.clone());
     let reading = tokio::spawn(async move {
