@@ -23,6 +23,25 @@ pub struct Exchange {
     pub took: Duration,
 }
 
+impl Exchange {
+    /// What would have been asked, but for a reason.
+    #[must_use]
+    pub fn left_out(url: &Url, reason: &str) -> Self {
+        Self {
+            host: host(url),
+            answer: reason.to_owned(),
+            address: shown(url),
+            bytes: 0,
+            took: Duration::ZERO,
+        }
+    }
+}
+
+fn host(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 /// Who is told of requests. See [`crate::Client::accounted`].
 pub type Account = Arc<dyn Fn(Exchange) + Send + Sync>;
 
@@ -69,9 +88,8 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let Some(account) = &self.account else { return };
-        let host = self.url.host_str().unwrap_or_default();
         account(Exchange {
-            host: self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
+            host: host(&self.url),
             answer: std::mem::take(&mut self.answer).into_owned(),
             address: shown(&self.url),
             bytes: self.bytes,

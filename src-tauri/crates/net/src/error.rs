@@ -172,8 +172,7 @@ const KEYS: [&str; 8] =
     ["api_token", "api_key", "apikey", "key", "token", "access_token", "auth", "password"];
 
 /// An address as messages show it: never longer than a few lines, and without keys.
-#[must_use]
-pub fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     const LONGEST: usize = 300;
     let is_key = |name: &str| KEYS.iter().any(|key| name.eq_ignore_ascii_case(key));
     let mut url = url.clone();

@@ -29,7 +29,7 @@ pub use address::{Site, normalise};
 pub use body::Overflow;
 pub use charset::decode;
 pub use client::{Client, GetOptions, Limits, Reply, Response, Trail};
-pub use error::{NetError, Phase, shown};
+pub use error::{NetError, Phase};
 pub use policy::{AddressPolicy, InvalidHost, MAX_URL_BYTES, Refusal};
 pub use provider::{
     MailServer, NoProviders, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers,

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{
     Exchange, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, normalise,
-    shown,
 };
 use quaero_store::{DocumentId, PageState};
 use url::Url;
@@ -36,14 +35,7 @@ impl Visitor {
 
     /// Accounts for an address that is not asked.
     pub(super) fn left_out(&self, url: &Url, reason: &str) {
-        let host = url.host_str().unwrap_or_default();
-        (self.account)(Exchange {
-            host: url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
-            answer: reason.to_owned(),
-            address: shown(url),
-            bytes: 0,
-            took: Duration::ZERO,
-        });
+        (self.account)(Exchange::left_out(url, reason));
     }
 
     /// How long the host of an answer is to be left alone.
