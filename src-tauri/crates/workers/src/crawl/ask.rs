@@ -55,15 +55,17 @@ impl Visitor {
         let config = &self.frontier.config;
         // What scripts fetch may have changed although the page itself has not.
         let usable = config.keep_original && !config.enable_javascript;
-        let Some(store) = self.store.as_ref().filter(|_| usable) else { return Ok(None) };
-        let known = store.page(normalise(url).as_str()).await?;
+        let known = if usable { self.remembered(url).await? } else { None };
         Ok(known.filter(|(_, page)| page.etag.is_some() || page.last_modified.is_some()))
     }
 
-    /// The document that an address has been made into.
-    pub(super) async fn remembered(&self, url: &Url) -> Result<Option<DocumentId>, TaskError> {
+    /// The document that an address has been made into, with its state.
+    pub(super) async fn remembered(
+        &self,
+        url: &Url,
+    ) -> Result<Option<(DocumentId, PageState)>, TaskError> {
         let Some(store) = &self.store else { return Ok(None) };
-        Ok(store.page(normalise(url).as_str()).await?.map(|(document, _)| document))
+        Ok(store.page(normalise(url).as_str()).await?)
     }
 
     /// The answer of an earlier visit, from the bytes that were kept.

@@ -51,8 +51,9 @@ impl JobWorker for SitemapWorker {
             let children = tasks_of_sitemaps(&step.frontier, &named);
             if children.len() < named.len() {
                 let left_out = named.len() - children.len();
-                let line =
-                    format!("{left_out} sitemaps that {url} names lie elsewhere and are not read.");
+                let line = format!(
+                    "{left_out} sitemaps that {url} names are not read: they lie elsewhere, or are more than a quarter of `max_pages`."
+                );
                 job.log(LogLevel::Info, line);
             }
             let max_step_tasks = Some(step.frontier.config.max_pages);

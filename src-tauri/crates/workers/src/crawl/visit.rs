@@ -124,7 +124,7 @@ impl Visitor {
             (Err(error), known) if error.code == "not_found" => {
                 let document = match known {
                     Some(document) => Some(document),
-                    None => self.remembered(url).await?,
+                    None => self.remembered(url).await?.map(|(document, _)| document),
                 };
                 let mut visited = Visited::default();
                 visited.outcome.gone.push(document.ok_or(error)?);
