@@ -8,11 +8,13 @@ mod data_dir;
 mod gpu;
 mod host;
 mod logging;
+mod sign_in;
 mod window;
 
 use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 fn main() -> ExitCode {
+    leave_no_core_dump();
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     match wish(&args) {
         Wish::Window { data_dir } => {
@@ -24,6 +26,17 @@ fn main() -> ExitCode {
         Wish::Command => cli::run(args),
     }
 }
+
+/// It would hold the user's keys.
+#[cfg(unix)]
+fn leave_no_core_dump() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Where the system refuses, it is as before.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}
+
+#[cfg(not(unix))]
+fn leave_no_core_dump() {}
 
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]

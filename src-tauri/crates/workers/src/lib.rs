@@ -2,6 +2,7 @@
 //! domain. What they fetch and read goes through [`extract`].
 
 mod browser;
+mod child;
 pub mod crawl;
 pub mod email;
 pub mod extract;

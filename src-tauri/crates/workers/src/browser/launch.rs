@@ -17,6 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{BrowserError, wire::Wire};
+use crate::child::without_keys;
 
 const FLAGS: [&str; 30] = [
     "--headless",
@@ -93,12 +94,7 @@ impl Running {
             command.arg("--no-sandbox");
         }
         command.arg("about:blank").stderr(Stdio::null());
-        // Keys may stand in the environment, and are no business of a browser.
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("QUAERO_") {
-                command.env_remove(name);
-            }
-        }
+        without_keys(&mut command);
         let Piped { child, input, output } = piped(command).map_err(failed)?;
         let process = child.id();
         let wire = Wire::over(input);

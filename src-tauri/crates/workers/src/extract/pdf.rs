@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{ExtractError, clean, text};
+use crate::child::without_keys;
 
 /// Bytes of a PDF that is read at all.
 const MAX_INPUT: usize = 100 * 1024 * 1024;
@@ -119,7 +120,9 @@ async fn ask_child(
     let unavailable = |error: std::io::Error| {
         ExtractError::Unavailable(format!("{}: {error}", program.display()))
     };
-    let mut child = tokio::process::Command::new(program)
+    let mut command = tokio::process::Command::new(program);
+    without_keys(command.as_std_mut());
+    let mut child = command
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
