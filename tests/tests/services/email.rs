@@ -83,6 +83,31 @@ async fn a_report_is_sent_and_a_copy_kept() {
 }
 
 #[tokio::test]
+async fn a_message_can_be_looked_at_before_it_is_sent() {
+    // Nobody is needed who would send it.
+    let desk = Desk::opened(&[], |_| ()).await;
+    let step = mail("subject = \"Daily\"\nbody = \"Hello **Ann**\"\nsend = false");
+    let ended = desk.run(&step).await;
+    assert_eq!(status(&ended), JobStatus::Completed, "{ended:?}");
+    ended.says("is kept and was not sent").await;
+    let documents = desk.documents();
+    let draft = documents.values().next().expect("what would be sent is kept");
+    assert_eq!((&*draft.title, draft.markdown.trim()), ("Daily", "Hello **Ann**"));
+    assert!(draft.tags.contains(&"email-draft".to_owned()), "{:?}", draft.tags);
+    assert!(!draft.tags.contains(&"email".to_owned()), "it was not sent: {:?}", draft.tags);
+    desk.close().await;
+
+    // The same step, sent after all, is not kept from it by the draft.
+    let server = SmtpServer::start(false);
+    let desk = self::desk(&server).await;
+    desk.run(&step).await;
+    assert_eq!(server.mails().len(), 0);
+    desk.run(&mail("subject = \"Daily\"\nbody = \"Hello **Ann**\"")).await;
+    assert_eq!(server.mails().len(), 1);
+    desk.close().await;
+}
+
+#[tokio::test]
 async fn what_a_server_says_decides_what_happens_next() {
     use SmtpFault as F;
     let rows = [

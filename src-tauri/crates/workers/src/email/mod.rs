@@ -1,5 +1,5 @@
 //! `email`: sends a text or a report through the user's mail server, and keeps a copy of what was sent
-//! as a document.
+//! as a document. With `send = false` that is all it does, and the message can be read before it goes out.
 //!
 //! Each recipient is a task of its own, so that who has got the message does not get it again because
 //! another address was refused. The copy is a document under the message's id, which follows from the
@@ -34,6 +34,8 @@ pub(crate) use send::test_mail;
 const TASK_TYPE: &str = "email.send";
 /// The type of the documents that are copies of what was sent.
 const COPY: &str = "email";
+/// The type of those that were to be looked at first.
+const DRAFT: &str = "email_draft";
 /// Lines of the log in the message about a failed run.
 const LOG_LINES: u32 = 30;
 /// Documents with a tag that are looked at for the newest one.
@@ -108,6 +110,10 @@ pub struct EmailConfig {
     #[serde(default)]
     #[schemars(title = "Document", length(min = 1, max = 2_000))]
     body_from_document: Option<String>,
+    /// Without it nothing is sent: the message is kept as a document, to be looked at first.
+    #[serde(default = "yes")]
+    #[schemars(title = "Send")]
+    send: bool,
     /// Also attach the document.
     #[serde(default)]
     #[schemars(title = "Attach")]
@@ -228,10 +234,14 @@ impl JobWorker for EmailWorker {
 
     async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
         let (config, Payload { to, step }) = (job.config::<EmailConfig>()?, job.payload()?);
-        let server = self.providers.mail().await.map_err(|error| not_set_up(&error))?;
+        let server = match config.send {
+            true => Some(self.providers.mail().await.map_err(|error| not_set_up(&error))?),
+            false => None,
+        };
+        let from = server.as_ref().map_or("", |server| &server.from);
         let run = job.store().get_run(job.run_id, None, job.now_ms()).await?;
         let run = run.ok_or_else(|| TaskError::permanent("not_found", "The run is gone."))?;
-        let id = message_id(&run, &step, &to, &server.from);
+        let id = message_id(&run, &step, &to, from);
         if let Some(sent) = job.store().document_state(COPY, &id).await? {
             job.log(LogLevel::Info, format!("{to} has got this message already."));
             return Ok(Outcome { unchanged: vec![sent.id], ..Outcome::default() });
@@ -243,10 +253,14 @@ impl JobWorker for EmailWorker {
             let composed = tokio::task::spawn_blocking(move || compose(&config, &material)).await;
             composed.map_err(|error| TaskError::permanent("panic", format!("{error}.")))??
         };
-        let message = letter.message(&server.from, &to, &id, job.now_ms())?;
-        send::send(&server, message).await?;
-        job.log(LogLevel::Info, format!("{} has taken the message to {to}.", server.host));
-        let copy = copy(job, &letter, &to, &server.from, id);
+        if let Some(server) = &server {
+            let message = letter.message(from, &to, &id, job.now_ms())?;
+            send::send(server, message).await?;
+            job.log(LogLevel::Info, format!("{} has taken the message to {to}.", server.host));
+        } else {
+            job.log(LogLevel::Info, format!("The message to {to} is kept and was not sent."));
+        }
+        let copy = copy(job, &letter, &to, server.as_ref().map(|server| &*server.from), id);
         Ok(Outcome { documents: vec![copy], ..Outcome::default() })
     }
 }
@@ -330,7 +344,7 @@ async fn document(
         for id in job.store().document_ids(&filter, None, MOST_DOCUMENTS).await? {
             let Some(view) = job.store().get_document(id).await? else { continue };
             let is_newer = newest.as_ref().is_none_or(|n| view.last_synced >= n.last_synced);
-            if view.source_type != COPY && is_newer {
+            if ![COPY, DRAFT].contains(&view.source_type.as_str()) && is_newer {
                 newest = Some(view);
             }
         }
@@ -342,20 +356,29 @@ async fn document(
     Err(TaskError::permanent("no_document", message))
 }
 
-fn copy(job: &JobContext, letter: &Letter, to: &str, from: &str, id: String) -> NewDocument {
+/// What is kept of a message; without a sender it was not sent.
+fn copy(
+    job: &JobContext,
+    letter: &Letter,
+    to: &str,
+    from: Option<&str>,
+    id: String,
+) -> NewDocument {
     let at = rfc3339(job.now_ms());
+    let kind = if from.is_some() { COPY } else { DRAFT };
     let metadata = json!({
-        "to": to, "from": from, "subject": letter.subject, "message_id": id, "sent_at": at,
+        "to": to, "from": from, "subject": letter.subject, "message_id": id,
+        "sent_at": from.map(|_| &at),
         "attachment": letter.attachment.as_ref().map(|(name, ..)| name),
     });
     NewDocument {
-        source_type: COPY.to_owned(),
+        source_type: kind.to_owned(),
         source_hash: blake3::hash(letter.markdown.as_bytes()).to_hex().to_string(),
         source_id: id,
         title: letter.subject.clone(),
         markdown: letter.markdown.clone(),
         metadata: metadata.as_object().cloned().unwrap_or_default(),
-        tags: vec!["email".to_owned(), format!("date:{}", &at[..10])],
+        tags: vec![kind.replace('_', "-"), format!("date:{}", &at[..10])],
         fetched_ms: job.now_ms(),
         ..NewDocument::default()
     }
