@@ -1,6 +1,6 @@
 //! `web_search`.
 
-use quaero_contract::JobStatus;
+use quaero_contract::{JobStatus, KeepKey, KeyPlace};
 use quaero_tests::services::{Brave, Emulator, Fault, Searxng, Tavily};
 use serde_json::Value;
 
@@ -289,5 +289,20 @@ async fn a_fresh_result_is_used_again_and_gets_the_tags_of_the_step() {
     let documents = desk.documents();
     assert!(documents["rust async"].tags.contains(&"second".to_owned()));
     assert!(documents.contains_key("rust async week"), "{:?}", documents.keys());
+    desk.close().await;
+}
+
+#[tokio::test]
+async fn a_key_that_belongs_to_another_service_is_not_kept() {
+    let desk = Desk::with(&[]).await;
+    let keep = |provider: &str, key: &str| {
+        let (provider, key, place) = (provider.to_owned(), key.to_owned(), KeyPlace::Session);
+        desk.app.keep_key(KeepKey { provider, key, place })
+    };
+    let refused = keep("brave", " tvly-dev-0123456789abcdef\n").await.expect_err("Tavily's");
+    assert!(refused.message.contains("a key of Tavily, not of Brave"), "{}", refused.message);
+    assert!(!refused.message.contains("0123"), "the key is not repeated");
+    keep("tavily", "tvly-dev-0123456789abcdef").await.expect("its own");
+    keep("brave", "of-no-known-kind-0123456789").await.expect("nobody knows better");
     desk.close().await;
 }

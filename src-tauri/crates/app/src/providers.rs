@@ -210,7 +210,15 @@ impl App {
     /// be kept there.
     pub async fn keep_key(&self, request: KeepKey) -> Result<(), ApiError> {
         let KeepKey { provider, key, place } = request;
-        known(&provider)?;
+        let info = known(&provider)?;
+        let is_of = |other: &&ProviderInfo| {
+            other.key_prefix.is_some_and(|prefix| key.trim().starts_with(prefix))
+        };
+        if let Some(other) = PROVIDERS.iter().find(is_of).filter(|other| other.id != info.id) {
+            let message = format!("This is a key of {}, not of {}.", other.name, info.name);
+            let hint = "Nothing was kept. Copy the key again from the page of the right service.";
+            return Err(ApiError::new(ErrorCode::Invalid, message).with_hint(hint));
+        }
         self.core.secrets.keep(&provider, &key, place).await.map_err(|e| secret_error(&e))
     }
 

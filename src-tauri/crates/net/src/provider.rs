@@ -25,6 +25,8 @@ pub struct ProviderInfo {
     pub needs_key: bool,
     /// Where a key is to be had.
     pub key_page: Option<&'static str>,
+    /// What all of its keys begin with, if they do.
+    pub key_prefix: Option<&'static str>,
 }
 
 /// Every service that can be set up, in the order in which they are shown.
@@ -36,6 +38,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: Some("https://eodhd.com/api/"),
         needs_key: true,
         key_page: Some("https://eodhd.com/register"),
+        key_prefix: None,
     },
     ProviderInfo {
         id: "asx",
@@ -44,6 +47,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: Some("https://www.asx.com.au/"),
         needs_key: false,
         key_page: None,
+        key_prefix: None,
     },
     ProviderInfo {
         id: "asx_service",
@@ -52,6 +56,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: Some("https://asx.api.markitdigital.com/asx-research/1.0/"),
         needs_key: false,
         key_page: None,
+        key_prefix: None,
     },
     ProviderInfo {
         id: "searxng",
@@ -60,6 +65,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: None,
         needs_key: false,
         key_page: None,
+        key_prefix: None,
     },
     ProviderInfo {
         id: "brave",
@@ -68,6 +74,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: Some("https://api.search.brave.com/"),
         needs_key: true,
         key_page: Some("https://api-dashboard.search.brave.com/"),
+        key_prefix: Some("BSA"),
     },
     ProviderInfo {
         id: "tavily",
@@ -76,6 +83,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: Some("https://api.tavily.com/"),
         needs_key: true,
         key_page: Some("https://app.tavily.com/"),
+        key_prefix: Some("tvly-"),
     },
     ProviderInfo {
         id: "google_places",
@@ -84,6 +92,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: Some("https://places.googleapis.com/"),
         needs_key: true,
         key_page: Some("https://console.cloud.google.com/google/maps-apis"),
+        key_prefix: Some("AIza"),
     },
     ProviderInfo {
         id: "smtp",
@@ -92,6 +101,7 @@ pub const PROVIDERS: &[ProviderInfo] = &[
         base_url: None,
         needs_key: false,
         key_page: None,
+        key_prefix: None,
     },
 ];
 

@@ -253,6 +253,10 @@ impl StepManager for PlacesManager {
             let message = "A nearby search gives at most 20 places.";
             problem("/max_results", "out_of_range", message, "Use 20, or search by words.");
         }
+        if nearby && config.open_now {
+            let message = "Only a search by words can be for what is open now.";
+            problem("/open_now", "conflict", message, "Remove it, or search by words.");
+        }
         if config.location_latitude.is_some() != config.location_longitude.is_some() {
             let message = "A location needs both a latitude and a longitude.";
             problem("/location_latitude", "required", message, "Set the other one, too.");
@@ -342,5 +346,33 @@ impl JobWorker for PlacesWorker {
         }
         let documents = page::documents(job.now_ms(), &config, &found.places, &request_hash);
         Ok(Outcome { documents, warnings, ..Outcome::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_search_cannot_do_is_said_before_it_runs() {
+        let near = json!({"search_type": "nearby_search", "location_latitude": -36.7,
+                          "location_longitude": 144.3, "search_query": ""});
+        let rows = [
+            (json!({"search_query": "dentists in Bendigo", "open_now": true}), None),
+            (json!({"search_query": " "}), Some("/search_query")),
+            (json!({"search_query": "x", "location_latitude": 1}), Some("/location_latitude")),
+            (near.clone(), None),
+            (json!({"search_type": "nearby_search"}), Some("/location_latitude")),
+        ];
+        let nearby = [("max_results", json!(21)), ("open_now", json!(true))].map(|(key, value)| {
+            let mut config = near.clone();
+            config[key] = value;
+            (config, if key == "open_now" { Some("/open_now") } else { Some("/max_results") })
+        });
+        for (config, expected) in rows.into_iter().chain(nearby) {
+            let problems = PlacesManager.check(&config);
+            let found = problems.first().map(|problem| &*problem.pointer);
+            assert_eq!(found, expected, "{config}");
+        }
     }
 }
