@@ -160,6 +160,17 @@ impl Store {
         Ok(Some((DocumentId(row.try_get("document_id")?), state)))
     }
 
+    /// Whether any page of a host is known, by the beginning of its addresses: `https://example.org/`.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn knows_pages_of(&self, origin: &str) -> Result<bool> {
+        let known = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM pages WHERE address >= ?1 AND address < ?1 || char(0x10FFFF))",
+        );
+        Ok(known.bind(origin).fetch_one(&self.readers).await?)
+    }
+
     /// The pages that a step has seen: what their texts were like, and their addresses.
     ///
     /// # Errors

@@ -61,6 +61,8 @@ pub(crate) struct Shown {
     pub(crate) html: String,
     /// Where the page's scripts wanted to go instead, which nobody did.
     pub(crate) led_to: Vec<Url>,
+    /// How often they wanted to send something to the page's own site, which was not done.
+    pub(crate) unsent: usize,
     /// Whether its scripts would not end.
     pub(crate) busy: bool,
     /// What the user should know about the browser, with the first page that it shows.

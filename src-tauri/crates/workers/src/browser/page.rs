@@ -45,7 +45,7 @@ pub(super) async fn show(wire: &Wire, what: &ToShow<'_>) -> Result<Shown, Browse
     }
     let html = timeout(TAKE, tab.html(what.max_bytes.min(MAX_HTML))).await;
     let html = html.unwrap_or(Err(BrowserError::TimedOut))?;
-    Ok(Shown { html, led_to: tab.led_to, busy, notice: None })
+    Ok(Shown { html, led_to: tab.led_to, unsent: tab.unsent, busy, notice: None })
 }
 
 /// A profile that knows nothing, and is forgotten.
@@ -78,6 +78,7 @@ struct Tab<'a> {
     /// The frame of the page itself.
     frame: String,
     led_to: Vec<Url>,
+    unsent: usize,
     /// Sessions that get no answer to anything.
     refused: HashSet<String>,
 }
@@ -95,7 +96,7 @@ impl<'a> Tab<'a> {
         wire.call(&session, "Target.setAutoAttach", hold()).await?;
         wire.call(&session, "Page.enable", json!({})).await?;
         let (led_to, refused) = (Vec::new(), HashSet::new());
-        Ok((Self { wire, session, frame, led_to, refused }, events))
+        Ok((Self { wire, session, frame, led_to, unsent: 0, refused }, events))
     }
 
     /// Runs the page until it is done. Whether it would not end.
@@ -149,7 +150,8 @@ impl<'a> Tab<'a> {
                                     let (method, order) = requests::permission(&paused);
                                     wire.post(&event.session, method, order);
                                 }
-                                Verdict::Refuse => {
+                                refused @ (Verdict::Unsent | Verdict::Refuse) => {
+                                    self.unsent += usize::from(matches!(refused, Verdict::Unsent));
                                     let (method, order) =
                                         requests::refusal(&paused, "BlockedByClient");
                                     wire.post(&event.session, method, order);

@@ -72,6 +72,8 @@ pub(super) enum Verdict {
     Fetch(Url),
     /// The browser asks whether it may ask; it may.
     Allow,
+    /// It would send something to the page's own site, which nobody has asked for.
+    Unsent,
     Refuse,
 }
 
@@ -89,7 +91,10 @@ pub(super) fn judge(paused: &Paused, page: &Url, policy: &AddressPolicy) -> Verd
     }
     match paused.request.method.as_str() {
         "GET" => Verdict::Fetch(url),
-        "OPTIONS" if Site::of(&url, policy) == Site::of(page, policy) => Verdict::Allow,
+        method if Site::of(&url, policy) == Site::of(page, policy) => match method {
+            "OPTIONS" => Verdict::Allow,
+            _ => Verdict::Unsent,
+        },
         _ => Verdict::Refuse,
     }
 }

@@ -40,10 +40,7 @@ impl Visitor {
 
     /// How long the host of an answer is to be left alone.
     pub(super) fn pause_after(&self, reply: &Reply) -> Duration {
-        let url = reply.url();
-        let host = url.host_str().unwrap_or_default();
-        let host = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
-        self.throttle.pause(&host, reply.status(), reply.waited())
+        self.throttle.pause(reply.url(), reply.status(), reply.waited())
     }
 
     /// The document that an address has been made into, with its state, if it can be asked for under a
@@ -55,8 +52,23 @@ impl Visitor {
         let config = &self.frontier.config;
         // What scripts fetch may have changed although the page itself has not.
         let usable = config.keep_original && !config.enable_javascript;
-        let known = if usable { self.remembered(url).await? } else { None };
+        let known = match usable && self.is_known_host(url).await? {
+            true => self.remembered(url).await?,
+            false => None,
+        };
         Ok(known.filter(|(_, page)| page.etag.is_some() || page.last_modified.is_some()))
+    }
+
+    async fn is_known_host(&self, url: &Url) -> Result<bool, TaskError> {
+        let Some(store) = &self.store else { return Ok(false) };
+        let origin = format!("{}/", url.origin().ascii_serialization());
+        let mut known = self.known_hosts.lock().await;
+        if let Some(known) = known.get(&origin) {
+            return Ok(*known);
+        }
+        let found = store.knows_pages_of(&origin).await?;
+        known.insert(origin, found);
+        Ok(found)
     }
 
     /// The document that an address has been made into, with its state.

@@ -3,6 +3,7 @@
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{Response, normalise};
+use quaero_store::NewDocument;
 use url::Url;
 
 use super::visit::{Visited, Visitor};
@@ -11,10 +12,14 @@ use crate::{
     extract::Format,
 };
 
+/// Bytes of Markdown; a page with less is one of which something is probably missing.
+const LITTLE_TEXT: usize = 500;
+
 /// What running a page's scripts leaves behind besides the page.
 pub(super) struct Scripts {
     page: Url,
     led_to: Vec<Url>,
+    unsent: usize,
     busy: bool,
     notice: Option<&'static str>,
 }
@@ -47,8 +52,8 @@ impl Visitor {
             max_bytes: self.frontier.config.max_page_bytes as usize,
         });
         let shown = shown.await.map_err(|error| failed(Some(&page.url), &error))?;
-        let Shown { html, led_to, busy, notice } = shown;
-        let scripts = Scripts { page: page.url.clone(), led_to, busy, notice };
+        let Shown { html, led_to, unsent, busy, notice } = shown;
+        let scripts = Scripts { page: page.url.clone(), led_to, unsent, busy, notice };
         let content_type = Some("text/html; charset=utf-8".to_owned());
         Ok((
             Response {
@@ -70,6 +75,19 @@ impl Visitor {
         }
         if let Some(notice) = scripts.notice {
             visited.log.push((LogLevel::Warn, notice.to_owned()));
+        }
+        if scripts.unsent > 0 {
+            let line = format!(
+                "The scripts of {} wanted to send something to their site ({} times), which is never done; what would have come of it is missing.",
+                scripts.page, scripts.unsent
+            );
+            // Where text has come all the same, nobody misses much.
+            let bare = |document: &NewDocument| document.markdown.len() < LITTLE_TEXT;
+            if visited.outcome.documents.iter().all(bare) {
+                visited.outcome.warnings.push(line);
+            } else {
+                visited.log.push((LogLevel::Info, line));
+            }
         }
         if scripts.busy {
             visited.outcome.warnings.push(format!(

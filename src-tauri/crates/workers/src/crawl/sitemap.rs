@@ -42,7 +42,7 @@ impl JobWorker for SitemapWorker {
     async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
         let Payload { url, .. } = job.payload()?;
         let step = self.shared.step(job)?;
-        if let Some(reason) = used_up(job, &step.frontier).await? {
+        if let Some(reason) = used_up(job, &step).await? {
             return Ok(Outcome { enough: Some(reason), ..Outcome::default() });
         }
         let visitor = self.shared.visitor(job, &step).await?;

@@ -64,6 +64,7 @@ fn visitor(config: Value) -> Visitor {
         throttle: Arc::default(),
         account: Arc::new(|_| {}),
         store: None,
+        known_hosts: Arc::default(),
         browser: Browser::default(),
         session: None,
     }

@@ -1,11 +1,14 @@
 //! How fast a host is asked, from how it answers: who is slow or says that it is too much is left alone
-//! for longer than the step's own pause.
+//! for longer than the step's own pause, and who has given nothing for long is not asked at all, or a
+//! site that is down would hold up a run for days.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+use url::Url;
 
 /// An answer that takes longer to begin comes from a host that has enough to do.
 const SLOW: Duration = Duration::from_secs(1);
@@ -16,35 +19,86 @@ const FIRST_BRAKE: Duration = Duration::from_secs(1);
 const LONGEST_BRAKE: Duration = Duration::from_secs(60);
 /// A shorter brake is none.
 const LEAST_BRAKE: Duration = Duration::from_millis(250);
+/// A host is down when it has failed so often in a row …
+const FAILURES: u32 = 10;
+/// … for so long, in milliseconds.
+const PATIENCE_MS: i64 = 5 * 60 * 1_000;
+/// It is asked again after so long, in milliseconds.
+const DOWN_MS: i64 = 10 * 60 * 1_000;
 /// More hosts are not remembered at once; forgetting them only costs them a refusal.
 const HOSTS: usize = 10_000;
 
 /// What is known of all hosts. It is lost with the process, and learned again.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    brakes: Mutex<HashMap<String, Duration>>,
+    hosts: Mutex<HashMap<String, Host>>,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    brake: Duration,
+    /// In a row, since when, and until when it is not asked.
+    failures: u32,
+    since_ms: i64,
+    down_until_ms: i64,
 }
 
 impl Throttle {
     /// Takes note of an answer and how long it took to begin. Returns how long the host is left alone.
-    pub(super) fn pause(&self, host: &str, status: u16, first_byte: Duration) -> Duration {
-        // A panic while the lock is held cannot leave the map half-changed.
-        let mut brakes = self.brakes.lock().unwrap_or_else(PoisonError::into_inner);
-        let brake = brakes.get(host).copied().unwrap_or_default();
-        let brake = match status {
-            429 | 503 => (brake * 2).clamp(FIRST_BRAKE, LONGEST_BRAKE),
-            _ => Some(brake * 3 / 4).filter(|brake| *brake >= LEAST_BRAKE).unwrap_or_default(),
-        };
-        if brake.is_zero() {
-            brakes.remove(host);
-        } else {
-            if brakes.len() >= HOSTS {
-                brakes.clear();
-            }
-            brakes.insert(host.to_owned(), brake);
-        }
+    pub(super) fn pause(&self, url: &Url, status: u16, first_byte: Duration) -> Duration {
+        let brake = self.change(url, |host| {
+            let brake = host.brake;
+            host.brake = match status {
+                429 | 503 => (brake * 2).clamp(FIRST_BRAKE, LONGEST_BRAKE),
+                _ => Some(brake * 3 / 4).filter(|brake| *brake >= LEAST_BRAKE).unwrap_or_default(),
+            };
+            host.brake
+        });
         let rest = if first_byte >= SLOW { first_byte.min(LONGEST_REST) } else { Duration::ZERO };
         brake.max(rest)
+    }
+
+    /// Takes note of whether a host gave something, be it a refusal, or failed in a way that may pass.
+    pub(super) fn note(&self, url: &Url, failed: bool, now_ms: i64) {
+        self.change(url, |host| {
+            if !failed {
+                host.failures = 0;
+                return;
+            }
+            if host.failures == 0 {
+                host.since_ms = now_ms;
+            }
+            host.failures = host.failures.saturating_add(1);
+            if host.failures >= FAILURES && now_ms - host.since_ms >= PATIENCE_MS {
+                host.down_until_ms = now_ms.saturating_add(DOWN_MS);
+            }
+        });
+    }
+
+    /// For how many minutes a host that is down has given nothing; none if it may be asked.
+    pub(super) fn down_minutes(&self, url: &Url, now_ms: i64) -> Option<i64> {
+        self.change(url, |host| {
+            // A clock that was set back must not keep it down.
+            let is_down = host.failures > 0
+                && (host.down_until_ms - DOWN_MS..host.down_until_ms).contains(&now_ms);
+            is_down.then(|| (now_ms - host.since_ms) / 60_000)
+        })
+    }
+
+    fn change<T>(&self, url: &Url, change: impl FnOnce(&mut Host) -> T) -> T {
+        let port = url.port_or_known_default().unwrap_or_default();
+        let name = format!("{}:{port}", url.host_str().unwrap_or_default());
+        // A panic while the lock is held cannot leave the map half-changed.
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut host = hosts.remove(&name).unwrap_or_default();
+        let changed = change(&mut host);
+        if !host.brake.is_zero() || host.failures > 0 {
+            if hosts.len() >= HOSTS {
+                hosts.clear();
+            }
+            hosts.insert(name, host);
+        }
+        changed
     }
 }
 
@@ -52,11 +106,40 @@ impl Throttle {
 mod tests {
     use super::*;
 
+    fn host(name: &str) -> Url {
+        Url::parse(&format!("https://{name}.example/page")).expect("an address")
+    }
+
+    #[test]
+    fn a_host_that_has_failed_often_and_for_long_is_down_for_a_while() {
+        let throttle = Throttle::default();
+        let (url, minute) = (host("a"), 60_000);
+        for failure in 0..50 {
+            throttle.note(&url, true, failure);
+        }
+        assert_eq!(throttle.down_minutes(&url, 50), None, "often, but not for long");
+        throttle.note(&url, true, 5 * minute);
+        assert_eq!(throttle.down_minutes(&url, 5 * minute), Some(5));
+        assert_eq!(throttle.down_minutes(&host("b"), 5 * minute), None, "another host");
+        assert_eq!(throttle.down_minutes(&url, 14 * minute), Some(14));
+        assert_eq!(throttle.down_minutes(&url, -minute), None, "the clock was set back");
+        assert_eq!(throttle.down_minutes(&url, 15 * minute), None, "it is asked again");
+        throttle.note(&url, true, 15 * minute);
+        assert_eq!(throttle.down_minutes(&url, 16 * minute), Some(16), "once");
+        throttle.note(&url, false, 25 * minute);
+        assert_eq!(throttle.down_minutes(&url, 25 * minute), None, "it has answered");
+        for at in [30, 36, 42] {
+            throttle.note(&url, true, at * minute);
+        }
+        assert_eq!(throttle.down_minutes(&url, 42 * minute), None, "for long, but not often");
+    }
+
     #[test]
     fn a_host_is_left_alone_as_it_answers() {
         let throttle = Throttle::default();
-        let pause =
-            |host, status, ms| throttle.pause(host, status, Duration::from_millis(ms)).as_millis();
+        let pause = |name: &str, status, ms| {
+            throttle.pause(&host(name), status, Duration::from_millis(ms)).as_millis()
+        };
         assert_eq!([pause("a", 200, 10), pause("a", 200, 999), pause("a", 404, 10)], [0, 0, 0]);
         assert_eq!([pause("a", 200, 1_500), pause("a", 200, 90_000)], [1_500, 30_000]);
         assert_eq!(

@@ -17,6 +17,7 @@ use super::{
     similar,
     sitemap::pages,
     throttle::Throttle,
+    worker::KnownHosts,
 };
 use crate::{
     browser::Browser,
@@ -35,6 +36,7 @@ pub(super) struct Visitor {
     pub(super) account: Account,
     /// Where pages are remembered, if anywhere.
     pub(super) store: Option<Store>,
+    pub(super) known_hosts: Arc<KnownHosts>,
     pub(super) browser: Browser,
     /// The step's sign-in, if it names one.
     pub(super) session: Option<Session>,
@@ -105,8 +107,17 @@ impl Visitor {
     /// is no error.
     pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
         self.need_browser()?;
+        if let Some(minutes) = self.throttle.down_minutes(url, visit.now_ms) {
+            let host = url.host_str().unwrap_or_default();
+            let message = format!(
+                "{url} was not asked for: {host} has given nothing for {minutes} minutes. Run what has failed again when it is back."
+            );
+            return Err(TaskError::permanent("host_down", message));
+        }
         let mut pause = Duration::ZERO;
         let came = self.ask(url, visit, &mut pause).await;
+        let failed = came.as_ref().is_err_and(|error| error.retry != Retry::Never);
+        self.throttle.note(url, failed, visit.now_ms);
         if let Ok(Came::Page { rules: Some(rules), .. }) = &came {
             pause = pause.max(rules.crawl_delay().unwrap_or_default());
         }

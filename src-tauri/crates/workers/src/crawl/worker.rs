@@ -3,13 +3,16 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use quaero_contract::{JobId, LogLevel};
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
-use quaero_net::{Client, Limits, Providers, Session};
+use quaero_net::{Account, Client, Exchange, Limits, Providers, Session};
 use tokio::sync::OnceCell;
 
 use super::{
@@ -43,7 +46,14 @@ pub(super) struct StepState {
     pub(super) frontier: Arc<Frontier>,
     /// The fingerprints of the pages that the step has seen; read when the first page needs them.
     prints: OnceCell<Mutex<Vec<(u64, String)>>>,
+    /// How many bytes the step has been sent; read when the first page asks.
+    received: OnceCell<Arc<AtomicU64>>,
+    known_hosts: Arc<KnownHosts>,
 }
+
+/// Whether there were pages of a host before this step, by origin: then each of its pages may be one of
+/// them. It is asked once for each host.
+pub(super) type KnownHosts = tokio::sync::Mutex<HashMap<String, bool>>;
 
 impl Shared {
     pub(super) fn new(pdf: PdfExtractor, providers: Arc<dyn Providers>) -> Arc<Self> {
@@ -61,7 +71,8 @@ impl Shared {
     pub(super) fn step(&self, job: &JobContext) -> Result<Arc<StepState>, TaskError> {
         remember(&self.steps, job.step_id, || {
             let frontier = Arc::new(Frontier::new(job.config()?)?);
-            Ok(Arc::new(StepState { frontier, prints: OnceCell::new() }))
+            let (prints, received, known_hosts) = Default::default();
+            Ok(Arc::new(StepState { frontier, prints, received, known_hosts }))
         })
     }
 
@@ -79,7 +90,11 @@ impl Shared {
         let CrawlConfig { auth_id, authentication, .. } = &frontier.config;
         let profile = auth_id.as_ref().or(authentication.as_ref());
         let session = self.session(job, profile.map(String::as_str)).await?;
-        let account = accounted(job);
+        let (told, received) = (accounted(job), step.received(job).await?);
+        let account: Account = Arc::new(move |exchange: Exchange| {
+            received.fetch_add(exchange.bytes, Ordering::Relaxed);
+            told(exchange);
+        });
         Ok(Visitor {
             frontier,
             client: client.accounted(account.clone()),
@@ -88,6 +103,7 @@ impl Shared {
             browser: self.browser.clone(),
             throttle: self.throttle.clone(),
             store: Some(job.store().clone()),
+            known_hosts: step.known_hosts.clone(),
             session,
         })
     }
@@ -115,10 +131,10 @@ fn remember<K: Eq + Hash, V: Clone>(
 /// What a step that may read no more says, if it is one.
 pub(super) async fn used_up(
     job: &JobContext,
-    frontier: &Frontier,
+    step: &StepState,
 ) -> Result<Option<String>, TaskError> {
-    let most = frontier.config.max_total_bytes;
-    let used = job.store().received_bytes(job.step_id).await?;
+    let most = step.frontier.config.max_total_bytes;
+    let used = step.received(job).await?.load(Ordering::Relaxed);
     Ok((used >= most).then(|| {
         format!(
             "The crawl has read {used} bytes, and `max_total_bytes` is {most}: what was not visited by then is left out. Raise it to get the rest."
@@ -127,6 +143,14 @@ pub(super) async fn used_up(
 }
 
 impl StepState {
+    async fn received(&self, job: &JobContext) -> Result<Arc<AtomicU64>, TaskError> {
+        let received = self.received.get_or_try_init(|| async {
+            let before = job.store().received_bytes(job.step_id).await?;
+            Ok::<_, TaskError>(Arc::new(AtomicU64::new(before)))
+        });
+        received.await.cloned()
+    }
+
     /// The address of a page of this step with nearly the same text, if there is one.
     async fn near_duplicate(
         &self,
@@ -172,7 +196,7 @@ impl JobWorker for CrawlWorker {
     async fn run(&self, job: &JobContext) -> Result<Outcome, TaskError> {
         let Payload { url, depth, known } = job.payload()?;
         let step = self.shared.step(job)?;
-        if let Some(reason) = used_up(job, &step.frontier).await? {
+        if let Some(reason) = used_up(job, &step).await? {
             return Ok(Outcome { enough: Some(reason), ..Outcome::default() });
         }
         let visit = Visit {

@@ -74,6 +74,25 @@ async fn a_page_that_is_made_by_scripts_is_read_as_any_other() {
     assert_eq!(hits.get("/x.png"), None, "pictures are not asked for");
 }
 
+#[tokio::test]
+async fn what_scripts_would_send_to_their_site_is_not_sent_but_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let query = "fetch('/graphql', { method: 'POST', body: '{}' }).catch(() => {})";
+    let long = "<p>Apples ripen in autumn, and cherries in summer.</p>".repeat(20);
+    let files = [
+        ("index.html", format!("<title>Bare</title><p>Loading</p><script>{query}</script>")),
+        ("long.html", format!("<title>Long</title>{long}<script>{query}</script>")),
+    ];
+    write(folder.path(), &files.each_ref().map(|(name, text)| (*name, &**text)));
+    let site = StaticSite::serve(folder.path()).expect("a port");
+    let more = json!({ "enable_javascript": true, "page_timeout": "30s" });
+    let crawled = crawl(&site, &["/", "/long.html"], more).await;
+    assert_eq!(crawled.paths(), ["/", "/long.html"], "{:?}", crawled.errors);
+    let [warning] = &crawled.warnings[..] else { panic!("{:?}", crawled.warnings) };
+    assert!(warning.contains("/ wanted to send something"), "of the bare page: {warning}");
+    assert_eq!(site.hits().get("/graphql"), None, "it was not sent");
+}
+
 /// Notes every connection to it, of either kind.
 struct Recorder {
     port: u16,
@@ -182,11 +201,14 @@ const ways = {
   move: async () => { location.href = 'http://127.0.0.1:PORT/move'; throw 0; },
   dialog: async () => { if (!confirm('Really?')) throw 0; },
 };
+// A page is read when it has been quiet for a while, and some ways take long to fail.
+const awake = setInterval(() => fetch('/awake'), 200);
 (async () => {
   for (const [name, way] of Object.entries(ways)) {
     try { await way(); log(name + ' got through'); } catch { log(name + ' failed'); }
   }
   log('all tried');
+  clearInterval(awake);
 })();
 </script>"#;
 
