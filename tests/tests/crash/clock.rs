@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quaero_contract::{JobId, JobStatus, OnError};
+use quaero_contract::{JobId, JobStatus, LogLevel, LogQuery, OnError};
 use quaero_engine::{Adopt, Clock, Engine, EngineOptions, Threads};
 use quaero_store::{Access, NewRun, Store};
 use quaero_tests::workers::{Conduct, Manual, Script, registry};
@@ -155,7 +155,21 @@ async fn check(waits: Waits, restarts: bool, (jump, to): (&str, i64)) {
     assert_eq!(place.status(run).await, status, "{what}");
     assert_eq!(place.store.inconsistencies().await.expect("readable"), [""; 0], "{what}");
     place.engine.stop(Duration::ZERO).await;
+    let told = match (restarts, to < NOW) {
+        (false, true) => Some("clock was set back by"),
+        (false, false) => Some("or its clock set forward, by"),
+        (true, true) => Some("behind what it was when Quaero last ran"),
+        // Quaero may simply not have been used for so long.
+        (true, false) => None,
+    };
+    let log = place.store.logs().read(&all_of(run)).await.expect("readable").lines;
+    let found = |part: &str| log.iter().any(|line| line.message.contains(part));
+    assert!(told.is_none_or(found), "{what}: the user is not told: {log:?}");
     place.store.close(clock.now_ms()).await.expect("closed");
+}
+
+fn all_of(run: JobId) -> LogQuery {
+    LogQuery { run, job: None, min_level: LogLevel::Debug, after: None, limit: 100 }
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ use quaero_store::{LogRow, StoreError};
 use super::{Look, NEVER, Processor, SET_MS, is_final};
 use crate::coordinator::advance;
 
+/// Time that was skipped and is too short for anybody to wonder about, in milliseconds.
+const WORTH_TELLING_MS: i64 = 60_000;
+
 impl Processor {
     /// Asks the store about every run of which it knows more. On a storage fault that may pass,
     /// those that are left stay to be looked into.
@@ -117,15 +120,24 @@ impl Processor {
         followed.await?;
         (self.set_back_ms, self.skipped_ms) = (0, 0);
         self.unseen.extend(self.runs.keys());
-        if back == 0 {
+        if back == 0 && skipped < WORTH_TELLING_MS {
             return Ok(());
         }
-        for run in self.runs.keys() {
+        let (level, message) = if back > 0 {
+            let seconds = back / 1_000;
             let message = format!(
-                "The computer's clock was set back by {} s. What waits for a time was moved with it.",
-                back / 1_000
+                "The computer's clock was set back by {seconds} s. What waits for a time was moved with it."
             );
-            let (run, level) = (*run, LogLevel::Warn);
+            (LogLevel::Warn, message)
+        } else {
+            let seconds = skipped / 1_000;
+            let message = format!(
+                "The computer was suspended, or its clock set forward, by {seconds} s. Timeouts do not count that time."
+            );
+            (LogLevel::Info, message)
+        };
+        for run in self.runs.keys() {
+            let (run, message) = (*run, message.clone());
             self.store.logs().write(LogRow { run, job: Some(run), at_ms: now_ms, level, message });
         }
         Ok(())
