@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use quaero_app::AppEvent;
 use quaero_contract::{
-    DefinitionsChanged, EngineHalted, JobId, JobProgress, JobStatusChange, LogAppended, ResultSaved,
+    DefinitionsChanged, EngineHalted, JobId, JobProgress, JobStatusChange, LogAppended,
+    ResultSaved, StorageWait,
 };
 use serde::Serialize;
 use specta::Type;
@@ -56,6 +57,11 @@ pub(crate) struct LogAppendedBatch(Vec<LogAppended>);
 #[tauri_specta(event_name = "definitions-changed")]
 pub(crate) struct DefinitionsChangedBatch(DefinitionsChanged);
 
+/// Work waits for the storage, or goes on.
+#[derive(Clone, Debug, Serialize, Type, Event)]
+#[tauri_specta(event_name = "storage-wait")]
+pub(crate) struct StorageWaitEvent(StorageWait);
+
 /// The engine has given up.
 #[derive(Clone, Debug, Serialize, Type, Event)]
 #[tauri_specta(event_name = "engine-halted")]
@@ -73,6 +79,7 @@ struct Batch {
     saved: Vec<ResultSaved>,
     log: Vec<LogAppended>,
     definitions: DefinitionsChanged,
+    waits: Option<StorageWait>,
     halted: Option<EngineHalted>,
     missed: bool,
 }
@@ -113,6 +120,7 @@ impl Batch {
                 add_new(&mut self.definitions.ids, new.ids);
                 add_new(&mut self.definitions.templates, new.templates);
             }
+            AppEvent::Waits(new) => self.waits = Some(new),
             AppEvent::Halted(new) => self.halted = Some(new),
         }
     }
@@ -126,6 +134,9 @@ impl Batch {
         send_unless_empty(app, self.saved.is_empty(), ResultSavedBatch(self.saved));
         send_unless_empty(app, self.log.is_empty(), LogAppendedBatch(self.log));
         send_unless_empty(app, !self.missed, EventsMissed);
+        if let Some(waits) = self.waits {
+            send_unless_empty(app, false, StorageWaitEvent(waits));
+        }
         if let Some(halted) = self.halted {
             send_unless_empty(app, false, EngineHaltedEvent(halted));
         }

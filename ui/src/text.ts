@@ -25,6 +25,7 @@ export const text = {
   skip: "Skip to content",
   liveBadge: (n: number) => `${number(n)} live`,
   live: (n: number) => `${count(n, "run")} under way`,
+  storageWait: "Work waits.",
   pauseAll: {
     pause: "Pause everything",
     paused: "Everything is paused",

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::IsTerminal};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use quaero_app::{AppEvent, Follow, Followed};
 use quaero_contract::{
-    ApiError, JobId, JobKind, JobStatus, LogLevel, RunStatus, RunView, StepProgress,
+    ApiError, JobId, JobKind, JobStatus, LogLevel, RunStatus, RunView, StepProgress, StorageWait,
 };
 use tokio::sync::watch;
 
@@ -108,6 +108,8 @@ impl Show {
                     error.unwrap_or_default()
                 ));
             }
+            (Self::Lines, AppEvent::Waits(wait)) => output.note(waits(wait)),
+            (Self::Bars(bars), AppEvent::Waits(wait)) => bars.print(&waits(wait)),
             (Self::Bars(bars), AppEvent::Progress(progress)) => bars.update(&progress.steps),
             (Self::Bars(bars), AppEvent::Log(log)) => {
                 for line in log.lines.iter().filter(|line| line.level >= LogLevel::Warn) {
@@ -176,6 +178,13 @@ fn summary(view: &RunView, output: &mut Output) {
     if documents.created + documents.updated + documents.unchanged > 0 {
         output.line("Search them: quaero docs search WORDS");
     }
+}
+
+/// What is told of work that waits for the storage.
+pub(super) fn waits(wait: &StorageWait) -> String {
+    let Some(error) = &wait.error else { return "Work goes on.".to_owned() };
+    let hint = error.hint.as_deref().unwrap_or_default();
+    format!("Waiting: {} {}", one_line(&error.message), one_line(hint)).trim_end().to_owned()
 }
 
 const fn doing(status: JobStatus) -> &'static str {

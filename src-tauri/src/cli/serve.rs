@@ -9,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     Exit,
+    follow::waits,
     output::{Output, one_line},
     run::stop_signal,
 };
@@ -56,6 +57,7 @@ pub(super) async fn serve(
                     one_line(&change.name)
                 ));
             }
+            Ok(AppEvent::Waits(wait)) => output.note(waits(&wait)),
             // Missed events are no loss: each one after them is whole.
             Ok(_) | Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => break,

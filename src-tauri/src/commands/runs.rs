@@ -65,6 +65,13 @@ pub(crate) async fn pause_run(host: State<'_, Host>, id: JobId) -> Result<(), Ap
     host.app().await?.pause_run(id).await
 }
 
+/// Why work waits for the storage at present, if it does.
+#[tauri::command]
+#[specta::specta]
+pub(crate) async fn storage_wait(host: State<'_, Host>) -> Result<Option<ApiError>, ApiError> {
+    host.app().await?.storage_wait().await
+}
+
 /// Pauses everything, or goes on.
 #[tauri::command]
 #[specta::specta]

@@ -80,6 +80,10 @@ export const statisticsQuery = (run: string) =>
 export const runsDiffQuery = (from: string, to: string) =>
   queryOptions({ queryKey: ["runs-diff", from, to], queryFn: () => backend.diffRuns(from, to) });
 
+export const storageWaitQuery = queryOptions({
+  queryKey: ["storage-wait"],
+  queryFn: () => backend.storageWait(),
+});
 export const pausedQuery = queryOptions({ queryKey: ["paused"], queryFn: () => backend.isPaused() });
 
 /** How fast a run is and how long it will take; told by events only. */

@@ -14,6 +14,7 @@ import {
   schedulesQuery,
   startupQuery,
   statisticsQuery,
+  storageWaitQuery,
 } from "./queries";
 
 const ENDED: readonly string[] = ["completed", "failed", "cancelled"] satisfies RunStatus[];
@@ -44,6 +45,8 @@ export function keepInStep(
         return applySaved(client);
       case "definitions":
         return readDefinitions(client);
+      case "waits":
+        return client.setQueryData(storageWaitQuery.queryKey, happening.error);
       case "halted":
         return client.setQueryData(startupQuery.queryKey, happening.error);
       case "missed":

@@ -16,6 +16,7 @@ import { Failed } from "../parts/states";
 import { text } from "../text";
 import { Announcer, announce, Notices, notifyError } from "./notices";
 import { Sidebar } from "./sidebar";
+import { StorageWait } from "./storage-wait";
 
 type Open = "palette" | "keys" | null;
 
@@ -59,6 +60,7 @@ export function Frame() {
         tabIndex={-1}
         className="@container/main flex min-w-0 flex-1 flex-col bg-bg1 outline-none"
       >
+        <StorageWait />
         <Outlet />
       </main>
       <Palette open={open === "palette"} onClose={close} />

@@ -3,6 +3,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import { expect, it } from "vitest";
 import type { Method } from "../backend/fake/engine";
+import type { ApiError } from "../backend/types";
 import { folderRun, open } from "../testing/harness";
 
 it.each<[string, Method, string | RegExp]>([
@@ -139,4 +140,14 @@ it("says wherever runs are listed what each one works on", async () => {
   await screen.findByTestId("run-status");
   expect(router.state.location.pathname).toMatch(/^\/runs\/\d+$/);
   expect(screen.getByRole("banner")).toHaveTextContent(`Index a folder${folder}`);
+});
+
+it("says above every screen why work waits for the disk, and that it goes on", async () => {
+  const full: ApiError = { code: "storage", message: "The disk is full.", hint: "Make room.", where: null };
+  const { fake } = await open({ at: "/runs", seed: (fake) => fake.tell({ kind: "waits", error: full }) });
+  expect(await screen.findByRole("alert")).toHaveTextContent("Work waits. The disk is full. Make room.");
+  fake.tell({ kind: "waits", error: null });
+  await waitFor(() => expect(screen.queryByRole("alert")).toBeNull());
+  fake.tell({ kind: "waits", error: full });
+  expect(await screen.findByRole("alert")).toBeVisible();
 });

@@ -7,7 +7,7 @@ use quaero_store::StoreError;
 
 /// An error of the store.
 pub(crate) fn store(error: StoreError) -> ApiError {
-    let message = error.to_string();
+    let (message, may_pass) = (error.to_string(), error.may_pass());
     match error {
         StoreError::Locked { .. } => ApiError::new(ErrorCode::Busy, message)
             .with_hint("Use that one, or close it first."),
@@ -22,11 +22,13 @@ pub(crate) fn store(error: StoreError) -> ApiError {
         StoreError::InUse => ApiError::new(ErrorCode::Busy, message)
             .with_hint("Close the database tool, backup or virus scanner that uses it. Runs that are under way go on by themselves."),
         StoreError::Full => ApiError::new(ErrorCode::Storage, message)
-            .with_hint("Make room on it. Runs can then be resumed."),
+            .with_hint("Make room on it. What is under way then goes on by itself."),
         StoreError::Unwritable(_) => ApiError::new(ErrorCode::Storage, message)
-            .with_hint("Let the disk that holds the data folder be written again. Runs then go on."),
+            .with_hint("Let the disk that holds the data folder be written again. What is under way then goes on by itself."),
         StoreError::Unsettled => ApiError::new(ErrorCode::Storage, message)
             .with_hint("Check the disk that holds the data folder. It is tried again."),
+        StoreError::Database { .. } if may_pass => ApiError::new(ErrorCode::Storage, message)
+            .with_hint("Check the disk that holds the data folder, and that there is memory left. What is under way is tried again."),
         StoreError::ReadOnly => ApiError::new(ErrorCode::Conflict, message),
         StoreError::Closed => ApiError::new(ErrorCode::Conflict, "Quaero is closing."),
         StoreError::Panicked(_) | StoreError::Database { .. } => ApiError::new(ErrorCode::Internal, message),

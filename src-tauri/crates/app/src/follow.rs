@@ -80,7 +80,7 @@ impl App {
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
-                    Ok(event) if event.run_id() == Some(run) => {
+                    Ok(event) if concerns(run, &event) => {
                         let _ = sender.send(Ok(Followed::Event(event))).await;
                     }
                     // Missed events are no loss: each one after them is whole.
@@ -91,13 +91,18 @@ impl App {
             }
         };
         while let Ok(event) = events.try_recv() {
-            if event.run_id() == Some(run) {
+            if concerns(run, &event) {
                 let _ = sender.send(Ok(Followed::Event(event))).await;
             }
         }
         outcome?;
         Ok(Followed::Ended(Box::new(self.get_run(run).await?)))
     }
+}
+
+/// Whether a follower of a run is told of it.
+fn concerns(run: JobId, event: &AppEvent) -> bool {
+    event.run_id() == Some(run) || matches!(event, AppEvent::Waits(_))
 }
 
 /// The process that worked on the run has stopped.

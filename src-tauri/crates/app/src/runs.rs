@@ -128,6 +128,14 @@ impl App {
         self.core.store.engine_paused().await.map_err(error::store)
     }
 
+    /// Why work waits for the storage at present, and what to do; none if nothing waits.
+    ///
+    /// # Errors
+    /// `conflict` if this process does not run the engine.
+    pub async fn storage_wait(&self) -> Result<Option<ApiError>, ApiError> {
+        Ok(self.engine().await?.monitor().why_waits().map(error::store))
+    }
+
     /// Forgets runs that have ended and are not to be kept, with their jobs, events and logs.
     /// Documents stay. Returns how many were forgotten.
     ///

@@ -84,6 +84,14 @@ pub struct DefinitionsChanged {
     pub templates: Vec<String>,
 }
 
+/// Work waits because the data folder cannot be written at present: the disk is full, for one. It goes
+/// on by itself when that is over.
+#[derive(Clone, Debug, Serialize, Deserialize, Type)]
+pub struct StorageWait {
+    /// Why, and what to do; none if nothing waits any more.
+    pub error: Option<ApiError>,
+}
+
 /// The engine has given up: the database is damaged, or another process has taken over the data
 /// folder. Nothing runs until the next start; what has been done is kept.
 #[derive(Clone, Debug, Serialize, Deserialize, Type)]

@@ -29,7 +29,7 @@ pub use document::{
 pub use error::{ApiError, ErrorCode, ErrorPlace};
 pub use event::{
     DefinitionsChanged, EngineHalted, JobProgress, JobStatusChange, LogAppended, ResultSaved,
-    StepProgress,
+    StepProgress, StorageWait,
 };
 pub use id::{DocumentId, JobId};
 pub use profile::{ImportProfile, ImportedProfile, ProfileView};

@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     complete::{self, Done, Ending, Recorded},
     coordinator::rows,
+    waiting::Waiting,
     work::{Asked, JobContext, NewTask, Outcome, Registry, Retry, TaskError},
 };
 
@@ -67,6 +68,7 @@ pub(crate) struct Attempt {
     pub(crate) over: Arc<AtomicBool>,
     pub(crate) task: Claimed,
     pub(crate) now_ms: i64,
+    pub(crate) waiting: Waiting,
 }
 
 impl Attempt {
@@ -178,6 +180,7 @@ impl Attempt {
     /// result is kept and tried again. A result that the store will never take fails the task.
     async fn record(&self, mut ending: Ending, requests: Arc<[Request]>) -> Recorded {
         let mut pause = STORAGE_PAUSE.0;
+        let mut waits = None;
         loop {
             let (lease, registry, tried) = (self.task.lease, self.registry.clone(), ending.clone());
             let (now_ms, asked) = (self.clock.now_ms(), requests.clone());
@@ -189,6 +192,7 @@ impl Attempt {
                 Ok(recorded) => return recorded,
                 Err(error) if error.may_pass() && !self.stopping.is_cancelled() => {
                     tracing::error!(%error, job = %lease.job, "a result could not be written; trying again");
+                    waits.get_or_insert_with(|| self.waiting.begin(&error));
                     tokio::select! {
                         () = self.clock.sleep(pause) => {}
                         () = self.stopping.cancelled() => {}

@@ -107,6 +107,7 @@ impl Engine {
             clock.clone(),
             options.width,
             options.threads,
+            monitor.waiting(),
         );
         tokio::spawn(processor.serve(received, changes));
         let (now_ms, running_ms) = (clock.now_ms(), clock.running_ms());

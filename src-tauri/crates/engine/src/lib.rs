@@ -22,6 +22,7 @@ mod pace;
 mod processor;
 pub mod schedule;
 mod threads;
+mod waiting;
 pub mod work;
 
 pub use clock::{Clock, SystemClock};

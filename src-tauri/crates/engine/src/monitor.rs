@@ -14,7 +14,7 @@ use quaero_contract::{
 use quaero_store::{Change, RunProgress, Store, StoreError};
 use tokio::sync::broadcast;
 
-use crate::{clock::Clock, pace::Pace};
+use crate::{clock::Clock, pace::Pace, waiting::Waiting};
 
 /// The shortest time between two reports of one run.
 const INTERVAL_MS: i64 = 50;
@@ -32,6 +32,9 @@ pub enum Event {
     Saved(ResultSaved),
     /// Log lines were written.
     Log(LogAppended),
+    /// Work waits because the store cannot be written at present, for this reason; `None` when it
+    /// goes on.
+    Waits(Option<StoreError>),
     /// The engine has given up: the store is damaged, or belongs to another process by now. Nothing
     /// runs until the next start.
     Halted(StoreError),
@@ -46,6 +49,7 @@ pub struct JobMonitor {
     events: broadcast::Sender<Event>,
     runs: Mutex<HashMap<JobId, (RunProgress, Pace)>>,
     halted: OnceLock<StoreError>,
+    waiting: Waiting,
 }
 
 /// What is to be told of a run, and when it was last told of.
@@ -62,7 +66,8 @@ impl JobMonitor {
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>, live_epoch: Option<i64>) -> Arc<Self> {
         let (events, _) = broadcast::channel(4_096);
         let (runs, halted) = (Mutex::default(), OnceLock::new());
-        Arc::new(Self { store, clock, live_epoch, events, runs, halted })
+        let waiting = Waiting::new(events.clone());
+        Arc::new(Self { store, clock, live_epoch, events, runs, halted, waiting })
     }
 
     /// What happens from now on.
@@ -82,6 +87,16 @@ impl JobMonitor {
     #[must_use]
     pub fn why_halted(&self) -> Option<StoreError> {
         self.halted.get().cloned()
+    }
+
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting.clone()
+    }
+
+    /// Why work waits for the store, if it does.
+    #[must_use]
+    pub fn why_waits(&self) -> Option<StoreError> {
+        self.waiting.why()
     }
 
     /// Starts to keep track of a run. New and resumed runs are kept track of by themselves.

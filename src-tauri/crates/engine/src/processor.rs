@@ -44,6 +44,7 @@ use crate::{
     attempt::{Attempt, Finished, Step},
     clock::Clock,
     threads::{Threads, WorkerThreads},
+    waiting::{Waiter, Waiting},
     work::Registry,
 };
 use fault::is_final;
@@ -109,6 +110,9 @@ pub(crate) struct Processor {
     skipped_ms: i64,
     /// After a storage fault: nothing is written before this time.
     resting_until_ms: i64,
+    waiting: Waiting,
+    /// As long as nothing can be written.
+    waits: Option<Waiter>,
     /// Whether there may be tasks among those to start that have to run alone.
     suspects: bool,
     paused: bool,
@@ -169,6 +173,7 @@ impl Processor {
         clock: Arc<dyn Clock>,
         width: usize,
         threads: Threads,
+        waiting: Waiting,
     ) -> Self {
         let width = width.max(1);
         Self {
@@ -193,6 +198,8 @@ impl Processor {
             done: Vec::new(),
             stopping: CancellationToken::new(),
             resting_until_ms: 0,
+            waiting,
+            waits: None,
             suspects: false,
             paused: false,
             gave_up: false,
@@ -416,6 +423,7 @@ impl Processor {
         }
         let round = self.plan(now_ms);
         if round.done.is_empty() && round.due.is_empty() && round.candidates.is_empty() {
+            self.waits = None;
             return Next::Wait(self.next_look());
         }
         let (done, due) = (round.done.clone(), round.due.clone());
@@ -431,6 +439,7 @@ impl Processor {
         };
         match written {
             Ok(outcome) => {
+                self.waits = None;
                 if outcome.stale > 0 {
                     tracing::warn!(outcome.stale, "results of tasks that are no longer ours");
                 }
@@ -513,6 +522,7 @@ impl Processor {
             over: over.clone(),
             task,
             now_ms,
+            waiting: self.waiting.clone(),
         };
         self.lanes.entry(lane.clone()).or_default().running += 1;
         let abort = self.tasks.spawn_on(attempt.run(), self.threads.handle());

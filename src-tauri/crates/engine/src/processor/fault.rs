@@ -31,12 +31,14 @@ impl Processor {
             self.give_all_up(error);
             return Next::Wait(None);
         }
+        self.waits.get_or_insert_with(|| self.waiting.begin(error));
         self.rest(now_ms)
     }
 
     pub(super) fn give_all_up(&mut self, error: &StoreError) {
         tracing::error!(%error, "no task is started any more");
         self.gave_up = true;
+        self.waits = None;
         self.stopping.cancel();
     }
 

@@ -7,8 +7,15 @@ use crate::clock::SystemClock;
 
 async fn processor(folder: &tempfile::TempDir) -> Processor {
     let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
-    let mut processor =
-        Processor::new(store, Registry::default(), Arc::new(SystemClock), 1, Threads::Shared);
+    let waiting = Waiting::new(broadcast::channel(8).0);
+    let mut processor = Processor::new(
+        store,
+        Registry::default(),
+        Arc::new(SystemClock),
+        1,
+        Threads::Shared,
+        waiting,
+    );
     processor.adopt(JobId(7), 0, None);
     processor
 }
