@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 const COMMANDS: &[&str] = &[
     "pause_run",
     "pause_all",
+    "storage_wait",
     "is_paused",
     "rerun",
     "prune_runs",
@@ -22,6 +23,9 @@ const COMMANDS: &[&str] = &[
     "list_profiles",
     "import_profile",
     "delete_profile",
+    "open_sign_in",
+    "keep_sign_in",
+    "close_sign_in",
     "app_info",
     "cancel_run",
     "choose_folder",

@@ -7,7 +7,7 @@ use tauri_specta::{Builder, collect_commands, collect_events};
 use crate::{
     bridge::{
         DefinitionsChangedBatch, EngineHaltedEvent, EventsMissed, JobProgressBatch,
-        JobStatusChangeBatch, LogAppendedBatch, ResultSavedBatch,
+        JobStatusChangeBatch, LogAppendedBatch, ResultSavedBatch, StorageWaitEvent,
     },
     commands::{definitions, documents, profiles, providers, runs, schedules, settings},
 };
@@ -37,6 +37,7 @@ pub(crate) fn builder() -> Builder<Wry> {
             definitions::export_definition,
             definitions::list_templates,
             definitions::get_template,
+            runs::storage_wait,
             runs::list_runs,
             runs::get_run,
             runs::list_jobs,
@@ -65,6 +66,9 @@ pub(crate) fn builder() -> Builder<Wry> {
             profiles::list_profiles,
             profiles::import_profile,
             profiles::delete_profile,
+            profiles::open_sign_in,
+            profiles::keep_sign_in,
+            profiles::close_sign_in,
             settings::get_settings,
             settings::set_settings,
             settings::app_info,
@@ -79,6 +83,7 @@ pub(crate) fn builder() -> Builder<Wry> {
             ResultSavedBatch,
             LogAppendedBatch,
             DefinitionsChangedBatch,
+            StorageWaitEvent,
             EngineHaltedEvent,
             EventsMissed,
         ])

@@ -12,7 +12,7 @@ use std::{
 use quaero_app::{App, AppOptions, Role};
 use tauri::{
     AppHandle, ExitRequestApi, Manager, RunEvent, Url, WebviewWindow, WebviewWindowBuilder,
-    async_runtime, webview::NewWindowResponse,
+    WindowEvent, async_runtime, webview::NewWindowResponse,
 };
 use tauri_plugin_window_state::StateFlags;
 use tokio::time::timeout;
@@ -21,9 +21,10 @@ use crate::{
     bindings, bridge, data_dir,
     host::{Host, Opening},
     logging,
+    sign_in::{self, SignIns},
 };
 
-/// The label of the one window.
+/// The label of the window that may call the program.
 const MAIN: &str = "main";
 /// A front end that has not painted by then has failed; its empty window is better than none.
 const PAINT_LIMIT: Duration = Duration::from_secs(5);
@@ -59,10 +60,15 @@ pub(crate) fn run(flag: Option<PathBuf>) -> ExitCode {
         Ok(Err(error)) => return fail(&format!("Quaero cannot open its window: {error}.")),
         Err(_) => return fail(NO_DISPLAY),
     };
-    let code = app.run_return(|app, event| {
-        if let RunEvent::ExitRequested { api, code, .. } = event {
+    let code = app.run_return(|app, event| match event {
+        RunEvent::ExitRequested { api, code, .. } => {
             app.state::<Ending>().requested(app, &api, code);
         }
+        // The program ends with its last window.
+        RunEvent::WindowEvent { label, event: WindowEvent::Destroyed, .. } if label == MAIN => {
+            sign_in::close(app);
+        }
+        _ => {}
     });
     // What still runs is waiting for something outside; the files are closed.
     runtime.shutdown_background();
@@ -82,6 +88,7 @@ fn build(data_dir: PathBuf) -> tauri::Result<tauri::App> {
                 // Whether it is visible is for the front end to say, once it has painted.
                 .with_state_flags(StateFlags::all() - StateFlags::VISIBLE)
                 .with_filename(data_dir.join("window.json").to_string_lossy())
+                .with_filter(|label| label == MAIN)
                 .build(),
         )
         .plugin(tauri_plugin_dialog::init())
@@ -92,6 +99,7 @@ fn build(data_dir: PathBuf) -> tauri::Result<tauri::App> {
             let (host, opening) = Host::new(data_dir.clone());
             app.manage(host);
             app.manage(Ending::default());
+            app.manage(SignIns::default());
             async_runtime::spawn(open(app.handle().clone(), data_dir.clone(), opening));
             async_runtime::spawn(end_on_signal(app.handle().clone()));
             open_window(app.handle(), &data_dir)?;

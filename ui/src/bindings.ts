@@ -51,6 +51,8 @@ export const commands = {
 	listTemplates: () => typedError<DefinitionSummary[], ApiError>(__TAURI_INVOKE("list_templates")),
 	/**  One job template with its text and everything wrong with it. */
 	getTemplate: (id: string) => typedError<DefinitionView, ApiError>(__TAURI_INVOKE("get_template", { id })),
+	/**  Why work waits for the storage at present, if it does. */
+	storageWait: () => typedError<ApiError | null, ApiError>(__TAURI_INVOKE("storage_wait")),
 	/**  Runs, newest first, from the one before `before` on. */
 	listRuns: (before: JobId | null, limit: number) => typedError<RunSummary[], ApiError>(__TAURI_INVOKE("list_runs", { before, limit })),
 	/**  One run with its steps. */
@@ -110,6 +112,12 @@ export const commands = {
 	importProfile: (request: ImportProfile) => typedError<ImportedProfile, ApiError>(__TAURI_INVOKE("import_profile", { request })),
 	/**  Forgets a sign-in profile. */
 	deleteProfile: (name: string) => typedError<null, ApiError>(__TAURI_INVOKE("delete_profile", { name })),
+	/**  Opens a window in which the user signs in at an address, to keep that as a profile of this name. */
+	openSignIn: (name: string, address: string) => typedError<null, ApiError>(__TAURI_INVOKE("open_sign_in", { name, address })),
+	/**  Keeps the sign-in of that window as a profile, and closes the window. */
+	keepSignIn: (place: KeyPlace) => typedError<ImportedProfile, ApiError>(__TAURI_INVOKE("keep_sign_in", { place })),
+	/**  Closes that window without keeping anything. */
+	closeSignIn: () => typedError<null, ApiError>(__TAURI_INVOKE("close_sign_in")),
 	/**  What the user has set. */
 	getSettings: () => typedError<Settings, ApiError>(__TAURI_INVOKE("get_settings")),
 	/**  Replaces what the user has set. */
@@ -138,6 +146,7 @@ export const events = {
 	jobStatusChange: makeEvent<JobStatusChangeBatch, JobStatusChangeBatch>("job-status-change"),
 	logAppended: makeEvent<LogAppendedBatch, LogAppendedBatch>("log-appended"),
 	resultSaved: makeEvent<ResultSavedBatch, ResultSavedBatch>("result-saved"),
+	storageWait: makeEvent<StorageWaitEvent, StorageWaitEvent>("storage-wait"),
 };
 
 /* Types */
@@ -1290,6 +1299,18 @@ export type StepView = {
 	/**  Runs it has started, oldest first, at most 100. */
 	runs: JobId[],
 };
+
+/**
+ *  Work waits because the data folder cannot be written at present: the disk is full, for one. It goes
+ *  on by itself when that is over.
+ */
+export type StorageWait = {
+	/**  Why, and what to do; none if nothing waits any more. */
+	error: ApiError | null,
+};
+
+/**  Work waits for the storage, or goes on. */
+export type StorageWaitEvent = StorageWait;
 
 /**  How two texts differ, by lines. */
 export type TextDiff = {

@@ -69,7 +69,19 @@ export const services = {
     about:
       "Pages that only you can read: a crawl that names a sign-in takes its cookies and headers along, to that site and no other.",
     add: "Another site",
-    addAbout: "From the cookies of your browser, or with headers.",
+    addAbout: "Sign in in a window of its own, or import the cookies of your browser.",
+    signIn: "Sign in…",
+    signInTitle: "Sign in to a site",
+    signInHow:
+      "A window of its own opens the site. It cannot reach anything in Quaero, and forgets everything when you are done.",
+    address: "Address",
+    addressHelp: "The page where you sign in.",
+    openWindow: "Open window",
+    signInNow: (address: string) =>
+      `Sign in to ${address} in the window that has opened. When the site knows you, keep the sign-in here.`,
+    openAgain: "Open again",
+    keep: "Keep sign-in",
+    cancel: "Cancel",
     import: "Import…",
     importTitle: "Import a sign-in",
     importNow: "Import",

@@ -6,3 +6,4 @@ mod desk;
 mod first_run;
 mod recovery;
 mod safety;
+mod sign_in;

@@ -20,6 +20,7 @@ import type {
   JobQuery,
   JobStatusChange,
   KeepKey,
+  KeyPlace,
   LogAppended,
   LogPage,
   LogQuery,
@@ -45,6 +46,8 @@ export type Happening =
   | { kind: "saved"; saved: ResultSaved }
   | { kind: "log"; appended: LogAppended }
   | { kind: "definitions"; changed: DefinitionsChanged }
+  /** Work waits for the storage, for this reason; null when it goes on. */
+  | { kind: "waits"; error: ApiError | null }
   /** The engine has given up: nothing runs until the next start. */
   | { kind: "halted"; error: ApiError }
   /** Some of the others were lost: read again whatever is on the screen. */
@@ -85,6 +88,8 @@ export interface Backend {
   pauseRun(id: JobId): Promise<void>;
   pauseAll(pause: boolean): Promise<void>;
   isPaused(): Promise<boolean>;
+  /** Why work waits for the storage at present, if it does. */
+  storageWait(): Promise<ApiError | null>;
   /** Resolves to the id of the new run. The same `request_id` twice starts one run. */
   rerun(request: RerunRequest): Promise<JobId>;
   /** Forgets ended runs beyond these limits, and resolves to how many. */
@@ -113,6 +118,11 @@ export interface Backend {
   listProfiles(): Promise<ProfileView[]>;
   importProfile(request: ImportProfile): Promise<ImportedProfile>;
   deleteProfile(name: string): Promise<void>;
+  /** Opens a window in which the user signs in, for a profile of this name. */
+  openSignIn(name: string, address: string): Promise<void>;
+  /** Keeps what that window has of its site, and closes it. */
+  keepSignIn(place: KeyPlace): Promise<ImportedProfile>;
+  closeSignIn(): Promise<void>;
 
   getSettings(): Promise<Settings>;
   setSettings(settings: Settings): Promise<void>;

@@ -44,6 +44,7 @@ export const backend: Backend = {
   pauseRun: (id) => tell(commands.pauseRun(id)),
   pauseAll: (pause) => tell(commands.pauseAll(pause)),
   isPaused: () => ask(commands.isPaused()),
+  storageWait: () => ask(commands.storageWait()),
   rerun: (request) => ask(commands.rerun(request)),
   pruneRuns: (keepRuns, keepDays) => ask(commands.pruneRuns(keepRuns, keepDays)),
   runStatistics: (id) => ask(commands.runStatistics(id)),
@@ -61,6 +62,9 @@ export const backend: Backend = {
   listProfiles: () => ask(commands.listProfiles()),
   importProfile: (request) => ask(commands.importProfile(request)),
   deleteProfile: (name) => tell(commands.deleteProfile(name)),
+  openSignIn: (name, address) => tell(commands.openSignIn(name, address)),
+  keepSignIn: (place) => ask(commands.keepSignIn(place)),
+  closeSignIn: () => tell(commands.closeSignIn()),
   getSettings: async () => ({
     theme: "system",
     values: {},
@@ -90,6 +94,7 @@ export const backend: Backend = {
       events.resultSaved.listen(({ payload }) => each(payload, (saved) => ({ kind: "saved", saved }))),
       events.logAppended.listen(({ payload }) => each(payload, (appended) => ({ kind: "log", appended }))),
       events.definitionsChanged.listen(({ payload }) => listener({ kind: "definitions", changed: payload })),
+      events.storageWait.listen(({ payload }) => listener({ kind: "waits", error: payload.error })),
       events.engineHalted.listen(({ payload }) => listener({ kind: "halted", error: payload.error })),
       events.eventsMissed.listen(() => listener({ kind: "missed" })),
     ]);

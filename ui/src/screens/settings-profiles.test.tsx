@@ -35,3 +35,36 @@ it("says what is wrong with an import, and keeps what was typed", async () => {
   expect(await form.findByText("Name the site that the profile is for.")).toBeVisible();
   expect(form.getByLabelText("Name")).toHaveValue("work");
 });
+
+it("signs in in a window of its own, and keeps that when the user says so", async () => {
+  const { fake, user } = await open({ at: "/settings" });
+  await user.click(await screen.findByRole("button", { name: "Sign in…" }));
+  const form = within(await screen.findByRole("dialog", { name: "Sign in to a site" }));
+  await user.type(form.getByLabelText("Name"), "work");
+  await user.click(form.getByRole("button", { name: "Open window" }));
+  expect(await form.findByText(/cannot be opened/)).toBeVisible();
+  await user.type(form.getByLabelText("Address"), "example.org");
+  await user.click(form.getByRole("button", { name: "Open window" }));
+  await user.click(await form.findByRole("button", { name: "Keep sign-in" }));
+  expect(await form.findByText(/no cookies for example.org/)).toBeVisible();
+  if (!fake.services.signIn) throw new Error("the window is gone");
+  fake.services.signIn.cookies = "sid=canary";
+  await user.click(form.getByRole("button", { name: "Keep sign-in" }));
+  await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
+  expect(await screen.findByText("example.org, 1 cookie, 0 headers.")).toBeVisible();
+  expect(document.body.innerHTML).not.toContain("canary");
+});
+
+it("closes the window of a sign-in that is given up", async () => {
+  const { fake, user } = await open({ at: "/settings" });
+  await user.click(await screen.findByRole("button", { name: "Sign in…" }));
+  const form = within(await screen.findByRole("dialog", { name: "Sign in to a site" }));
+  await user.type(form.getByLabelText("Name"), "work");
+  await user.type(form.getByLabelText("Address"), "example.org");
+  await user.click(form.getByRole("button", { name: "Open window" }));
+  await form.findByRole("button", { name: "Keep sign-in" });
+  expect(fake.services.signIn?.name).toBe("work");
+  await user.click(form.getByRole("button", { name: "Cancel" }));
+  await waitFor(() => expect(fake.services.signIn).toBeNull());
+  expect(fake.services.profiles.size).toBe(0);
+});

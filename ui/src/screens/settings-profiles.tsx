@@ -2,7 +2,7 @@
 // never comes back.
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { backend } from "../backend";
 import type { ImportedProfile, KeyPlace, ProfileView } from "../backend/types";
 import { useCommand } from "../data/hooks";
@@ -18,8 +18,12 @@ const words = text.services.profiles;
 
 export function Profiles() {
   const query = useQuery(profilesQuery);
-  const [adding, setAdding] = useState(false);
+  const [adding, setAdding] = useState<"sign-in" | "import" | null>(null);
   const [imported, setImported] = useState<ImportedProfile | null>(null);
+  const done = (profile: ImportedProfile) => {
+    setImported(profile);
+    setAdding(null);
+  };
   return (
     <Section title={words.title}>
       <p className="border-b border-line px-3.5 py-2 text-meta text-muted">{words.about}</p>
@@ -33,23 +37,18 @@ export function Profiles() {
             {words.kept(imported.profile.name, imported.left_out)}
           </span>
         )}
-        <Button onClick={() => setAdding(true)}>{words.import}</Button>
+        <Button onClick={() => setAdding("sign-in")}>{words.signIn}</Button>
+        <Button onClick={() => setAdding("import")}>{words.import}</Button>
       </Line>
       <Dialog
-        open={adding}
-        onClose={() => setAdding(false)}
-        title={words.importTitle}
+        open={adding !== null}
+        onClose={() => setAdding(null)}
+        title={adding === "sign-in" ? words.signInTitle : words.importTitle}
         closeLabel={text.services.close}
         className="w-[32rem]"
       >
-        {adding && (
-          <Import
-            done={(profile) => {
-              setImported(profile);
-              setAdding(false);
-            }}
-          />
-        )}
+        {adding === "sign-in" && <SignIn done={done} cancel={() => setAdding(null)} />}
+        {adding === "import" && <Import done={done} />}
       </Dialog>
     </Section>
   );
@@ -78,15 +77,97 @@ function Row({ profile }: { profile: ProfileView }) {
   );
 }
 
+/** Where the key that opens profiles is kept, if there is none yet: the safest place that there is. */
+function usePlace(): KeyPlace {
+  const secrets = useQuery(providersQuery).data?.secrets;
+  return secrets && secrets.keychain !== "missing" ? "keychain" : secrets?.file_unlocked ? "file" : "session";
+}
+
+function Sealed({ place }: { place: KeyPlace }) {
+  return (
+    <p className="text-meta text-muted">
+      {words.sealed} {text.services.placeHelp[place]}
+    </p>
+  );
+}
+
+function NameField({ value, change }: { value: string; change: (name: string) => void }) {
+  return (
+    <Field label={words.name} help={words.nameHelp}>
+      {(wiring) => <Input {...wiring} value={value} onChange={(event) => change(event.target.value)} />}
+    </Field>
+  );
+}
+
+/** Signing in, in a window of its own that lives as long as this does. */
+function SignIn({ done, cancel }: { done: (kept: ImportedProfile) => void; cancel: () => void }) {
+  const client = useQueryClient();
+  const [name, setName] = useState("");
+  const [address, setAddress] = useState("");
+  const place = usePlace();
+  const [opened, setOpened] = useState<string | null>(null);
+  const opening = useCommand(async () => {
+    await backend.openSignIn(name.trim(), address.trim());
+    return address.trim();
+  }, setOpened);
+  const keeping = useCommand(async () => {
+    const kept = await backend.keepSignIn(place);
+    await client.invalidateQueries({ queryKey: profilesQuery.queryKey });
+    return kept;
+  }, done);
+  useEffect(() => () => void backend.closeSignIn().catch(() => {}), []);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const command = opened ? keeping : opening;
+    if (!command.pending) command.start(undefined);
+  };
+  return (
+    <form noValidate onSubmit={submit} className="grid min-h-0 gap-3 overflow-y-auto p-4">
+      {opened ? (
+        <p role="status">{words.signInNow(opened)}</p>
+      ) : (
+        <>
+          <p className="text-muted">{words.signInHow}</p>
+          <NameField value={name} change={setName} />
+          <Field label={words.address} help={words.addressHelp}>
+            {(wiring) => (
+              <Input
+                {...wiring}
+                value={address}
+                placeholder="example.org/login"
+                onChange={(event) => setAddress(event.target.value)}
+              />
+            )}
+          </Field>
+        </>
+      )}
+      <Sealed place={place} />
+      {opening.error && <InlineError error={opening.error} />}
+      {keeping.error && <InlineError error={keeping.error} />}
+      <div className="flex justify-end gap-2 pt-1">
+        <Button look="ghost" onClick={cancel}>
+          {words.cancel}
+        </Button>
+        {opened && (
+          <Button busy={opening.pending} onClick={() => opening.start(undefined)}>
+            {words.openAgain}
+          </Button>
+        )}
+        <Button type="submit" look="primary" busy={opening.pending || keeping.pending}>
+          {opened ? words.keep : words.openWindow}
+        </Button>
+      </div>
+    </form>
+  );
+}
+
 function Import({ done }: { done: (imported: ImportedProfile) => void }) {
   const client = useQueryClient();
-  const secrets = useQuery(providersQuery).data?.secrets;
+  const place = usePlace();
   const [name, setName] = useState("");
   const [site, setSite] = useState("");
   const [file, setFile] = useState<File | null>(null);
   const [headers, setHeaders] = useState("");
-  const place: KeyPlace =
-    secrets && secrets.keychain !== "missing" ? "keychain" : secrets?.file_unlocked ? "file" : "session";
   const importing = useCommand(async () => {
     const cookies = file ? await file.text() : "";
     const wish = { name: name.trim(), site: site.trim() || null, cookies, headers, place };
@@ -101,9 +182,7 @@ function Import({ done }: { done: (imported: ImportedProfile) => void }) {
   return (
     <form noValidate onSubmit={submit} className="grid min-h-0 gap-3 overflow-y-auto p-4">
       <p className="text-muted">{words.how}</p>
-      <Field label={words.name} help={words.nameHelp}>
-        {(wiring) => <Input {...wiring} value={name} onChange={(event) => setName(event.target.value)} />}
-      </Field>
+      <NameField value={name} change={setName} />
       <Field label={words.cookies} help={words.cookiesHelp}>
         {(wiring) => (
           <input
@@ -138,9 +217,7 @@ function Import({ done }: { done: (imported: ImportedProfile) => void }) {
           />
         )}
       </Field>
-      <p className="text-meta text-muted">
-        {words.sealed} {text.services.placeHelp[place]}
-      </p>
+      <Sealed place={place} />
       {importing.error && <InlineError error={importing.error} />}
       <div className="flex justify-end pt-1">
         <Button type="submit" look="primary" busy={importing.pending}>

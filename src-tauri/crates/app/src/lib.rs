@@ -32,6 +32,7 @@ use std::{
 use quaero_contract::{
     ApiError, AppInfo, DefinitionSummary, DefinitionView, DefinitionsChanged, EngineHalted,
     ErrorCode, JobId, JobProgress, JobStatusChange, LogAppended, Problem, ResultSaved, Settings,
+    StorageWait,
 };
 use quaero_engine::{
     Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
@@ -48,6 +49,7 @@ pub use diff::diff_texts;
 pub use follow::{Follow, Followed};
 use library::Library;
 use profiles::ProfilesFile;
+pub use profiles::SignIn;
 use providers::UserProviders;
 pub use quaero_workers::render;
 use secrets::{Environment, Keychain, SecretError, Secrets, SystemKeychain};
@@ -98,6 +100,9 @@ pub enum AppEvent {
     /// Definitions or job templates changed.
     #[serde(rename = "definitions_changed")]
     Definitions(DefinitionsChanged),
+    /// Work waits for the storage, or goes on.
+    #[serde(rename = "storage_wait")]
+    Waits(StorageWait),
     /// The engine has given up, for this reason: nothing runs until the next start.
     #[serde(rename = "engine_halted")]
     Halted(EngineHalted),
@@ -112,7 +117,7 @@ impl AppEvent {
             Self::Status(event) => Some(event.run_id),
             Self::Saved(event) => Some(event.run_id),
             Self::Log(event) => Some(event.run_id),
-            Self::Definitions(_) | Self::Halted(_) => None,
+            Self::Definitions(_) | Self::Waits(_) | Self::Halted(_) => None,
         }
     }
 }
@@ -483,6 +488,7 @@ async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<App
             Ok(Event::Status(event)) => AppEvent::Status(event),
             Ok(Event::Saved(event)) => AppEvent::Saved(event),
             Ok(Event::Log(event)) => AppEvent::Log(event),
+            Ok(Event::Waits(why)) => AppEvent::Waits(StorageWait { error: why.map(error::store) }),
             Ok(Event::Halted(why)) => AppEvent::Halted(EngineHalted { error: error::store(why) }),
             Err(broadcast::error::RecvError::Lagged(_)) => continue,
             Err(broadcast::error::RecvError::Closed) => return,

@@ -5,6 +5,7 @@
 //! names, sites and times stand open, so that it is known what is there.
 
 mod cookies;
+mod sign_in;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,8 @@ use quaero_net::{
     Cookie, ExposeSecret, ProviderError, SecretString, Session, can_be_sent, site_name,
 };
 use serde::{Deserialize, Serialize};
+
+pub use sign_in::SignIn;
 
 use crate::{
     App,
@@ -179,9 +182,7 @@ impl App {
     ) -> Result<ImportedProfile, ApiError> {
         let file = &self.core.profiles;
         let ImportProfile { name, site, cookies, headers, place } = request;
-        if !is_name(&name) {
-            return Err(invalid("A profile's name has lower-case letters, digits, `-` and `_`, at most 64, and begins with a letter or digit.".to_owned()));
-        }
+        check_name(&name)?;
         let now = self.core.clock.now_ms();
         let (found, unsound) = cookies::parse(&cookies).map_err(invalid)?;
         let headers = header_lines(&headers).map_err(invalid)?;
@@ -253,11 +254,13 @@ fn invalid(message: String) -> ApiError {
     ApiError::new(ErrorCode::Invalid, message)
 }
 
-fn is_name(name: &str) -> bool {
+fn check_name(name: &str) -> Result<(), ApiError> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    name.len() <= 64
-        && name.starts_with(plain)
-        && name.chars().all(|c| plain(c) || c == '-' || c == '_')
+    let rest = |c: char| plain(c) || c == '-' || c == '_';
+    if name.len() <= 64 && name.starts_with(plain) && name.chars().all(rest) {
+        return Ok(());
+    }
+    Err(invalid("A profile's name has lower-case letters, digits, - and _, at most 64, and begins with a letter or digit.".to_owned()))
 }
 
 fn view(name: &str, entry: &Entry) -> ProfileView {

@@ -12,6 +12,7 @@ import type {
   JobPage,
   JobQuery,
   KeepKey,
+  KeyPlace,
   LogPage,
   LogQuery,
   RerunRequest,
@@ -72,6 +73,8 @@ export class FakeBackend implements Backend, Host {
     mail: {},
   };
   #paused = false;
+  /** What work waits for, as last told. */
+  waits: ApiError | null = null;
   #id = 100;
   #seq = 0;
   #shift = 0;
@@ -112,6 +115,7 @@ export class FakeBackend implements Backend, Host {
   }
 
   tell(happening: Happening): void {
+    if (happening.kind === "waits") this.waits = happening.error;
     if (!this.#silent) for (const listener of this.#listeners) listener(happening);
   }
 
@@ -351,6 +355,7 @@ export class FakeBackend implements Backend, Host {
       this.#paused = pause;
       this.#wind();
     });
+  storageWait = () => this.#answer("storageWait", () => this.waits);
   isPaused = () => this.#answer("isPaused", () => this.#paused);
 
   searchDocuments = (request: SearchRequest) =>
@@ -403,6 +408,13 @@ export class FakeBackend implements Backend, Host {
     this.#answer("importProfile", () => this.services.importProfile(request));
   deleteProfile = (name: string) =>
     this.#answer("deleteProfile", () => void this.services.profiles.delete(name));
+  openSignIn = (name: string, address: string) =>
+    this.#answer("openSignIn", () => this.services.openSignIn(name, address));
+  keepSignIn = (place: KeyPlace) => this.#answer("keepSignIn", () => this.services.keepSignIn(place));
+  closeSignIn = () =>
+    this.#answer("closeSignIn", () => {
+      this.services.signIn = null;
+    });
   getSettings = () => this.#answer("getSettings", () => ({ ...this.#settings }));
   setSettings = (settings: Settings) =>
     this.#answer("setSettings", () => {

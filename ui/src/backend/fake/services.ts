@@ -54,6 +54,8 @@ const KNOWN: Known[] = [
 export class FakeServices {
   readonly keys = new Map<string, { key: string; place: KeyPlace }>();
   readonly profiles = new Map<string, ImportProfile>();
+  /** The window of a sign-in, and the cookies that its site has set. */
+  signIn: { name: string; address: string; cookies: string } | null = null;
   keychain: "ready" | "locked" | "missing" = "ready";
   passphrase: string | null = null;
   unlocked = false;
@@ -97,6 +99,19 @@ export class FakeServices {
     if (!request.site && !request.cookies) refuse("invalid", "Name the site that the profile is for.");
     this.profiles.set(request.name, request);
     return { profile: profileView(request), left_out: 0 };
+  }
+
+  openSignIn(name: string, address: string): void {
+    if (!address) refuse("invalid", "`` cannot be opened: empty host.");
+    this.signIn = { name, address, cookies: "" };
+  }
+
+  keepSignIn(place: KeyPlace): ImportedProfile {
+    if (!this.signIn) refuse("conflict", "No window of a sign-in is open.");
+    const { name, address, cookies } = this.signIn;
+    if (!cookies) refuse("invalid", `There are no cookies for ${address} in what was given: there are none.`);
+    this.signIn = null;
+    return this.importProfile({ name, site: address, cookies, headers: "", place });
   }
 
   unlock(passphrase: string): void {
