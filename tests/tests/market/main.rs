@@ -31,6 +31,9 @@ use serde_json::{Value, json};
 
 /// Tuesday 24 November 2026, 21:00 in Sydney: the day's prices are out.
 const TUESDAY: &str = "2026-11-24T10:00:00Z";
+/// A quarter of an hour later, and another one.
+const LATER: &str = "2026-11-24T10:15:00Z";
+const LATER_STILL: &str = "2026-11-24T10:30:00Z";
 const SEED: u64 = 11;
 
 fn at(text: &str) -> Timestamp {
@@ -388,6 +391,43 @@ async fn announcements_are_asked_for_after_the_terms_only() {
     let items = document.metadata["announcements"].as_array().expect("a list");
     assert!(items.len() > 8 && items.iter().all(|item| item["link"].is_string()));
     assert!(items.iter().any(|item| item["signal"].is_string()));
+}
+
+#[tokio::test]
+async fn what_was_announced_explains_a_fall_and_brings_the_indicators_back() {
+    let bench = Bench::new();
+    let set = bench.set();
+    bench.eodhd.faults(&[EodhdFault::Fall]);
+    let jump = |document: &DocumentView| {
+        let checks = document.metadata["quality"]["report"]["checks"].as_array().expect("checks");
+        checks.iter().find(|check| check["check_id"] == "jump").expect("a check").clone()
+    };
+    let stocks = || json!({"ticker": "ABC"});
+    let ended = bench.run(&set, TUESDAY, "asx_stock_collector", stocks()).await;
+    assert_eq!(ended.status, RunStatus::Completed, "{ended:?}");
+    let document = bench.documents(&["asx-stock-data", "abc"]).await.remove(0);
+    assert_eq!(jump(&document)["severity"], "error", "nobody knows what was announced");
+    assert!(jump(&document)["message"].as_str().expect("text").contains("`asx_announcements`"));
+    assert_eq!(document.metadata["quality"]["report"]["technicals"], false);
+
+    let announced = json!({"ticker": "ABC", "accept_asx_terms": true});
+    let ended = bench.run(&set, LATER, "asx_announcements", announced).await;
+    assert_eq!((ended.status, ended.warnings.len()), (RunStatus::Completed, 0), "{ended:?}");
+
+    // The document is young enough, but what it calls an error may now be explained.
+    let ended = bench.run(&set, LATER_STILL, "asx_stock_collector", stocks()).await;
+    assert_eq!((ended.status, ended.documents), (RunStatus::Completed, (0, 1, 0)), "{ended:?}");
+    let document = bench.documents(&["asx-stock-data", "abc"]).await.remove(0);
+    assert_eq!(
+        (jump(&document)["severity"].as_str(), &jump(&document)["status"]),
+        (Some("warn"), &json!("fail"))
+    );
+    assert!(document.markdown.contains("and the company had announced something"));
+    let facts = document.metadata["facts"].to_string();
+    assert!(facts.contains("ta.rsi14") && facts.contains("return.1_year"), "{facts}");
+    let asked = bench.eodhd.requests();
+    let ended = bench.run(&set, "2026-11-24T10:45:00Z", "asx_stock_collector", stocks()).await;
+    assert_eq!((ended.documents, bench.eodhd.requests()), ((0, 0, 1), asked), "{ended:?}");
 }
 
 #[test]

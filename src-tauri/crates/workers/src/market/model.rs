@@ -438,6 +438,8 @@ pub struct Halt {
 /// Announcements that explain prices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
+    /// The days whose announcements are known.
+    pub known: Vec<DateRange>,
     /// The sessions that could react to something price-sensitive.
     pub sensitive: Vec<Date>,
     /// Halts and suspensions.

@@ -6,6 +6,7 @@
 //! a document links to it.
 
 mod classify;
+mod events;
 mod html;
 mod json;
 mod reaction;
@@ -21,7 +22,7 @@ use url::Url;
 use super::{
     calendar::{Calendar, asx},
     eodhd::failed,
-    model::{DateRange, Events, Halt, Source, Symbol},
+    model::{DateRange, Source, Symbol},
     number::Notes,
     provider::MarketError,
 };
@@ -80,28 +81,6 @@ impl List {
         self.items.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.id.cmp(&a.id)));
         self.items.dedup_by(|a, b| a.id == b.id);
         self
-    }
-
-    /// What the announcements explain of prices.
-    #[must_use]
-    pub fn events(&self, calendar: &Calendar) -> Events {
-        let mut events = Events::default();
-        for item in self.items.iter().rev() {
-            let session = calendar.reacting_session(item.at).map(|session| session.date);
-            events.sensitive.extend(session.filter(|_| item.sensitive));
-            let date = calendar.date_of(item.at);
-            match classify::halt(&item.headline) {
-                Some(true) => events.halts.push(Halt { from: date, until: None }),
-                Some(false) => {
-                    if let Some(open) = events.halts.iter_mut().rev().find(|h| h.until.is_none()) {
-                        open.until = Some(date);
-                    }
-                }
-                None => {}
-            }
-        }
-        events.sensitive.dedup();
-        events
     }
 }
 

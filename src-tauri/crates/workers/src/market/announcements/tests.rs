@@ -4,7 +4,7 @@ use jiff::civil::date;
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::market::model::Bar;
+use crate::market::model::{Bar, Events, Halt};
 
 fn site() -> Url {
     "https://www.asx.com.au/".parse().expect("an address")
@@ -247,7 +247,19 @@ fn announcements_explain_gaps_and_jumps() {
         ],
         ..List::default()
     };
-    let events = list.events(asx());
+    let range = DateRange { from: date(2026, 6, 1), to: date(2026, 6, 30) };
+    let events = list.events(range, asx());
     assert_eq!(events.sensitive, [date(2026, 6, 9), date(2026, 6, 10)]);
     assert_eq!(events.halts, [Halt { from: date(2026, 6, 10), until: Some(date(2026, 6, 12)) }]);
+    assert!(events.knows(date(2026, 6, 30)) && !events.knows(date(2026, 7, 1)));
+
+    // What a document keeps is what it was, and lists of several periods are one.
+    assert_eq!(Events::read(&events.to_value()), Some(events.clone()));
+    assert_eq!(Events::read(&serde_json::json!({})), None);
+    let start = List { items: list.items[1..].to_vec(), ..List::default() };
+    let mut both = start.events(DateRange { from: date(2026, 1, 1), ..range }, asx());
+    assert_eq!(both.halts[0].until, None);
+    both.merge(events.clone());
+    assert_eq!((&both.sensitive, &both.halts), (&events.sensitive, &events.halts));
+    assert!(both.knows(date(2026, 2, 1)));
 }

@@ -119,6 +119,7 @@ pub(in crate::market) fn announcements(
     let mut data = metadata(ANNOUNCEMENTS, symbol, parts.source, now);
     data.insert("announcements".to_owned(), json!(items));
     data.insert("total".to_owned(), list.items.len().into());
+    data.insert("events".to_owned(), list.events(parts.range, calendar).to_value());
     data.insert("unreadable".to_owned(), list.notes.count.into());
     data.insert("cut".to_owned(), list.cut.into());
     data.insert("complete".to_owned(), parts.bars.is_ok().into());

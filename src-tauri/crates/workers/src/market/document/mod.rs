@@ -21,7 +21,7 @@ use super::{
 use format::Sheet;
 
 pub(super) use announcements::{Parts, announcements};
-pub(super) use stock::{Asked, stock};
+pub(super) use stock::{Asked, events_hash, stock};
 
 /// The kinds of documents, as `source_type` names them.
 pub(super) const STOCK: &str = "asx_stock";

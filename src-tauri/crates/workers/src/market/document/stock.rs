@@ -14,7 +14,7 @@ use crate::{
     market::{
         analysis::{self, Latest},
         calendar::Calendar,
-        model::{Bar, Part, StockBundle},
+        model::{Bar, Events, Part, StockBundle},
         quality::{Assessment, assess},
     },
     services::{link, plain},
@@ -89,6 +89,11 @@ pub(in crate::market) fn stock(
     view.describe(&mut data, asked, now, calendar);
     let identity = (&bundle.symbol, &bundle.source, asked.period.as_str());
     document(kind, identity, title, sheet, data, (bundle.fetched, &asked.request_hash))
+}
+
+/// Tells whether more is known of announcements than when a document was made.
+pub(in crate::market) fn events_hash(events: &Events) -> String {
+    blake3::hash(events.to_value().to_string().as_bytes()).to_hex().to_string()
 }
 
 fn utc(at: Timestamp) -> String {
@@ -330,6 +335,13 @@ impl View<'_> {
             "Dividends",
             &state(bundle.dividends.as_ref().map(|list| list.len().to_string())),
         );
+        if !bundle.symbol.is_index() {
+            let known = |events: &Events| {
+                let days = events.known.iter().map(|days| format!("{} to {}", days.from, days.to));
+                days.collect::<Vec<_>>().join(", ")
+            };
+            sheet.note("Announcements", &state(bundle.events.as_ref().map(known)));
+        }
         sheet.note("Articles", &state(bundle.news.as_ref().map(|list| list.len().to_string())));
         if asked.calls > 0 {
             sheet.note("Cost", &format!("{} calls of the provider's allowance", asked.calls));
@@ -354,9 +366,12 @@ impl View<'_> {
             "splits": part(&bundle.splits),
             "fundamentals": part(&bundle.fundamentals),
             "news": part(&bundle.news),
+            "announcements": part(&bundle.events),
             "benchmark": part(&bundle.benchmark),
         });
-        let whole = |value: &Value| value == "ok" || value == "not_asked" || value == "not_in_plan";
+        let whole = |value: &Value| {
+            matches!(value.as_str(), Some("ok" | "not_asked" | "not_in_plan" | "not_collected"))
+        };
         let complete = parts.as_object().is_some_and(|parts| parts.values().all(whole));
         let report = &self.assessment.report;
         data.insert("as_of".to_owned(), json!(last.map(|day: Date| day.to_string())));
@@ -368,5 +383,6 @@ impl View<'_> {
         data.insert("complete".to_owned(), complete.into());
         data.insert("quality".to_owned(), json!({"worst": report.worst(), "report": report}));
         data.insert("api_calls".to_owned(), asked.calls.into());
+        data.insert("events_hash".to_owned(), json!(bundle.events.as_ref().ok().map(events_hash)));
     }
 }

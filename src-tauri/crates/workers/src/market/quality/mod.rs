@@ -8,6 +8,7 @@
 //! too strict.
 
 mod company;
+mod moves;
 mod prices;
 
 use jiff::{Timestamp, civil::Date};

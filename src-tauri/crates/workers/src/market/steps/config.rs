@@ -96,6 +96,9 @@ pub(super) enum Released {
 }
 
 impl Released {
+    pub(super) const ALL: [Self; 7] =
+        [Self::D1, Self::W1, Self::M1, Self::M3, Self::M6, Self::Y1, Self::Y5];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::D1 => "D1",

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     ANNOUNCEMENTS_TASK, CodeTask, INDEX, INDEX_TASK, STOCK_TASK,
-    config::{AnnouncementsConfig, IndexConfig, Shared, StockConfig},
+    config::{AnnouncementsConfig, IndexConfig, Released, Shared, StockConfig},
 };
 use crate::{
     market::{
@@ -23,18 +23,18 @@ use crate::{
         calendar::asx,
         document::{self, ANNOUNCEMENTS, Asked, Parts as Listed, STOCK},
         eodhd::{Eodhd, SharedRate},
-        model::{BadSymbol, Bar, DateRange, Missing, StockBundle, Symbol},
+        model::{BadSymbol, Bar, DateRange, Events, Missing, Part, StockBundle, Symbol},
         provider::{MarketData, Parts, collect},
         quality::{Severity, assess},
         synthetic::Synthetic,
     },
-    services::{accounted, fresh_document, not_set_up},
+    services::{accounted, fresh_document, not_set_up, stored},
 };
 
 /// Days fetched before the period, so that an average over 200 sessions is settled at its beginning.
 const WARM_UP_DAYS: i32 = 400;
 /// A document of another version of the program is made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the workers share.
 struct Desk {
@@ -107,6 +107,7 @@ async fn fresh(
     request_hash: &str,
     cache_hours: u32,
     force: bool,
+    still_true: impl Fn(&NewDocument) -> bool,
 ) -> Result<Option<Outcome>, TaskError> {
     if force {
         return Ok(None);
@@ -114,7 +115,7 @@ async fn fresh(
     let Some(document) = fresh_document(job, source, request_hash, cache_hours).await? else {
         return Ok(None);
     };
-    if !is_current(&document, now(job)?) {
+    if !is_current(&document, now(job)?) || !still_true(&document) {
         return Ok(None);
     }
     job.log(LogLevel::Info, format!("{} is still fresh.", document.title));
@@ -127,6 +128,35 @@ fn is_current(document: &NewDocument, now: Timestamp) -> bool {
     let session = |at: Timestamp| asx().expected(at).map(|session| session.date);
     let fetched = Timestamp::from_millisecond(document.fetched_ms).ok();
     whole && fetched.is_some_and(|fetched| session(fetched) == session(now))
+}
+
+/// What the stored announcements of a company explain of its prices.
+async fn stored_events(job: &JobContext, symbol: &Symbol) -> Result<Part<Events>, TaskError> {
+    let mut known: Option<Events> = None;
+    for period in Released::ALL {
+        let id = document::source_id(symbol, "asx", period.name());
+        let Some(document) = stored(job, (ANNOUNCEMENTS, &id)).await? else { continue };
+        if let Some(events) = document.metadata.get("events").and_then(Events::read) {
+            known.get_or_insert_default().merge(events);
+        }
+    }
+    Ok(known.ok_or_else(|| Missing {
+        code: "not_collected",
+        reason: format!("The announcements of {symbol} have not been collected."),
+    }))
+}
+
+/// Whether announcements that came later may explain what a document calls an error.
+fn may_be_explained(document: &NewDocument, events: &Part<Events>) -> bool {
+    let Ok(events) = events else { return false };
+    let checks = document.metadata.get("quality").and_then(|q| q.pointer("/report/checks"));
+    let explainable = |check: &Value| {
+        check["severity"] == "error"
+            && ["jump", "split.unadj", "gap.missing"].iter().any(|id| check["check_id"] == **id)
+    };
+    let known = document.metadata.get("events_hash").and_then(Value::as_str);
+    known != Some(document::events_hash(events).as_str())
+        && checks.and_then(Value::as_array).is_some_and(|checks| checks.iter().any(explainable))
 }
 
 /// What is wrong with a stock's data, for the run.
@@ -187,18 +217,27 @@ impl JobWorker for StockWorker {
         let provider_id = if config.is_synthetic() { "synthetic" } else { "eodhd" };
         let period = config.period.name();
         let id = document::source_id(&symbol, provider_id, period);
-        let known =
-            fresh(job, (STOCK, &id), &request_hash, config.cache_hours, config.force_refresh);
+        let range = days(asx().date_of(now), config.period.span())?;
+        let events = if config.is_synthetic() {
+            let list = synthetic(&config, now).list(&symbol, range).await?;
+            Ok(list.events(range, asx()))
+        } else {
+            stored_events(job, &symbol).await?
+        };
+        let known = fresh(
+            job,
+            (STOCK, &id),
+            &request_hash,
+            config.cache_hours,
+            config.force_refresh,
+            |document| !may_be_explained(document, &events),
+        );
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
         let market = self.0.market(job, &config, now).await?;
-        let range = days(asx().date_of(now), config.period.span())?;
         let mut bundle = collect(&*market, &symbol, range, &parts, now).await?;
-        if config.is_synthetic() {
-            let list = synthetic(&config, now).list(&symbol, range).await?;
-            bundle.events = Ok(list.events(asx()));
-        }
+        bundle.events = events;
         Ok(outcome(job, &bundle, period, request_hash, market.calls(), now))
     }
 }
@@ -247,7 +286,8 @@ impl JobWorker for IndexWorker {
         let period = config.period.name();
         let id = document::source_id(&symbol, provider_id, period);
         let source = (document::INDEX, id.as_str());
-        let known = fresh(job, source, &request_hash, config.cache_hours, config.force_refresh);
+        let (hours, force) = (config.cache_hours, config.force_refresh);
+        let known = fresh(job, source, &request_hash, hours, force, |_| true);
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
@@ -296,6 +336,7 @@ impl AnnouncementsWorker {
         config: &AnnouncementsConfig,
         symbol: &Symbol,
         range: DateRange,
+        events: Events,
         now: Timestamp,
     ) -> (Result<Vec<Bar>, Missing>, Vec<Bar>) {
         let missing = |code, reason: String| Missing { code, reason };
@@ -305,10 +346,11 @@ impl AnnouncementsWorker {
         };
         let benchmark = Symbol::index(INDEX).ok();
         let parts = Parts { quote: false, fundamentals: false, news: false, benchmark };
-        let bundle = match collect(&*market, symbol, range, &parts, now).await {
+        let mut bundle = match collect(&*market, symbol, range, &parts, now).await {
             Ok(bundle) => bundle,
             Err(error) => return (Err(missing(error.code(), error.to_string())), Vec::new()),
         };
+        bundle.events = Ok(events);
         let assessment = assess(&bundle, now, asx());
         let mut index: Vec<Bar> =
             bundle.benchmark.iter().flat_map(|(_, series)| series.bars.clone()).collect();
@@ -342,7 +384,8 @@ impl JobWorker for AnnouncementsWorker {
         let provider_id = if config.is_synthetic() { "synthetic" } else { "asx" };
         let id = document::source_id(&symbol, provider_id, period);
         let source = (ANNOUNCEMENTS, id.as_str());
-        let known = fresh(job, source, &request_hash, config.cache_hours, config.force_refresh);
+        let (hours, force) = (config.cache_hours, config.force_refresh);
+        let known = fresh(job, source, &request_hash, hours, force, |_| true);
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
@@ -351,7 +394,8 @@ impl JobWorker for AnnouncementsWorker {
         let range = DateRange { from, to: today };
         let (source, list) = self.list(job, &config, &symbol, range, now).await?;
         let prices = days(today, config.period.span())?;
-        let (bars, index) = self.prices(job, &config, &symbol, prices, now).await;
+        let events = list.events(range, asx());
+        let (bars, index) = self.prices(job, &config, &symbol, prices, events, now).await;
         let mut warnings = Vec::new();
         if let Err(missing) = &bars {
             warnings.push(format!("{symbol}: what the price did is not known. {}", missing.reason));
