@@ -292,7 +292,7 @@ fn fundamentals(record: &Fundamentals) -> Value {
         .map(|row| {
             let number = |value: Option<_>| value.map(|value| format!("{value}"));
             let value = json!({
-                "reportDate": text(row.reported), "date": row.period.to_string(), "currency": "AUD",
+                "reportDate": text(row.reported), "date": row.period.to_string(), "currency": row.currency,
                 "epsActual": number(row.actual), "epsEstimate": number(row.estimate),
                 "surprisePercent": number(row.surprise_percent),
             });

@@ -188,13 +188,13 @@ numbers! {
         peg = "PEGRatio",
         /// The analysts' mean target.
         target_price = "WallStreetTargetPrice",
-        /// Book value per share.
+        /// Book value per share, in the statements' currency.
         book_value = "BookValue",
         /// Dividend per share of the last twelve months.
         dividend_share = "DividendShare",
         /// A fraction.
         dividend_yield = "DividendYield",
-        /// Earnings per share of the last twelve months.
+        /// Earnings per share of the last twelve months, in the statements' currency.
         eps = "EarningsShare",
         /// Expected for this year.
         eps_this_year = "EPSEstimateCurrentYear",
@@ -340,6 +340,8 @@ pub struct Earnings {
     pub estimate: Option<Decimal>,
     /// How far off they were, in percent.
     pub surprise_percent: Option<Decimal>,
+    /// The currency of both.
+    pub currency: Option<String>,
 }
 
 /// One who holds shares.

@@ -123,6 +123,47 @@ fn what_is_missing_or_wrong_is_said_and_not_filled_in() {
 }
 
 #[test]
+fn amounts_of_different_currencies_are_neither_added_nor_divided() {
+    let mut part = bundle(&Synthetic::new(1, now()), &abc());
+    let fact = |document: &NewDocument, id: &str| {
+        let facts = document.metadata["facts"].as_array().expect("facts").clone();
+        facts.into_iter().find(|fact| fact["id"] == id)
+    };
+    let document = made(&part);
+    assert_eq!(fact(&document, "dividend.year").expect("a sum")["unit"], "AUD");
+    assert_eq!(fact(&document, "analyst.target").expect("a target")["unit"], "AUD");
+    assert!(fact(&document, "analyst.upside").is_some());
+
+    // A company that keeps its books and pays in US dollars.
+    let record = part.fundamentals.as_mut().expect("a record");
+    record.statement_currency = Some("USD".to_owned());
+    record.earnings.iter_mut().for_each(|row| row.currency = None);
+    let dividends = part.dividends.as_mut().expect("a list");
+    let last = dividends.last_mut().expect("one");
+    last.currency = Some("USD".to_owned());
+    let document = made(&part);
+    assert_eq!(fact(&document, "dividend.year"), None);
+    assert_eq!(fact(&document, "dividend.yield"), None);
+    let day = part.dividends.as_ref().expect("a list").last().expect("one").date;
+    let why = format!("n/a: that of {day} is in USD, prices are in AUD");
+    assert!(document.markdown.contains(&why), "{}", document.markdown);
+    assert_eq!(fact(&document, "profit.eps").expect("earnings")["unit"], "USD");
+    assert_eq!(fact(&document, "profit.revenue").expect("revenue")["unit"], "USD");
+    assert_eq!(fact(&document, "value.market_cap").expect("a value")["unit"], "AUD");
+    assert_eq!(fact(&document, "price.close").expect("a price")["unit"], "AUD");
+    assert_ne!(fact(&document, "analyst.target").expect("a target")["unit"], "AUD");
+    assert_eq!(fact(&document, "analyst.upside"), None);
+    let earnings = document.markdown.split("## Earnings").nth(1).expect("a section");
+    let earnings = earnings.split("## ").next().expect("its end");
+    assert!(earnings.contains(" USD |") && !earnings.contains("AUD"), "{earnings}");
+
+    part.dividends.as_mut().expect("a list").iter_mut().for_each(|paid| paid.currency = None);
+    let document = made(&part);
+    assert_eq!(fact(&document, "dividend.year"), None);
+    assert!(document.markdown.contains("in a currency that is not named"));
+}
+
+#[test]
 fn words_from_outside_are_no_markdown() {
     let mut part = bundle(&Synthetic::new(1, now()), &abc());
     let record = part.fundamentals.as_mut().expect("a record");

@@ -105,6 +105,16 @@ fn market_cap(view: &View<'_>, record: &Fundamentals) -> Check {
 
 fn earnings(view: &View<'_>, record: &Fundamentals) -> Check {
     let price = view.last().map(|bar| bar.close);
+    // Earnings are in the currency of the accounts.
+    match (&record.statement_currency, &record.currency) {
+        (Some(own), Some(listing)) if own == listing => {}
+        (Some(own), Some(listing)) => {
+            return PE.open(format!(
+                "Earnings are in {own}, prices in {listing}: without an exchange rate nobody can say."
+            ));
+        }
+        _ => return PE.open("The currency of the earnings or of the prices is not known."),
+    }
     match (known(record.highlights.pe), record.highlights.eps, price) {
         (_, Some(eps), _) if eps.is_sign_negative() || eps.is_zero() => {
             PE.skip("There are no earnings to divide by.")

@@ -267,9 +267,23 @@ fn what_is_not_known_is_not_called_in_order() {
     bundle.fundamentals = Err(failed());
     bundle.news = Err(failed());
     bundle.dividends = Err(failed());
+    let mut foreign = bundle.clone();
     let report = assess(&bundle, now(), asx()).report;
     for id in ["ref.52w", "ref.mcap", "ref.pe", "fund.missing", "fund.age", "news.zero", "adj.k"] {
         assert_eq!(report.check(id).expect(id).status, Status::NotEvaluated, "{id}");
+    }
+    // Earnings of one currency say nothing of a price in another.
+    foreign.fundamentals = block_on(
+        Synthetic::new(3, now()).with_defects([Defect::RefPe]).fundamentals(&foreign.symbol),
+    )
+    .map_err(|_| failed());
+    let pe = |bundle: &StockBundle| {
+        assess(bundle, now(), asx()).report.check("ref.pe").expect("a check").status
+    };
+    assert_eq!(pe(&foreign), Status::Fail);
+    for currency in [Some("USD".to_owned()), None] {
+        foreign.fundamentals.as_mut().expect("a record").statement_currency = currency;
+        assert_eq!(pe(&foreign), Status::NotEvaluated);
     }
     // Beyond the trading calendar nobody can say how old a price is.
     let later: Timestamp = "2031-03-03T01:00:00Z".parse().expect("a time");
