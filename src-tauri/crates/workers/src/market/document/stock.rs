@@ -38,7 +38,6 @@ pub(in crate::market) struct Asked {
 pub(super) struct View<'a> {
     pub(super) bundle: &'a StockBundle,
     assessment: &'a Assessment,
-    index: Vec<Bar>,
     pub(super) currency: String,
 }
 
@@ -50,13 +49,11 @@ pub(in crate::market) fn stock(
     calendar: &Calendar,
 ) -> NewDocument {
     let assessment = assess(bundle, now, calendar);
-    let mut index = bundle.benchmark.iter().flat_map(|(_, s)| s.bars.clone()).collect::<Vec<_>>();
-    index.sort_by_key(|bar| bar.date);
     let record = bundle.fundamentals.as_ref().ok();
     let currency = record
         .and_then(|record| record.currency.clone())
         .unwrap_or_else(|| bundle.symbol.currency().to_owned());
-    let view = View { bundle, assessment: &assessment, index, currency };
+    let view = View { bundle, assessment: &assessment, currency };
     let kind = if bundle.symbol.is_index() { INDEX } else { STOCK };
     let name = record.and_then(|record| record.name.clone());
     let title = match &name {
@@ -180,35 +177,43 @@ impl View<'_> {
         }
         let bars = self.bars();
         let Some(last) = bars.last() else { return };
-        let benchmark = self.bundle.benchmark.as_ref().ok();
+        // What is compared is of the same days.
+        let compared = self.assessment.report.benchmark;
+        let benchmark = self.bundle.benchmark.as_ref().ok().filter(|_| compared);
+        let (own, index) = match benchmark {
+            Some(_) => analysis::common(bars, &self.assessment.index),
+            None => (bars.to_vec(), Vec::new()),
+        };
+        let end = own.last().map(|bar| bar.date);
         let rows: Vec<Vec<String>> = analysis::periods()
             .into_iter()
             .filter_map(|(name, span)| {
-                let (from, gain) = analysis::performance(bars, span)?;
+                let (from, gain) = analysis::performance(&own, span)?;
                 let id = format!("return.{}", name.replace(' ', "_"));
-                let value = computed(gain)?;
-                sheet.keep(
-                    &id,
-                    &format!("Return over {name}"),
-                    value,
-                    &Unit::Fraction,
-                    Some(last.date),
-                );
-                let other = benchmark.and_then(|_| analysis::between(&self.index, from, last.date));
+                let label = format!("Return over {name}");
+                sheet.keep(&id, &label, computed(gain)?, &Unit::Fraction, end);
                 let mut row = vec![name.to_owned(), from.to_string(), change(gain)];
                 if benchmark.is_some() {
-                    row.push(other.map_or_else(|| "n/a".to_owned(), change));
-                    row.push(other.map_or_else(
-                        || "n/a".to_owned(),
-                        |other| change((1.0 + gain) / (1.0 + other) - 1.0),
-                    ));
+                    let other = analysis::performance(&index, span);
+                    let told = |value: fn(f64, f64) -> f64| {
+                        other.map_or_else(|| "n/a".to_owned(), |(_, of)| change(value(gain, of)))
+                    };
+                    row.push(told(|_, other| other));
+                    row.push(told(|own, other| (1.0 + own) / (1.0 + other) - 1.0));
                 }
                 Some(row)
             })
             .collect();
+        if let (Ok((symbol, _)), false) = (&self.bundle.benchmark, compared) {
+            let code = symbol.local_code();
+            sheet.line(&format!("Not compared with {code} (see `bench.align` in Data quality)."));
+        }
         if rows.is_empty() {
             sheet.line("There are too few prices.");
         } else if let Some((symbol, _)) = benchmark {
+            if let Some(end) = end.filter(|end| *end != last.date) {
+                sheet.line(&format!("Compared up to {end}, the last day that both have."));
+            }
             let index = format!("{} (price index)", symbol.local_code());
             let own = "Return with dividends";
             sheet.table(&["Period", "From", own, &index, "Beyond the index"], &rows);
@@ -224,8 +229,8 @@ impl View<'_> {
             sheet.fact("risk.drawdown", &label, computed(fall), Unit::Fraction, day);
         }
         if benchmark.is_some() {
-            let beta = analysis::beta(bars, &self.index).and_then(computed);
-            sheet.fact("risk.beta", "Beta, 252 sessions", beta, Unit::Number, day);
+            let beta = analysis::beta(&own, &index).and_then(computed);
+            sheet.fact("risk.beta", "Beta, 252 sessions", beta, Unit::Number, end);
         }
         let moves = analysis::big_moves(year);
         if !moves.is_empty() {

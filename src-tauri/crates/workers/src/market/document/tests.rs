@@ -8,7 +8,7 @@ use jiff::civil::date;
 use super::*;
 use crate::market::{
     announcements::Announcements as _,
-    model::{DateRange, Missing, StockBundle},
+    model::{Bar, DateRange, Missing, StockBundle},
     provider::{MarketData as _, Parts as Collected, collect},
     quality::assess,
     synthetic::{Defect, Synthetic},
@@ -186,6 +186,57 @@ fn an_index_is_a_price_index_and_says_so() {
     assert!(document.markdown.contains("This is a price index"));
     assert!(!document.markdown.contains("AUD |") && !document.markdown.contains("On-balance"));
     assert_eq!(document.metadata["complete"], true);
+}
+
+#[test]
+fn a_stock_and_its_index_are_compared_over_the_same_days() {
+    let whole = bundle(&Synthetic::new(1, now()), &abc());
+    let month = |document: &NewDocument| {
+        let facts = document.metadata["facts"].as_array().expect("facts").clone();
+        let fact = |id: &str| facts.iter().find(|fact| fact["id"] == id).cloned();
+        let line = document.markdown.lines().find(|line| line.starts_with("| 1 month |"));
+        (fact("return.1_month").expect("a return"), fact("risk.beta"), line.map(str::to_owned))
+    };
+    // An index that ends three sessions earlier: both end there.
+    let mut early = whole.clone();
+    let (_, series) = early.benchmark.as_mut().expect("an index");
+    series.bars.truncate(series.bars.len() - 3);
+    let end = series.bars.last().expect("a bar").date;
+    let document = made(&early);
+    let (gain, beta, line) = month(&document);
+    assert_eq!(gain["as_of"], end.to_string());
+    assert_eq!(beta.expect("a beta")["as_of"], end.to_string());
+    assert!(document.markdown.contains(&format!("Compared up to {end}")));
+    let mut cut = whole.clone();
+    cut.series.bars.retain(|bar| bar.date <= end);
+    let (_, series) = cut.benchmark.as_mut().expect("an index");
+    series.bars.retain(|bar| bar.date <= end);
+    assert_eq!(
+        (gain["value"].clone(), line),
+        (month(&made(&cut)).0["value"].clone(), month(&made(&cut)).2)
+    );
+
+    // Bars of the index that cannot be used are not: of the future, without a price, out of order.
+    let mut dirty = whole.clone();
+    let (_, series) = dirty.benchmark.as_mut().expect("an index");
+    let last = series.bars.last().expect("a bar").clone();
+    series.bars.swap(40, 41);
+    series.bars.push(Bar { adjusted_close: 1.into(), date: date(2026, 12, 1), ..last.clone() });
+    series.bars.insert(0, Bar { adjusted_close: 0.into(), ..last });
+    let document = made(&dirty);
+    assert_eq!(month(&document), month(&made(&whole)));
+    assert!(document.markdown.contains("| `bench.align` | warning |"), "{}", document.markdown);
+
+    // Too far apart they are not compared.
+    let mut far = whole;
+    let (_, series) = far.benchmark.as_mut().expect("an index");
+    series.bars.truncate(series.bars.len() - 9);
+    let document = made(&far);
+    assert!(document.markdown.contains("Not compared with XJO"));
+    assert_eq!(
+        (month(&document).0["as_of"].clone(), month(&document).1),
+        ("2026-11-25".into(), None)
+    );
 }
 
 #[test]

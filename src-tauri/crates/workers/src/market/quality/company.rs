@@ -212,23 +212,28 @@ fn truncated(view: &View<'_>) -> Check {
 }
 
 fn benchmark(view: &View<'_>) -> Check {
-    let (symbol, series) = match &view.bundle.benchmark {
-        Ok(benchmark) => benchmark,
+    let symbol = match &view.bundle.benchmark {
+        Ok((symbol, _)) => symbol,
         Err(missing) => return absent(BENCHMARK, missing),
     };
-    let last = series.bars.iter().map(|bar| bar.date).max();
+    let last = view.index.last().map(|bar| bar.date);
     let (Some(own), Some(other)) = (view.last().map(|bar| bar.date), last) else {
         return BENCHMARK.open(format!("There are no prices of the stock or of {symbol}."));
     };
+    if let (true, Some(error)) = (own == other, view.index_error) {
+        let message = format!("{symbol}: {}", error.message);
+        return BENCHMARK.fail(Severity::Warn, error.check_id, message).on(error.dates.clone());
+    }
     if own == other {
         return BENCHMARK.pass("the same day");
     }
     let Some(between) = view.calendar.sessions_after(own.min(other), own.max(other)) else {
         return BENCHMARK.open("The trading calendar does not reach these days.");
     };
-    let severity = if between.len() > 5 { Severity::Error } else { Severity::Warn };
-    let message =
-        format!("{symbol} ends on {other}, the stock on {own}; compared are the days of both.");
+    let far = between.len() > 5;
+    let severity = if far { Severity::Error } else { Severity::Warn };
+    let what = if far { "they are not compared" } else { "compared are the days of both" };
+    let message = format!("{symbol} ends on {other}, the stock on {own}; {what}.");
     BENCHMARK.fail(severity, format!("{} sessions", between.len()), message).on([own, other])
 }
 

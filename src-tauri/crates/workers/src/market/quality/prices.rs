@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::{Check, Rule, Severity, View, moves};
 use crate::market::{
     calendar::{Calendar, Day, Kind},
-    model::{Bar, StockBundle, double},
+    model::{Bar, Series, double},
 };
 
 const LAG: Rule = Rule("fresh.lag", "warn 1 session, error 2");
@@ -57,11 +57,10 @@ fn longest_run(fits: impl Iterator<Item = bool>) -> (usize, usize) {
 
 /// The bars that can be used, and the checks of what had to be put right for that.
 pub(super) fn clean(
-    bundle: &StockBundle,
+    series: &Series,
     now: Timestamp,
     calendar: &Calendar,
 ) -> (Vec<Bar>, Vec<Check>) {
-    let series = &bundle.series;
     let mut bars = series.bars.clone();
     let mut checks = Vec::new();
 

@@ -352,9 +352,7 @@ impl AnnouncementsWorker {
         };
         bundle.events = Ok(events);
         let assessment = assess(&bundle, now, asx());
-        let mut index: Vec<Bar> =
-            bundle.benchmark.iter().flat_map(|(_, series)| series.bars.clone()).collect();
-        index.sort_by_key(|bar| bar.date);
+        let index = assessment.index;
         if assessment.report.technicals {
             (Ok(assessment.bars), index)
         } else {
