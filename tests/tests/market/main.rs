@@ -270,7 +270,8 @@ async fn a_document_is_used_again_until_a_session_closes() {
     assert_eq!((first.status, first.documents), (RunStatus::Completed, (2, 0, 0)), "{first:?}");
     assert_eq!(first.warnings, Vec::<String>::new());
     let asked = bench.eodhd.requests();
-    assert_eq!(asked, 14, "seven requests for each: {:?}", bench.eodhd.targets());
+    let targets = bench.eodhd.targets();
+    assert_eq!(asked, 13, "six requests for each, and one for the index: {targets:?}");
     assert!(bench.eodhd.targets().iter().all(|target| !target.contains(KEY)));
 
     let again =
@@ -290,6 +291,55 @@ async fn a_document_is_used_again_until_a_session_closes() {
     let tagged = bench.documents(&["asx-stock-data", "abc"]).await;
     assert_eq!(tagged[0].tags, ["abc", "asx-stock-data", "date:2026-11-25", "later"]);
     assert_eq!(tagged[0].metadata["as_of"], "2026-11-25");
+}
+
+#[tokio::test]
+async fn prices_are_kept_with_the_document_and_not_asked_for_again() {
+    let bench = Bench::new();
+    let set = bench.set();
+    let truth = Synthetic::new(SEED, at(TUESDAY));
+    let ended = bench.run(&set, TUESDAY, "asx_index_data", json!({})).await;
+    assert_eq!((ended.status, bench.eodhd.requests()), (RunStatus::Completed, 1), "{ended:?}");
+
+    // The index is not asked for again, neither for the first stock nor for the second.
+    let stocks = json!({"asx_codes": ["ABC", "XYZ"]});
+    let ended = bench.run(&set, LATER, "asx_stock_collector", stocks).await;
+    assert_eq!((ended.status, bench.eodhd.requests()), (RunStatus::Completed, 13), "{ended:?}");
+    let document = bench.documents(&["asx-stock-data", "abc"]).await.remove(0);
+    let rows = document.metadata["prices"]["rows"].as_array().expect("rows").clone();
+    let range = DateRange {
+        from: rows[0][0].as_str().expect("a day").parse().expect("a day"),
+        to: jiff::civil::date(2026, 11, 24),
+    };
+    let bars =
+        truth.prices(&Symbol::stock("ABC").expect("a code"), range).await.expect("prices").bars;
+    assert_eq!(rows.len(), bars.len());
+    for (row, bar) in rows.iter().zip(bars) {
+        let row: Vec<&str> =
+            row.as_array().expect("a row").iter().filter_map(Value::as_str).collect();
+        let told = [bar.open, bar.high, bar.low, bar.close, bar.adjusted_close];
+        assert_eq!(row[0], bar.date.to_string());
+        assert_eq!(row[1..6], told.map(|price| price.to_string()), "{}", bar.date);
+    }
+
+    // Nor is anything asked for what prices did after announcements.
+    let announced = json!({"asx_codes": ["ABC", "XYZ"], "accept_asx_terms": true});
+    let ended = bench.run(&set, LATER_STILL, "asx_announcements", announced).await;
+    assert_eq!((ended.status, ended.documents), (RunStatus::Completed, (2, 0, 0)), "{ended:?}");
+    assert_eq!(ended.warnings, Vec::<String>::new());
+    assert_eq!(bench.eodhd.requests(), 13, "{:?}", bench.eodhd.targets());
+    let document = bench.documents(&["asx-announcement", "xyz"]).await.remove(0);
+    let items = document.metadata["announcements"].as_array().expect("a list");
+    assert!(items.iter().any(|item| item["index_return"].is_number()));
+
+    // A day later the documents are too old, and everything is asked for: of one stock and the index.
+    let wednesday = "2026-11-25T08:11:00Z";
+    bench.eodhd.at(SEED, at(wednesday));
+    bench.asx.at(SEED, at(wednesday));
+    let announced = json!({"asx_codes": ["ABC"], "accept_asx_terms": true});
+    let ended = bench.run(&set, wednesday, "asx_announcements", announced).await;
+    assert_eq!((ended.status, ended.documents), (RunStatus::Completed, (0, 1, 0)), "{ended:?}");
+    assert_eq!(bench.eodhd.requests(), 17, "{:?}", bench.eodhd.targets());
 }
 
 #[tokio::test]

@@ -207,6 +207,13 @@ pub async fn collect(
     } else {
         Err(no("Prices of the running session"))
     };
+    let benchmark = match &parts.benchmark {
+        Some(index) => {
+            part(provider.prices(index, range).await)?.map(|series| (index.clone(), series))
+        }
+        None => Err(no("Prices of an index")),
+    };
+    // What costs most comes last, in case that the day's calls run out.
     let fundamentals = if company && parts.fundamentals {
         part(provider.fundamentals(symbol).await)?
     } else {
@@ -214,12 +221,6 @@ pub async fn collect(
     };
     let news =
         if parts.news { part(provider.news(symbol, range).await)? } else { Err(no("Articles")) };
-    let benchmark = match &parts.benchmark {
-        Some(index) => {
-            part(provider.prices(index, range).await)?.map(|series| (index.clone(), series))
-        }
-        None => Err(no("Prices of an index")),
-    };
     Ok(StockBundle {
         symbol: symbol.clone(),
         source: provider.source(),

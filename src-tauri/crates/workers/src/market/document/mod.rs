@@ -7,6 +7,7 @@
 mod announcements;
 mod company;
 mod format;
+mod history;
 mod stock;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use super::{
 use format::Sheet;
 
 pub(super) use announcements::{Parts, announcements};
+pub(super) use history::kept;
 pub(super) use stock::{Asked, events_hash, stock};
 
 /// The kinds of documents, as `source_type` names them.

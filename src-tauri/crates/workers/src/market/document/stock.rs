@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     INDEX, STOCK, banner, document,
     format::{Sheet, Unit, change, computed},
-    metadata, quality,
+    history, metadata, quality,
 };
 use crate::{
     market::{
@@ -84,6 +84,7 @@ pub(in crate::market) fn stock(
 
     let mut data = metadata(kind, &bundle.symbol, &bundle.source, bundle.fetched);
     view.describe(&mut data, asked, now, calendar);
+    history::keep(&mut data, view.bars(), bundle.requested);
     let identity = (&bundle.symbol, &bundle.source, asked.period.as_str());
     document(kind, identity, title, sheet, data, (bundle.fetched, &asked.request_hash))
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{
     calendar::Calendar,
     indicators::Columns,
-    model::{Bar, StockBundle},
+    model::{Bar, Series, StockBundle},
 };
 
 /// Days that a check lists.
@@ -197,6 +197,13 @@ impl View<'_> {
     fn last(&self) -> Option<&Bar> {
         self.bars.last()
     }
+}
+
+/// The bars of a series that can be used: sorted, one per day, none of the future or of an unfinished
+/// session, each with a price.
+#[must_use]
+pub fn usable(series: &Series, now: Timestamp, calendar: &Calendar) -> Vec<Bar> {
+    prices::clean(series, now, calendar).0
 }
 
 /// Judges a stock's or an index' data as of `now`.

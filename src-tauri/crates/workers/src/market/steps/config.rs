@@ -49,6 +49,10 @@ pub(super) enum Period {
 }
 
 impl Period {
+    /// The longest first.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Y5, Self::Y3, Self::Y2, Self::Y1, Self::M6, Self::M3, Self::M1];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::M1 => "M1",
@@ -190,11 +194,11 @@ macro_rules! config {
             /// since. 0 always fetches.
             #[serde(default = "cache_hours")]
             #[schemars(title = "Fresh for hours", range(min = 0, max = 8760))]
-            pub(super) cache_hours: u32,
+            cache_hours: u32,
             /// Fetch even if there is a fresh document.
             #[serde(default)]
             #[schemars(title = "Always fetch")]
-            pub(super) force_refresh: bool,
+            force_refresh: bool,
             /// Which invented market: the same number gives the same prices.
             #[serde(default)]
             #[schemars(title = "Seed of the synthetic market")]
@@ -232,6 +236,10 @@ macro_rules! config {
             fn defect_names(&self) -> &[String] {
                 &self.synthetic_defects
             }
+
+            fn usable_hours(&self) -> u32 {
+                if self.force_refresh { 0 } else { self.cache_hours }
+            }
         }
     };
 }
@@ -246,6 +254,8 @@ pub(super) trait Shared {
     fn seed(&self) -> Option<u64>;
     /// Its defects, as written.
     fn defect_names(&self) -> &[String];
+    /// How old a document may be that is used again, in hours; 0 if none may.
+    fn usable_hours(&self) -> u32;
 
     /// Which invented market.
     fn market(&self) -> (u64, Vec<Defect>) {

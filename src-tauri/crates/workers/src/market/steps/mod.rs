@@ -5,6 +5,7 @@
 //! stands in the place of a real one.
 
 mod config;
+mod desk;
 mod worker;
 
 use quaero_engine::work::{ConfigProblem, Lane, NewTask, StepManager, StepStart, TaskError};
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 use super::model::{BadSymbol, Symbol};
 use config::{AnnouncementsConfig, IndexConfig, Shared, StockConfig, problem, read};
 
-pub use worker::{AnnouncementsWorker, IndexWorker, StockWorker};
+pub use worker::{AnnouncementsWorker, IndexWorker, StockWorker, workers};
 
 const STOCK_TASK: &str = "asx_stock.collect";
 const INDEX_TASK: &str = "asx_index.collect";
