@@ -25,6 +25,8 @@ pub enum EodhdFault {
     FreePlan,
     /// The day's calls are used up: 402 with a sentence.
     QuotaUsedUp,
+    /// The day's calls do not suffice for what costs most: 402 for accounts and articles.
+    QuotaEnds,
     /// The same sentence with status 200, as old clients saw it.
     QuotaAsText,
     /// Maintenance between 5:30 and 6:00 GMT: 502.
@@ -68,6 +70,10 @@ fn answer(state: &State<EodhdFault>, asked: &Asked) -> Answer {
         if state.has(fault) {
             return Answer::text(status, body);
         }
+    }
+    let costly = asked.path.iter().any(|part| part == "fundamentals" || part == "news");
+    if costly && state.has(EodhdFault::QuotaEnds) {
+        return Answer::text("402 Payment Required", USED_UP);
     }
     // Without `fmt=json` it is CSV.
     if asked.get("fmt") != Some("json") {

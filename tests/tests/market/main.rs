@@ -356,6 +356,36 @@ async fn a_free_plan_gives_less_and_says_so() {
 }
 
 #[tokio::test]
+async fn when_the_days_calls_run_out_nothing_more_is_asked_and_it_is_said() {
+    let bench = Bench::new();
+    bench.eodhd.faults(&[EodhdFault::QuotaEnds]);
+    let stocks = json!({"asx_codes": ["ABC"]});
+    let ended = bench.run(&bench.set(), TUESDAY, "asx_stock_collector", stocks).await;
+    assert_eq!((ended.status, ended.documents), (RunStatus::Completed, (1, 0, 0)), "{ended:?}");
+    // The prices, dividends, splits, the recent price and the index are there; articles are not even
+    // asked for.
+    let targets = bench.eodhd.targets();
+    assert_eq!(bench.eodhd.requests(), 6, "{targets:?}");
+    assert!(!targets.iter().any(|target| target.contains("/news")), "{targets:?}");
+    let why = "has no accounts, articles. The day's calls to EODHD are used up. It can be asked again from 2026-11-25 00:00 UTC";
+    assert!(ended.warnings.iter().any(|warning| warning.contains(why)), "{:?}", ended.warnings);
+    let document = bench.documents(&["abc"]).await.remove(0);
+    assert!(
+        document.markdown.contains("**Missing:** accounts, articles. The day's calls to EODHD")
+    );
+    assert_eq!(document.metadata["complete"], false, "it is asked for again");
+
+    // Of three stocks only the first is asked for.
+    let bench = Bench::new();
+    bench.eodhd.faults(&[EodhdFault::QuotaUsedUp]);
+    let stocks = json!({"asx_codes": ["ABC", "XYZ", "A2M"]});
+    let ended = bench.run(&bench.set(), TUESDAY, "asx_stock_collector", stocks).await;
+    assert_eq!(ended.status, RunStatus::Failed, "{ended:?}");
+    // Two tasks may run at the same time.
+    assert!(bench.eodhd.requests() <= 2, "{:?}", bench.eodhd.targets());
+}
+
+#[tokio::test]
 async fn failures_are_told_as_what_they_are_and_without_the_key() {
     let bench = Bench::new();
     let good = bench.set();

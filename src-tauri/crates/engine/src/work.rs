@@ -367,6 +367,12 @@ impl JobContext {
         &self.store
     }
 
+    /// The engine's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
     /// The time at which the task started, in milliseconds since 1970.
     #[must_use]
     pub const fn now_ms(&self) -> i64 {

@@ -29,11 +29,14 @@ pub enum MarketError {
     },
     /// The day's calls are used up.
     #[error(
-        "The day's calls to {provider} are used up. They are counted anew from midnight UTC; try again then, or get a larger plan."
+        "The day's calls to {provider} are used up. It can be asked again from {}, or with a larger plan.",
+        .until.strftime("%Y-%m-%d %H:%M UTC")
     )]
     QuotaUsedUp {
         /// Whose calls.
         provider: &'static str,
+        /// When they are counted anew.
+        until: Timestamp,
     },
     /// Too many in this minute.
     #[error("{provider} takes no more requests in this minute.")]

@@ -23,7 +23,7 @@ use format::Sheet;
 
 pub(super) use announcements::{Parts, announcements};
 pub(super) use history::kept;
-pub(super) use stock::{Asked, events_hash, stock};
+pub(super) use stock::{Asked, events_hash, lacking, stock};
 
 /// The kinds of documents, as `source_type` names them.
 pub(super) const STOCK: &str = "asx_stock";

@@ -14,7 +14,7 @@ use crate::{
     market::{
         analysis::{self, Latest},
         calendar::Calendar,
-        model::{Bar, Events, Part, StockBundle},
+        model::{Bar, Events, Missing, Part, StockBundle},
         quality::{Assessment, assess},
     },
     services::{link, plain},
@@ -66,6 +66,7 @@ pub(in crate::market) fn stock(
     sheet.line(&format!("# {}", plain(&title)));
     banner(&mut sheet, &bundle.source);
     view.head(&mut sheet, now, calendar);
+    view.missing(&mut sheet);
     view.prices(&mut sheet);
     if let Some(record) = record {
         view.company(&mut sheet, record);
@@ -87,6 +88,43 @@ pub(in crate::market) fn stock(
     history::keep(&mut data, view.bars(), bundle.requested);
     let identity = (&bundle.symbol, &bundle.source, asked.period.as_str());
     document(kind, identity, title, sheet, data, (bundle.fetched, &asked.request_hash))
+}
+
+/// Parts that were asked for and could not be had for the same cause.
+pub(in crate::market) struct Lacking<'a> {
+    /// The first of them is why.
+    pub(in crate::market) why: &'a Missing,
+    parts: Vec<&'static str>,
+}
+
+impl Lacking<'_> {
+    /// `accounts, articles`.
+    pub(in crate::market) fn parts(&self) -> String {
+        self.parts.join(", ")
+    }
+}
+
+/// What was asked for and could not be had.
+pub(in crate::market) fn lacking(bundle: &StockBundle) -> Vec<Lacking<'_>> {
+    fn why<T>(part: &Part<T>) -> Option<&Missing> {
+        part.as_ref().err().filter(|missing| missing.code != "not_asked")
+    }
+    let parts = [
+        ("dividends", why(&bundle.dividends)),
+        ("splits", why(&bundle.splits)),
+        ("the recent price", why(&bundle.quote)),
+        ("the index to compare with", why(&bundle.benchmark)),
+        ("accounts", why(&bundle.fundamentals)),
+        ("articles", why(&bundle.news)),
+    ];
+    let mut found: Vec<Lacking<'_>> = Vec::new();
+    for (name, why) in parts.into_iter().filter_map(|(name, why)| Some((name, why?))) {
+        match found.iter_mut().find(|known| known.why.code == why.code) {
+            Some(known) => known.parts.push(name),
+            None => found.push(Lacking { why, parts: vec![name] }),
+        }
+    }
+    found
 }
 
 /// Tells whether more is known of announcements than when a document was made.
@@ -130,6 +168,14 @@ impl View<'_> {
         ));
         if self.bundle.symbol.is_index() {
             sheet.line("This is a price index: dividends are not in it, so its returns are lower than what holders of its shares had.");
+        }
+    }
+
+    /// What was asked for and could not be had.
+    fn missing(&self, sheet: &mut Sheet) {
+        for lacking in lacking(self.bundle) {
+            let why = plain(&lacking.why.reason);
+            sheet.line(&format!("**Missing:** {}. {why}", lacking.parts()));
         }
     }
 
@@ -316,7 +362,7 @@ impl View<'_> {
     fn sources(&self, sheet: &mut Sheet, asked: &Asked) {
         sheet.section("Data used");
         let bundle = self.bundle;
-        let state = |part: Result<String, &crate::market::model::Missing>| match part {
+        let state = |part: Result<String, &Missing>| match part {
             Ok(text) => text,
             Err(missing) => format!("not available ({})", missing.code),
         };

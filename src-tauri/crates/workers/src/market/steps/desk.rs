@@ -6,10 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use jiff::{Timestamp, civil::Date};
 use quaero_contract::{JobId, LogLevel};
-use quaero_engine::{
-    SystemClock,
-    work::{JobContext, Outcome, TaskError},
-};
+use quaero_engine::work::{JobContext, Outcome, TaskError};
 use quaero_net::Providers;
 use quaero_store::NewDocument;
 use serde_json::Value;
@@ -69,7 +66,7 @@ impl Desk {
             let hint = "To try the step with invented data, write `provider = \"synthetic\"`.";
             TaskError { message: format!("{} {hint}", error.message), ..error }
         })?;
-        let client = Eodhd::new(provider, Arc::new(SystemClock), self.rate.clone());
+        let client = Eodhd::new(provider, job.clock(), self.rate.clone());
         let vendor = client.map_err(|error| not_set_up(&error))?.accounted(accounted(job));
         Ok(Box::new(Sharing { vendor, desk: self, job, hours, now }))
     }

@@ -61,13 +61,19 @@ fn hash(request: &Value) -> String {
     blake3::hash(json!([VERSION, request]).to_string().as_bytes()).to_hex().to_string()
 }
 
-/// What is wrong with a stock's data, for the run.
+/// What is wrong with a stock's data and what is missing, for the run.
 fn warnings(bundle: &StockBundle, now: Timestamp) -> Vec<String> {
     let report = assess(bundle, now, asx()).report;
     let errors = report.findings().into_iter().filter(|check| check.severity == Severity::Error);
-    errors
-        .map(|check| format!("{}: {} ({})", bundle.symbol, check.message, check.check_id))
-        .collect()
+    let errors =
+        errors.map(|check| format!("{}: {} ({})", bundle.symbol, check.message, check.check_id));
+    // What the plan does not have is no news.
+    let lacking = document::lacking(bundle);
+    let missing =
+        lacking.iter().filter(|lacking| lacking.why.code != "not_in_plan").map(|lacking| {
+            format!("{} has no {}. {}", bundle.symbol, lacking.parts(), lacking.why.reason)
+        });
+    errors.chain(missing).collect()
 }
 
 /// The workers of the three steps, which find the vendor and the exchange with `providers`.
