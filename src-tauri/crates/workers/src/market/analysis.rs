@@ -11,7 +11,9 @@ use super::{
 /// Sessions of a year.
 pub(super) const YEAR: usize = 252;
 /// Daily returns that beta and volatility need at least.
-const LEAST_RETURNS: usize = 120;
+pub(super) const LEAST_RETURNS: usize = 120;
+/// Bars after which RSI, and the trend that it votes in, no longer depend on where the prices begin.
+pub(super) const SETTLED: usize = 150;
 /// Sessions of the range that is called support and resistance.
 const RANGE: usize = 20;
 /// A move of a day that is listed, as a fraction.
@@ -157,7 +159,7 @@ pub(super) struct Latest {
     pub(super) sma: [Option<f64>; 3],
     /// Exponential moving average of 20 sessions.
     pub(super) ema20: Option<f64>,
-    /// RSI of 14 sessions.
+    /// RSI of 14 sessions, with 150 bars and more.
     pub(super) rsi: Option<f64>,
     /// MACD 12/26/9: line, signal, histogram.
     pub(super) macd: [Option<f64>; 3],
@@ -188,7 +190,7 @@ impl Latest {
         let mut latest = Self {
             sma: [20, 50, 200].map(|period| last(indicators::sma(&close, period))),
             ema20: last(indicators::ema(&close, 20)),
-            rsi: last(indicators::rsi(&close, 14)),
+            rsi: last(indicators::rsi(&close, 14)).filter(|_| close.len() >= SETTLED),
             macd: [macd.macd, macd.signal, macd.histogram].map(last),
             bands: [bands.upper, bands.middle, bands.lower].map(last),
             atr: last(indicators::atr(&high, &low, &close, 14)),
@@ -295,7 +297,10 @@ mod tests {
         assert_eq!(of(&rising), Some(Trend::Bullish));
         assert_eq!(of(&falling), Some(Trend::Bearish));
         assert_eq!(of(&rising[..14]), None);
+        assert_eq!(of(&rising[..SETTLED - 1]), None, "its RSI has not settled");
+        assert!(of(&rising[..SETTLED]).is_some());
         let latest = Latest::of(&bars(&rising[..100]));
+        assert_eq!(latest.rsi, None);
         assert_eq!((latest.sma[2], latest.sma[1].is_some()), (None, true));
     }
 }

@@ -294,7 +294,7 @@ impl View<'_> {
             return;
         }
         let Some(last) = self.bars().last() else { return };
-        sheet.line("Computed on prices adjusted for splits and dividends; n/a where there are too few of them.");
+        sheet.line("Computed on prices adjusted for splits and dividends; n/a where there are too few of them (see `hist.min`: RSI and the trend need 150 bars).");
         let latest = Latest::of(self.bars());
         let day = Some(last.date);
         let mut fact = |id: &str, label: &str, value: Option<f64>, unit| {

@@ -164,6 +164,20 @@ fn amounts_of_different_currencies_are_neither_added_nor_divided() {
 }
 
 #[test]
+fn a_short_history_has_no_rsi_and_no_trend() {
+    for (count, shown) in [(149, false), (150, true)] {
+        let mut short = bundle(&Synthetic::new(1, now()), &abc());
+        let bars = &mut short.series.bars;
+        drop(bars.drain(..bars.len() - count));
+        let document = made(&short);
+        let facts = document.metadata["facts"].to_string();
+        assert_eq!(facts.contains("ta.rsi14"), shown, "{count} bars");
+        assert!(facts.contains("ta.sma50") && document.markdown.contains("`hist.min`"));
+        assert_eq!(document.markdown.contains("| Trend vote | n/a |"), !shown, "{count} bars");
+    }
+}
+
+#[test]
 fn words_from_outside_are_no_markdown() {
     let mut part = bundle(&Synthetic::new(1, now()), &abc());
     let record = part.fundamentals.as_mut().expect("a record");

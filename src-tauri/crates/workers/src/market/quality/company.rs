@@ -3,7 +3,10 @@
 use rust_decimal::Decimal;
 
 use super::{Check, Rule, Severity, View, prices::apart};
-use crate::market::model::{Fundamentals, Missing, double};
+use crate::market::{
+    analysis::{LEAST_RETURNS, SETTLED},
+    model::{Fundamentals, Missing, double},
+};
 
 const HIGH_LOW: Rule =
     Rule("ref.52w", "warn 1 %, error 5 % from the record, as traded or adjusted");
@@ -243,11 +246,10 @@ fn history(view: &View<'_>) -> Check {
     if bars >= NEEDED {
         return HISTORY.pass(observed);
     }
-    let lost: Vec<&str> = [(200, "SMA 200"), (150, "a settled RSI 14"), (120, "beta")]
-        .iter()
-        .filter(|(need, _)| bars < *need)
-        .map(|(_, what)| *what)
-        .collect();
+    let needs =
+        [(NEEDED, "SMA 200"), (SETTLED, "RSI 14 and the trend"), (LEAST_RETURNS + 1, "beta")];
+    let lost: Vec<&str> =
+        needs.iter().filter(|(need, _)| bars < *need).map(|(_, what)| *what).collect();
     let message = format!("There are too few bars for {}.", lost.join(", "));
     HISTORY.fail(Severity::Info, observed, message)
 }
