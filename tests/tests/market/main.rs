@@ -511,6 +511,43 @@ async fn what_was_announced_explains_a_fall_and_brings_the_indicators_back() {
 }
 
 #[test]
+fn a_step_without_codes_takes_those_that_the_definition_is_about() {
+    let registry = quaero_workers::registry(PdfExtractor::InProcess, Arc::new(Set::default()));
+    let check = |config: &str| {
+        let steps = "[step.index]\ntype = 'asx_index_data'\n[step.all]\ntype = 'asx_stock_collector'\n\
+            [step.one]\ntype = 'asx_stock_collector'\nticker = 'CSL'\n\
+            [step.told]\ntype = 'asx_announcements'\naccept_asx_terms = true\n";
+        let text = format!("id = 'targets'\nname = 'T'\n{config}\n{steps}");
+        quaero_engine::definition::check("targets.toml", text.as_bytes(), &registry)
+    };
+    let config = "[config]\nvariables = [{ ticker = 'BHP', name = 'BHP Group' }, { asx_code = 'CBA' }]\n\
+        benchmarks = [{ code = 'XAO', name = 'All Ordinaries' }]";
+    let checked = check(config);
+    assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    let bound = checked.definition.expect("a definition").bind(&BTreeMap::new(), &registry);
+    let steps = bound.expect("it binds").steps;
+    let codes = |at: usize| steps[at].config["asx_codes"].clone();
+    assert_eq!(
+        (codes(0), codes(1), codes(3)),
+        (json!(["XAO"]), json!(["BHP", "CBA"]), json!(["BHP", "CBA"]))
+    );
+    assert_eq!(
+        (codes(2), &steps[2].config["ticker"]),
+        (Value::Null, &json!("CSL")),
+        "its own count"
+    );
+    // Without any the steps say that there is none, and codes that are none are told.
+    let problems = |config: &str| -> Vec<(String, Option<String>)> {
+        let found = check(config).problems.into_iter();
+        found.map(|problem| (problem.code.to_string(), problem.step)).collect()
+    };
+    let step = |code: &str, name: &str| (code.to_owned(), Some(name.to_owned()));
+    assert_eq!(problems(""), [step("required", "all"), step("required", "told")]);
+    let bad = "[config]\nvariables = [{ ticker = 'BHP.US' }]";
+    assert_eq!(problems(bad), [step("bad_code", "all"), step("bad_code", "told")]);
+}
+
+#[test]
 fn the_shipped_jobs_are_in_order() {
     let registry = quaero_workers::registry(PdfExtractor::InProcess, Arc::new(Set::default()));
     for (name, count) in [("asx-stocks.toml", 2), ("sample-market.toml", 3)] {
