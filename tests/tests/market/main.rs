@@ -510,6 +510,38 @@ async fn what_was_announced_explains_a_fall_and_brings_the_indicators_back() {
     assert_eq!((ended.documents, bench.eodhd.requests()), ((0, 0, 1), asked), "{ended:?}");
 }
 
+#[tokio::test]
+async fn announcements_lead_to_their_pdfs_which_are_looked_up_once() {
+    let bench = Bench::new();
+    let set = bench.set();
+    let pages = |bench: &Bench| bench.asx.requests_for("displayAnnouncement");
+    let step = |period: &str, route: &str| json!({"asx_code": "ABC", "accept_asx_terms": true, "period": period, "route": route, "pdf_links": 5});
+    let ended = bench.run(&set, TUESDAY, "asx_announcements", step("Y1", "html")).await;
+    assert_eq!((ended.status, pages(&bench)), (RunStatus::Completed, 5), "{ended:?}");
+    let document = bench.documents(&["asx-announcement"]).await.remove(0);
+    let items = document.metadata["announcements"].as_array().expect("a list");
+    let found: Vec<&Value> = items.iter().filter(|item| item["pdf"].is_string()).collect();
+    assert_eq!(found.len(), 5);
+    for item in &found {
+        let id = item["id"].as_str().expect("a number");
+        let pdf = format!("https://announcements.asx.com.au/asxpdf/20260413/pdf/{id}.pdf");
+        assert_eq!(item["pdf"], pdf);
+        assert!(document.markdown.contains(&format!("]({pdf})")), "{}", document.markdown);
+    }
+    let of =
+        |sensitive: bool| items.iter().filter(move |item| item["price_sensitive"] == sensitive);
+    assert!(of(true).count() < 5 || found.iter().all(|item| item["price_sensitive"] == true));
+    assert!(of(false).any(|item| item["pdf"].is_null()), "the others keep the exchange's page");
+    // What is known is not looked up again, whichever the way and the period; the rest follows.
+    let ended = bench.run(&set, LATER, "asx_announcements", step("M6", "json")).await;
+    assert_eq!(ended.status, RunStatus::Completed, "{ended:?}");
+    assert!((6..=10).contains(&pages(&bench)), "{:?}", bench.asx.targets());
+    for item in found {
+        let id = item["id"].as_str().expect("a number");
+        assert_eq!(bench.asx.requests_for(&format!("idsId={id}")), 1);
+    }
+}
+
 #[test]
 fn a_step_without_codes_takes_those_that_the_definition_is_about() {
     let registry = quaero_workers::registry(PdfExtractor::InProcess, Arc::new(Set::default()));

@@ -55,6 +55,27 @@ fn the_page_is_read_and_not_guessed() {
 }
 
 #[test]
+fn the_page_of_the_terms_names_the_pdf_and_nobody_elses() {
+    let found = |value: &str| {
+        let input = format!("<input name=\"pdfURL\" value=\"{value}\" type=\"hidden\">");
+        html::pdf(&format!("<html><form><p>Terms</p>{input}</form></html>"), &site())
+    };
+    let own = "https://announcements.asx.com.au/asxpdf/20260413/pdf/06xyz1.pdf";
+    assert_eq!(found(own).as_deref(), Some(own));
+    for other in [
+        "http://announcements.asx.com.au/asxpdf/20260413/pdf/06xyz1.pdf",
+        "https://asx.com.au.example.org/asxpdf/20260413/pdf/06xyz1.pdf",
+        "https://evilasx.com.au/asxpdf/20260413/pdf/06xyz1.pdf",
+        "https://announcements.asx.com.au/asxpdf/20260413/pdf/06xyz1.html",
+        "javascript:alert(1)//asxpdf/x.pdf",
+        "",
+    ] {
+        assert_eq!(found(other), None, "{other}");
+    }
+    assert_eq!(html::pdf("%PDF-1.7", &site()), None);
+}
+
+#[test]
 fn the_pages_of_a_range_are_those_that_the_exchange_has() {
     let frames = |from: &str| {
         let range = DateRange { from: from.parse().expect("a day"), to: date(2026, 11, 25) };
@@ -238,6 +259,7 @@ fn announcements_explain_gaps_and_jumps() {
         pages: None,
         size: None,
         link: None,
+        pdf: None,
     };
     let list = List {
         items: vec![

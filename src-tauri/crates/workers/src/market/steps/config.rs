@@ -161,6 +161,10 @@ const fn limit() -> u32 {
     50
 }
 
+const fn pdf_links() -> u32 {
+    20
+}
+
 fn benchmark() -> String {
     "XJO".to_owned()
 }
@@ -374,6 +378,11 @@ config! {
         #[serde(default = "limit")]
         #[schemars(title = "Announcements", range(min = 1, max = 500))]
         pub(super) limit: u32,
+        /// Of so many of them at most the address of the PDF is looked up in a run, a second each; those
+        /// that matter most come first. The others lead to the exchange's page before the PDF.
+        #[serde(default = "pdf_links")]
+        #[schemars(title = "PDF addresses", range(min = 0, max = 200))]
+        pub(super) pdf_links: u32,
     }
 }
 

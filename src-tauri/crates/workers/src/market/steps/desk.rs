@@ -220,15 +220,35 @@ fn is_current(document: &NewDocument, now: Timestamp) -> bool {
     whole && fetched.is_some_and(|fetched| session(fetched) == session(now))
 }
 
+/// The documents of a company's announcements, of whatever period.
+async fn stored_announcements(
+    job: &JobContext,
+    symbol: &Symbol,
+) -> Result<Vec<NewDocument>, TaskError> {
+    let mut documents = Vec::new();
+    for period in Released::ALL {
+        let id = document::source_id(symbol, "asx", period.name());
+        documents.extend(stored(job, (ANNOUNCEMENTS, &id)).await?);
+    }
+    Ok(documents)
+}
+
+/// The addresses of PDFs that stored announcements have, by the number of the announcement.
+pub(super) async fn stored_pdfs(
+    job: &JobContext,
+    symbol: &Symbol,
+) -> Result<HashMap<String, String>, TaskError> {
+    let documents = stored_announcements(job, symbol).await?;
+    Ok(documents.iter().flat_map(|document| document::pdfs(&document.metadata)).collect())
+}
+
 /// What the stored announcements of a company explain of its prices.
 pub(super) async fn stored_events(
     job: &JobContext,
     symbol: &Symbol,
 ) -> Result<Part<Events>, TaskError> {
     let mut known: Option<Events> = None;
-    for period in Released::ALL {
-        let id = document::source_id(symbol, "asx", period.name());
-        let Some(document) = stored(job, (ANNOUNCEMENTS, &id)).await? else { continue };
+    for document in stored_announcements(job, symbol).await? {
         if let Some(events) = document.metadata.get("events").and_then(Events::read) {
             known.get_or_insert_default().merge(events);
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     ANNOUNCEMENTS_TASK, CodeTask, INDEX, INDEX_TASK, STOCK_TASK,
     config::{AnnouncementsConfig, IndexConfig, Shared, StockConfig},
-    desk::{Desk, fresh, may_be_explained, stored_events, stored_stock, synthetic},
+    desk::{Desk, fresh, may_be_explained, stored_events, stored_pdfs, stored_stock, synthetic},
 };
 use crate::{
     market::{
@@ -214,7 +214,19 @@ impl AnnouncementsWorker {
         let exchange =
             Exchange::new(config.route.into(), &find("asx").await?, &find("asx_service").await?)
                 .accounted(accounted(job));
-        Ok((exchange.source(), exchange.list(symbol, range).await?))
+        let mut list = exchange.list(symbol, range).await?;
+        let known = stored_pdfs(job, symbol).await?;
+        for item in &mut list.items {
+            item.pdf = known.get(&item.id).cloned();
+        }
+        let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let shown = list.items.len().min(size(config.limit));
+        let found = exchange.find_pdfs(&mut list.items[..shown], size(config.pdf_links)).await;
+        if let Err(error) = found {
+            // The list stands without them.
+            job.log(LogLevel::Warn, format!("{symbol}: the addresses of PDFs: {error}"));
+        }
+        Ok((exchange.source(), list))
     }
 
     /// The usable prices of the stock, and those of the index. The vendor is asked only for what no
@@ -281,8 +293,14 @@ impl JobWorker for AnnouncementsWorker {
         let symbol = symbol(job, Symbol::stock)?;
         let now = now(job)?;
         let (seed, _) = config.market();
-        let request_hash =
-            hash(&json!([config.provider, config.route, config.period, config.limit, seed]));
+        let request_hash = hash(&json!([
+            config.provider,
+            config.route,
+            config.period,
+            config.limit,
+            config.pdf_links,
+            seed
+        ]));
         let period = config.period.name();
         let provider_id = if config.is_synthetic() { "synthetic" } else { "asx" };
         let id = document::source_id(&symbol, provider_id, period);
