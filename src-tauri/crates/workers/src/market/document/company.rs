@@ -13,6 +13,8 @@ use crate::{
 
 /// Rows of a list.
 const MOST_ROWS: usize = 8;
+/// Statements of a kind.
+const MOST_STATEMENTS: usize = 5;
 /// Characters of a description.
 const MOST_WORDS: usize = 1_200;
 /// Stands where a currency should, if the provider does not say which it is.
@@ -257,50 +259,53 @@ fn optional(value: Option<Decimal>, unit: &Unit) -> String {
     value.map_or_else(|| "n/a".to_owned(), |value| shown(value, unit))
 }
 
-/// The accounts of the last years, in millions.
+/// The accounts of the last years, and of the quarters or half years, in millions.
 fn history(sheet: &mut Sheet, record: &Fundamentals, currency: &str) {
     sheet.section("Financial history");
-    if record.yearly.is_empty() {
+    if record.yearly.is_empty() && record.interim.is_empty() {
         return sheet.line("None known.");
     }
-    let years: Vec<&Statement> = record.yearly.iter().take(5).collect();
+    statements(sheet, &record.yearly, ("year", "year"), currency);
+    statements(sheet, &record.interim, ("interim", "quarter or half year"), currency);
+}
+
+/// A table of statements. Facts have the first word in their ids, people read the second.
+fn statements(sheet: &mut Sheet, list: &[Statement], (key, period): (&str, &str), currency: &str) {
+    if list.is_empty() {
+        return;
+    }
+    let columns: Vec<&Statement> = list.iter().take(MOST_STATEMENTS).collect();
     type Read = fn(&Statement) -> Option<Decimal>;
     let read: [(&str, &str, Read); 9] = [
-        ("revenue", "Revenue", |year| year.figures.revenue),
-        ("operating_income", "Operating income", |year| year.figures.operating_income),
-        ("net_income", "Net income", |year| year.figures.net_income),
-        ("operating_cash_flow", "Operating cash flow", |year| year.figures.operating_cash_flow),
-        ("free_cash_flow", "Free cash flow", |year| year.figures.free_cash_flow),
-        ("assets", "Assets", |year| year.figures.assets),
-        ("equity", "Equity", |year| year.figures.equity),
-        ("debt", "Debt", |year| year.figures.debt),
-        ("cash", "Cash", |year| year.figures.cash),
+        ("revenue", "Revenue", |of| of.figures.revenue),
+        ("operating_income", "Operating income", |of| of.figures.operating_income),
+        ("net_income", "Net income", |of| of.figures.net_income),
+        ("operating_cash_flow", "Operating cash flow", |of| of.figures.operating_cash_flow),
+        ("free_cash_flow", "Free cash flow", |of| of.figures.free_cash_flow),
+        ("assets", "Assets", |of| of.figures.assets),
+        ("equity", "Equity", |of| of.figures.equity),
+        ("debt", "Debt", |of| of.figures.debt),
+        ("cash", "Cash", |of| of.figures.cash),
     ];
     let million = Decimal::from(1_000_000);
     let rows: Vec<Vec<String>> = read
         .iter()
         .map(|(id, label, value)| {
             let mut row = vec![(*label).to_owned()];
-            for year in &years {
-                let value = value(year);
+            for statement in &columns {
+                let (value, end) = (value(statement), statement.end);
                 if let Some(value) = value {
-                    let id = format!("year.{}.{id}", year.end);
-                    let unit = Unit::Amount(currency.to_owned());
-                    sheet.keep(
-                        &id,
-                        &format!("{label}, year to {}", year.end),
-                        value,
-                        &unit,
-                        Some(year.end),
-                    );
+                    let id = format!("{key}.{end}.{id}");
+                    let label = format!("{label}, {period} to {end}");
+                    sheet.keep(&id, &label, value, &Unit::Amount(currency.to_owned()), Some(end));
                 }
                 row.push(value.map_or_else(|| "n/a".to_owned(), |v| grouped(v / million, 1)));
             }
             row
         })
         .collect();
-    let mut head = vec![format!("Million {currency}, year to")];
-    head.extend(years.iter().map(|year| year.end.to_string()));
+    let mut head = vec![format!("Million {currency}, {period} to")];
+    head.extend(columns.iter().map(|statement| statement.end.to_string()));
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     sheet.table(&head, &rows);
 }

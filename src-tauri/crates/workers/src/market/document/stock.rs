@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     INDEX, STOCK, banner, document,
-    format::{Sheet, Unit, change, computed},
+    format::{Sheet, Unit, change, computed, shown},
     history, metadata, quality,
 };
 use crate::{
@@ -347,12 +347,18 @@ impl View<'_> {
             Ok(list) if list.is_empty() => sheet
                 .line("None found in the requested period. That says nothing about the company."),
             Ok(list) => {
+                if list.iter().any(|article| article.polarity.is_some()) {
+                    sheet.line("Sentiment is how an article sounds by the provider's reckoning, from -1 to 1. It is no judgement of the company.");
+                }
                 for article in list.iter().take(MOST_ROWS) {
                     let title = match &article.link {
                         Some(address) => link(&article.title, address),
                         None => plain(&article.title),
                     };
-                    sheet.line(&format!("- {} {title}", utc(article.at)));
+                    let sentiment = article.polarity.map_or_else(String::new, |value| {
+                        format!(" (sentiment {})", shown(value, &Unit::Number))
+                    });
+                    sheet.line(&format!("- {} {title}{sentiment}", utc(article.at)));
                 }
             }
             Err(missing) => sheet.line(&format!("Not searched: {}", plain(&missing.reason))),

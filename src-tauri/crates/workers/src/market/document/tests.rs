@@ -91,8 +91,8 @@ fn every_fact_is_shown_as_it_is_kept() {
             let (id, shown) = (text("id"), text("shown"));
             assert!(!text("unit").is_empty());
             text("value").parse::<rust_decimal::Decimal>().expect("a number");
-            // Tables of years are in millions, and returns have a sign.
-            if !id.starts_with("year.") && !id.starts_with("return.") {
+            // Tables of accounts are in millions, and returns have a sign.
+            if !["year.", "interim.", "return."].iter().any(|kind| id.starts_with(kind)) {
                 assert!(document.markdown.contains(&shown), "{id}: {shown}");
                 assert!(!fact["as_of"].is_null() || id == "price.quote", "{id} has no day");
             }
@@ -161,6 +161,27 @@ fn amounts_of_different_currencies_are_neither_added_nor_divided() {
     let document = made(&part);
     assert_eq!(fact(&document, "dividend.year"), None);
     assert!(document.markdown.contains("in a currency that is not named"));
+}
+
+#[test]
+fn interim_accounts_and_the_sound_of_articles_are_shown() {
+    let part = bundle(&Synthetic::new(1, now()), &abc());
+    let document = made(&part);
+    let half = &part.fundamentals.as_ref().expect("a record").interim[1];
+    let revenue = half.figures.revenue.expect("revenue");
+    let facts = document.metadata["facts"].as_array().expect("facts");
+    let id = format!("interim.{}.revenue", half.end);
+    let fact = facts.iter().find(|fact| fact["id"] == id).expect("a fact");
+    assert_eq!(fact["value"], revenue.to_string());
+    let head = document.markdown.lines().find(|line| line.contains("quarter or half year to"));
+    assert!(head.expect("a table").contains(&half.end.to_string()));
+    let article = &part.news.as_ref().expect("articles")[0];
+    let sentiment = article.polarity.expect("a number");
+    assert!(document.markdown.contains(&format!("(sentiment {sentiment:.2})")));
+
+    let mut silent = part.clone();
+    silent.news.as_mut().expect("articles").iter_mut().for_each(|article| article.polarity = None);
+    assert!(!made(&silent).markdown.to_lowercase().contains("sentiment"), "none is not neutral");
 }
 
 #[test]
