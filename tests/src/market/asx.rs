@@ -48,6 +48,7 @@ fn answer(state: &State<AsxFault>, asked: &Asked) -> Answer {
     let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
     match path.as_slice() {
         ["asx", "v2", "statistics", "announcements.do"] => page(state, asked),
+        ["asx", "v2", "statistics", "displayAnnouncement.do"] => terms(asked),
         ["asx-research", "1.0", "search", "predictive"] => search(asked),
         ["asx-research", "1.0", "markets", "announcements"] => items(state, asked),
         _ => Answer::text("404 Not Found", "Not Found"),
@@ -116,6 +117,19 @@ fn page(state: &State<AsxFault>, asked: &Asked) -> Answer {
     }
     Answer::page(format!(
         "<!doctype html><html><body><announcement_data><table><tr><th>Date</th><th></th><th>Headline</th></tr>{rows}</table></announcement_data></body></html>"
+    ))
+}
+
+/// The page before a PDF: the terms, and a form that holds the PDF's address.
+fn terms(asked: &Asked) -> Answer {
+    let (Some("pdf"), Some(id)) = (asked.get("display"), asked.get("idsId")) else {
+        return Answer::text("404 Not Found", "Not Found");
+    };
+    let address = format!("https://announcements.asx.com.au/asxpdf/20260413/pdf/{id}.pdf");
+    Answer::page(format!(
+        "<!doctype html><html><body><form name=\"showAnnouncementPDFForm\" method=\"post\" action=\"announcementTerms.do\">\n\
+         <input name=\"pdfURL\" value=\"{address}\" type=\"hidden\">\n\
+         <p>Access to this site is subject to the terms.</p><input type=\"submit\" value=\"Agree and proceed\"></form></body></html>"
     ))
 }
 

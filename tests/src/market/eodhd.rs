@@ -7,6 +7,8 @@ use futures::executor::block_on;
 use jiff::{Timestamp, civil::date};
 use quaero_workers::market::{
     MarketData as _,
+    announcements::Announcements as _,
+    calendar::asx,
     model::{DateRange, Figures, Fundamentals, Statement, Symbol},
 };
 use serde_json::{Map, Value, json};
@@ -23,6 +25,8 @@ pub enum EodhdFault {
     FreePlan,
     /// The day's calls are used up: 402 with a sentence.
     QuotaUsedUp,
+    /// The day's calls do not suffice for what costs most: 402 for accounts and articles.
+    QuotaEnds,
     /// The same sentence with status 200, as old clients saw it.
     QuotaAsText,
     /// Maintenance between 5:30 and 6:00 GMT: 502.
@@ -33,6 +37,8 @@ pub enum EodhdFault {
     NaQuote,
     /// A page where JSON should be.
     Page,
+    /// A fall by two fifths that stays, on the session of something that the company announced.
+    Fall,
 }
 
 impl Eodhd {
@@ -64,6 +70,10 @@ fn answer(state: &State<EodhdFault>, asked: &Asked) -> Answer {
         if state.has(fault) {
             return Answer::text(status, body);
         }
+    }
+    let costly = asked.path.iter().any(|part| part == "fundamentals" || part == "news");
+    if costly && state.has(EodhdFault::QuotaEnds) {
+        return Answer::text("402 Payment Required", USED_UP);
     }
     // Without `fmt=json` it is CSV.
     if asked.get("fmt") != Some("json") {
@@ -99,7 +109,7 @@ fn answer(state: &State<EodhdFault>, asked: &Asked) -> Answer {
     let range = range(asked);
     let limits = "X-RateLimit-Limit: 1200\r\nX-RateLimit-Remaining: 1100\r\n";
     let body = match endpoint.as_str() {
-        "eod" => prices(&market, &symbol, range, free),
+        "eod" => prices(&market, &symbol, range, (free, state.has(EodhdFault::Fall))),
         "real-time" if state.has(EodhdFault::NaQuote) => Some(na(&symbol)),
         "real-time" => quote(&market, &symbol),
         "div" => dividends(&market, &symbol, range),
@@ -129,7 +139,12 @@ fn range(asked: &Asked) -> DateRange {
 
 type Market = quaero_workers::market::synthetic::Synthetic;
 
-fn prices(market: &Market, symbol: &Symbol, range: DateRange, free: bool) -> Option<Value> {
+fn prices(
+    market: &Market,
+    symbol: &Symbol,
+    range: DateRange,
+    (free, fall): (bool, bool),
+) -> Option<Value> {
     let bars = block_on(market.prices(symbol, range)).ok()?.bars;
     let kept = if free { bars.len().saturating_sub(250) } else { 0 };
     let number = |text: String| text.parse::<f64>().map_or(Value::Null, Value::from);
@@ -147,10 +162,31 @@ fn prices(market: &Market, symbol: &Symbol, range: DateRange, free: bool) -> Opt
             })
         })
         .collect();
+    if fall {
+        fallen(market, symbol, &mut rows);
+    }
     if let (true, Some(last)) = (free, rows.last_mut()) {
         last["warning"] = "Data is limited by one year as you have free subscription".into();
     }
     Some(rows.into())
+}
+
+/// Prices from the last price-sensitive announcement of three months ago or before on are two fifths
+/// lower.
+fn fallen(market: &Market, symbol: &Symbol, rows: &mut [Value]) {
+    let range = DateRange { from: date(2015, 1, 1), to: date(2027, 12, 31) };
+    let list = block_on(market.list(symbol, range));
+    let sessions = list.map(|list| list.events(range, asx()).sensitive).unwrap_or_default();
+    let Some(until) = rows.len().checked_sub(63).map(|at| rows[at]["date"].clone()) else { return };
+    let mut days = sessions.iter().rev().map(ToString::to_string);
+    let day = days.find(|day| Some(day.as_str()) < until.as_str());
+    let Some(day) = day.filter(|_| !symbol.is_index()) else { return };
+    for row in rows.iter_mut().filter(|row| row["date"].as_str() >= Some(day.as_str())) {
+        for key in ["open", "high", "low", "close", "adjusted_close"] {
+            let price = row[key].as_f64().unwrap_or_default() * 0.6;
+            row[key] = ((price * 1e4).round() / 1e4).into();
+        }
+    }
 }
 
 fn quote(market: &Market, symbol: &Symbol) -> Option<Value> {
@@ -262,7 +298,7 @@ fn fundamentals(record: &Fundamentals) -> Value {
         .map(|row| {
             let number = |value: Option<_>| value.map(|value| format!("{value}"));
             let value = json!({
-                "reportDate": text(row.reported), "date": row.period.to_string(), "currency": "AUD",
+                "reportDate": text(row.reported), "date": row.period.to_string(), "currency": row.currency,
                 "epsActual": number(row.actual), "epsEstimate": number(row.estimate),
                 "surprisePercent": number(row.surprise_percent),
             });

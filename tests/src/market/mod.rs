@@ -124,6 +124,13 @@ impl<F: Copy + PartialEq + Send + Sync + 'static> Service<F> {
         self.site.hits().values().sum()
     }
 
+    /// The requests so far whose target has this in it.
+    #[must_use]
+    pub fn requests_for(&self, part: &str) -> usize {
+        let hits = self.site.hits();
+        hits.iter().filter(|(target, _)| target.contains(part)).map(|(_, count)| count).sum()
+    }
+
     /// The targets that were asked for.
     #[must_use]
     pub fn targets(&self) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! The market's steps in the real engine, against emulators of the services they ask.
 
+mod stored;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -259,37 +261,6 @@ async fn both_ways_to_announcements_tell_the_same() {
 }
 
 #[tokio::test]
-async fn a_document_is_used_again_until_a_session_closes() {
-    let bench = Bench::new();
-    let set = bench.set();
-    let step = |tags: &[&str]| json!({"asx_codes": ["ABC", "XYZ"], "period": "Y1", "tags": tags});
-    let first = bench.run(&set, TUESDAY, "asx_stock_data", step(&[])).await;
-    assert_eq!((first.status, first.documents), (RunStatus::Completed, (2, 0, 0)), "{first:?}");
-    assert_eq!(first.warnings, Vec::<String>::new());
-    let asked = bench.eodhd.requests();
-    assert_eq!(asked, 14, "seven requests for each: {:?}", bench.eodhd.targets());
-    assert!(bench.eodhd.targets().iter().all(|target| !target.contains(KEY)));
-
-    let again =
-        bench.run(&set, "2026-11-24T20:00:00Z", "asx_stock_collector", step(&["later"])).await;
-    assert_eq!((again.status, again.documents), (RunStatus::Completed, (0, 0, 2)), "{again:?}");
-    assert_eq!(bench.eodhd.requests(), asked, "nothing is asked again");
-    let tagged = bench.documents(&["asx-stock-data", "abc", "later"]).await;
-    assert_eq!(tagged.len(), 1, "a document that is used again gets the step's tags");
-    assert_eq!(tagged[0].tags, ["abc", "asx-stock-data", "date:2026-11-24", "later"]);
-    assert_eq!(tagged[0].metadata["as_of"], "2026-11-24");
-
-    // 22 hours later the next day's prices are out.
-    let wednesday = "2026-11-25T08:11:00Z";
-    bench.eodhd.at(SEED, at(wednesday));
-    let next = bench.run(&set, wednesday, "asx_stock_collector", step(&[])).await;
-    assert_eq!((next.status, next.documents), (RunStatus::Completed, (0, 2, 0)), "{next:?}");
-    let tagged = bench.documents(&["asx-stock-data", "abc"]).await;
-    assert_eq!(tagged[0].tags, ["abc", "asx-stock-data", "date:2026-11-25", "later"]);
-    assert_eq!(tagged[0].metadata["as_of"], "2026-11-25");
-}
-
-#[tokio::test]
 async fn a_free_plan_gives_less_and_says_so() {
     let bench = Bench::new();
     bench.eodhd.faults(&[EodhdFault::FreePlan]);
@@ -388,6 +359,43 @@ async fn announcements_are_asked_for_after_the_terms_only() {
     let items = document.metadata["announcements"].as_array().expect("a list");
     assert!(items.len() > 8 && items.iter().all(|item| item["link"].is_string()));
     assert!(items.iter().any(|item| item["signal"].is_string()));
+}
+
+#[test]
+fn a_step_without_codes_takes_those_that_the_definition_is_about() {
+    let registry = quaero_workers::registry(PdfExtractor::InProcess, Arc::new(Set::default()));
+    let check = |config: &str| {
+        let steps = "[step.index]\ntype = 'asx_index_data'\n[step.all]\ntype = 'asx_stock_collector'\n\
+            [step.one]\ntype = 'asx_stock_collector'\nticker = 'CSL'\n\
+            [step.told]\ntype = 'asx_announcements'\naccept_asx_terms = true\n";
+        let text = format!("id = 'targets'\nname = 'T'\n{config}\n{steps}");
+        quaero_engine::definition::check("targets.toml", text.as_bytes(), &registry)
+    };
+    let config = "[config]\nvariables = [{ ticker = 'BHP', name = 'BHP Group' }, { asx_code = 'CBA' }]\n\
+        benchmarks = [{ code = 'XAO', name = 'All Ordinaries' }]";
+    let checked = check(config);
+    assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    let bound = checked.definition.expect("a definition").bind(&BTreeMap::new(), &registry);
+    let steps = bound.expect("it binds").steps;
+    let codes = |at: usize| steps[at].config["asx_codes"].clone();
+    assert_eq!(
+        (codes(0), codes(1), codes(3)),
+        (json!(["XAO"]), json!(["BHP", "CBA"]), json!(["BHP", "CBA"]))
+    );
+    assert_eq!(
+        (codes(2), &steps[2].config["ticker"]),
+        (Value::Null, &json!("CSL")),
+        "its own count"
+    );
+    // Without any the steps say that there is none, and codes that are none are told.
+    let problems = |config: &str| -> Vec<(String, Option<String>)> {
+        let found = check(config).problems.into_iter();
+        found.map(|problem| (problem.code.to_string(), problem.step)).collect()
+    };
+    let step = |code: &str, name: &str| (code.to_owned(), Some(name.to_owned()));
+    assert_eq!(problems(""), [step("required", "all"), step("required", "told")]);
+    let bad = "[config]\nvariables = [{ ticker = 'BHP.US' }]";
+    assert_eq!(problems(bad), [step("bad_code", "all"), step("bad_code", "told")]);
 }
 
 #[test]

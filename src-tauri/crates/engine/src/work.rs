@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use quaero_contract::{JobId, LogLevel};
 use quaero_store::{DocumentId, NewDocument, Request, Store, Unseen};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -132,6 +132,15 @@ pub struct ConfigProblem {
     pub fix: Option<String>,
 }
 
+/// What a definition is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Targets<'a> {
+    /// `[config] variables`: a table for each target.
+    pub variables: &'a [Map<String, Value>],
+    /// `[config] benchmarks`: what targets are compared with.
+    pub benchmarks: &'a [Map<String, Value>],
+}
+
 /// What one step type's configuration means. No function here has side effects.
 pub trait StepManager: Send + Sync + 'static {
     /// The name used in definitions.
@@ -152,6 +161,10 @@ pub trait StepManager: Send + Sync + 'static {
     fn version(&self) -> u32 {
         1
     }
+
+    /// Puts what the definition says for all of its steps into a configuration that does not say it
+    /// itself. Called before anything is checked.
+    fn take_targets(&self, _config: &mut Value, _targets: &Targets<'_>) {}
 
     /// Checks what the schema cannot say. Called only with a configuration that fits the schema.
     fn check(&self, _config: &Value) -> Vec<ConfigProblem> {
@@ -365,6 +378,12 @@ impl JobContext {
     #[must_use]
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The engine's clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
     }
 
     /// The time at which the task started, in milliseconds since 1970.

@@ -27,6 +27,7 @@ use quaero_net::Providers;
 #[must_use]
 pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Registry {
     let (pages, sitemaps) = crawl::workers(pdf.clone(), Arc::clone(&providers));
+    let (stocks, indices, announcements) = market::workers(Arc::clone(&providers));
     Registry::default()
         .with_manager(crawl::CrawlManager)
         .with_worker(pages)
@@ -45,11 +46,11 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
         .with_manager(places::PlacesManager)
         .with_worker(places::PlacesWorker::new(Arc::clone(&providers)))
         .with_manager(market::StockManager)
-        .with_worker(market::StockWorker::new(Arc::clone(&providers)))
+        .with_worker(stocks)
         .with_manager(market::IndexManager)
-        .with_worker(market::IndexWorker::new(Arc::clone(&providers)))
+        .with_worker(indices)
         .with_manager(market::AnnouncementsManager)
-        .with_worker(market::AnnouncementsWorker::new(Arc::clone(&providers)))
+        .with_worker(announcements)
         .with_manager(maintenance::MaintenanceManager)
         .with_worker(maintenance::MaintenanceWorker)
         .with_manager(email::EmailManager)

@@ -16,7 +16,7 @@ use super::{
     steps::{LABELS, allow_hosts},
     template,
 };
-use crate::work::Registry;
+use crate::work::{Registry, Targets};
 
 /// Where the values of a bound definition come from, beside its own `[config]`.
 pub(super) enum Given<'a> {
@@ -322,6 +322,10 @@ impl Definition {
         let mut config =
             Filler::new(values, &mut nest.output_left).fill(&step.source, Some(schema.view()))?;
         allow_hosts(&schema, self.settings.as_ref(), &mut config);
+        if let Some(manager) = manager {
+            let (variables, benchmarks) = (&self.variables, &self.benchmarks);
+            manager.take_targets(&mut config, &Targets { variables, benchmarks });
+        }
         let title = format!("Step `{}`", step.name);
         let skip = |text: &str, view: Option<View<'_>>| values.leaves_open(text, view);
         let subject = Subject {

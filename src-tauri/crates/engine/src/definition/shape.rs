@@ -13,6 +13,7 @@ use super::{
     source::{Node, Tree},
     steps::{self, LABELS, SHORTHAND, SHORTHAND_STEP, duration, take},
 };
+use crate::work::Targets;
 
 /// Of the fields of a definition, those that [`LABELS`] checks.
 const LABELLED: [&str; 3] = ["name", "description", "tags"];
@@ -195,7 +196,10 @@ pub(super) fn definition(
     if text_of("schedule").is_empty() {
         steps::warn_of_no_effect(&root, &OF_SCHEDULE, "has no effect without `schedule`", faults);
     }
-    let steps = steps::read(&root, list_of_steps.is_some(), &values, text, world.registry, faults);
+    let (variables, benchmarks) = (tables("variables"), tables("benchmarks"));
+    let targets = Targets { variables: &variables, benchmarks: &benchmarks };
+    let listed = list_of_steps.is_some();
+    let steps = steps::read(&root, listed, targets, &values, text, world.registry, faults);
     let jobs = |key| root.get(key).map(|node: &Node| node.items().to_vec()).unwrap_or_default();
     Some(Definition {
         name: text_of("name"),
@@ -223,8 +227,8 @@ pub(super) fn definition(
             .as_ref()
             .and_then(|node| node.to_value().as_object().cloned())
             .unwrap_or_default(),
-        variables: tables("variables"),
-        benchmarks: tables("benchmarks"),
+        variables,
+        benchmarks,
         error_tolerance: root.get("error_tolerance").map(tolerance),
         pre_jobs: strings("pre_jobs"),
         post_jobs: strings("post_jobs"),

@@ -21,7 +21,7 @@ use super::{
     source::{Field, Node, Tree},
     template,
 };
-use crate::work::Registry;
+use crate::work::{Registry, Targets};
 
 /// Fields of a crawl that can stand at the top of a file without steps.
 pub(super) const SHORTHAND: [&str; 7] = [
@@ -120,6 +120,7 @@ pub(super) static LABELS: LazyLock<Schema> = LazyLock::new(|| {
 pub(super) fn read(
     root: &Node,
     told_of_list: bool,
+    targets: Targets<'_>,
     values: &Values<'_>,
     text: &Text,
     registry: &Registry,
@@ -127,7 +128,7 @@ pub(super) fn read(
 ) -> Vec<Step> {
     let settings = root.get("config");
     let schemas = Schemas::new(registry);
-    Reader { schemas, registry, settings, values, text, faults }.read(root, told_of_list)
+    Reader { schemas, registry, settings, targets, values, text, faults }.read(root, told_of_list)
 }
 
 /// Says of each of these fields, if it is there and means something, that it does nothing.
@@ -181,6 +182,7 @@ struct Reader<'a> {
     schemas: Schemas<'a>,
     registry: &'a Registry,
     settings: Option<&'a Node>,
+    targets: Targets<'a>,
     values: &'a Values<'a>,
     text: &'a Text,
     faults: &'a mut Faults,
@@ -342,6 +344,7 @@ impl Reader<'_> {
         {
             let mut config = config.clone();
             allow_hosts(&schema, self.settings, &mut config);
+            manager.take_targets(&mut config, &self.targets);
             for problem in manager.check(&config) {
                 let place = own.follow(&problem.pointer);
                 self.faults.add(

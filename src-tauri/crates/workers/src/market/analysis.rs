@@ -11,7 +11,9 @@ use super::{
 /// Sessions of a year.
 pub(super) const YEAR: usize = 252;
 /// Daily returns that beta and volatility need at least.
-const LEAST_RETURNS: usize = 120;
+pub(super) const LEAST_RETURNS: usize = 120;
+/// Bars after which RSI, and the trend that it votes in, no longer depend on where the prices begin.
+pub(super) const SETTLED: usize = 150;
 /// Sessions of the range that is called support and resistance.
 const RANGE: usize = 20;
 /// A move of a day that is listed, as a fraction.
@@ -47,17 +49,23 @@ fn start(bars: &[Bar], from: Date) -> Option<Date> {
 }
 
 /// The return from the last session on or before `from` to the last one on or before `to`.
-#[must_use]
-pub(super) fn between(bars: &[Bar], from: Date, to: Date) -> Option<f64> {
+fn between(bars: &[Bar], from: Date, to: Date) -> Option<f64> {
     let at = |day: Date| bars.iter().rev().find(|bar| bar.date <= day).map(Bar::adjusted_f64);
     let (before, after) = (at(from)?, at(to)?);
     (before > 0.0).then(|| after / before - 1.0)
 }
 
-fn returns(bars: &[Bar]) -> Vec<(Date, f64)> {
-    bars.windows(2)
-        .map(|pair| (pair[1].date, (pair[1].adjusted_f64() / pair[0].adjusted_f64()).ln()))
-        .collect()
+/// The bars of the days that both have. Both are in order, with one bar a day.
+#[must_use]
+pub(super) fn common(bars: &[Bar], index: &[Bar]) -> (Vec<Bar>, Vec<Bar>) {
+    let find = |day: Date| index.binary_search_by_key(&day, |bar| bar.date).ok();
+    let pairs = bars.iter().filter_map(|bar| Some((bar.clone(), index[find(bar.date)?].clone())));
+    pairs.unzip()
+}
+
+/// From each bar to the next, as logarithms.
+fn returns(bars: &[Bar]) -> Vec<f64> {
+    bars.windows(2).map(|pair| (pair[1].adjusted_f64() / pair[0].adjusted_f64()).ln()).collect()
 }
 
 /// The yearly standard deviation of the last year's daily returns, as a fraction.
@@ -68,8 +76,8 @@ pub(super) fn volatility(bars: &[Bar]) -> Option<f64> {
         return None;
     }
     let count = returns.len() as f64;
-    let mean = returns.iter().map(|(_, r)| r).sum::<f64>() / count;
-    let variance = returns.iter().map(|(_, r)| (r - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let mean = returns.iter().sum::<f64>() / count;
+    let variance = returns.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / (count - 1.0);
     Some((variance * YEAR as f64).sqrt())
 }
 
@@ -90,13 +98,13 @@ pub(super) fn drawdown(bars: &[Bar]) -> Option<(f64, Date, Date)> {
     Some(worst)
 }
 
-/// How a stock moves with an index over the last year's common days. None with fewer than 120 of them.
+/// How a stock moves with an index over the last year of [`common`] days. None with fewer than 120
+/// returns.
 #[must_use]
 pub(super) fn beta(bars: &[Bar], index: &[Bar]) -> Option<f64> {
-    let stock = returns(&bars[bars.len().saturating_sub(YEAR + 1)..]);
-    let index: std::collections::BTreeMap<Date, f64> = returns(index).into_iter().collect();
+    let year = bars.len().saturating_sub(YEAR + 1)..;
     let pairs: Vec<(f64, f64)> =
-        stock.iter().filter_map(|(day, own)| Some((*own, *index.get(day)?))).collect();
+        returns(&bars[year.clone()]).into_iter().zip(returns(index.get(year)?)).collect();
     if pairs.len() < LEAST_RETURNS {
         return None;
     }
@@ -151,7 +159,7 @@ pub(super) struct Latest {
     pub(super) sma: [Option<f64>; 3],
     /// Exponential moving average of 20 sessions.
     pub(super) ema20: Option<f64>,
-    /// RSI of 14 sessions.
+    /// RSI of 14 sessions, with 150 bars and more.
     pub(super) rsi: Option<f64>,
     /// MACD 12/26/9: line, signal, histogram.
     pub(super) macd: [Option<f64>; 3],
@@ -182,7 +190,7 @@ impl Latest {
         let mut latest = Self {
             sma: [20, 50, 200].map(|period| last(indicators::sma(&close, period))),
             ema20: last(indicators::ema(&close, 20)),
-            rsi: last(indicators::rsi(&close, 14)),
+            rsi: last(indicators::rsi(&close, 14)).filter(|_| close.len() >= SETTLED),
             macd: [macd.macd, macd.signal, macd.histogram].map(last),
             bands: [bands.upper, bands.middle, bands.lower].map(last),
             atr: last(indicators::atr(&high, &low, &close, 14)),
@@ -289,7 +297,10 @@ mod tests {
         assert_eq!(of(&rising), Some(Trend::Bullish));
         assert_eq!(of(&falling), Some(Trend::Bearish));
         assert_eq!(of(&rising[..14]), None);
+        assert_eq!(of(&rising[..SETTLED - 1]), None, "its RSI has not settled");
+        assert!(of(&rising[..SETTLED]).is_some());
         let latest = Latest::of(&bars(&rising[..100]));
+        assert_eq!(latest.rsi, None);
         assert_eq!((latest.sma[2], latest.sma[1].is_some()), (None, true));
     }
 }

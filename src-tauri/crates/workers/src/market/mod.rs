@@ -26,7 +26,8 @@ use quaero_net::Provider;
 
 pub use provider::{MarketData, MarketError};
 pub use steps::{
-    AnnouncementsManager, AnnouncementsWorker, IndexManager, IndexWorker, StockManager, StockWorker,
+    AnnouncementsManager, AnnouncementsWorker, IndexManager, IndexWorker, StockManager,
+    StockWorker, workers,
 };
 
 /// Asks EODHD about the account, which costs nothing. Returns what is left of the day's calls.

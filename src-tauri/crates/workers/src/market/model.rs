@@ -188,13 +188,13 @@ numbers! {
         peg = "PEGRatio",
         /// The analysts' mean target.
         target_price = "WallStreetTargetPrice",
-        /// Book value per share.
+        /// Book value per share, in the statements' currency.
         book_value = "BookValue",
         /// Dividend per share of the last twelve months.
         dividend_share = "DividendShare",
         /// A fraction.
         dividend_yield = "DividendYield",
-        /// Earnings per share of the last twelve months.
+        /// Earnings per share of the last twelve months, in the statements' currency.
         eps = "EarningsShare",
         /// Expected for this year.
         eps_this_year = "EPSEstimateCurrentYear",
@@ -340,6 +340,8 @@ pub struct Earnings {
     pub estimate: Option<Decimal>,
     /// How far off they were, in percent.
     pub surprise_percent: Option<Decimal>,
+    /// The currency of both.
+    pub currency: Option<String>,
 }
 
 /// One who holds shares.
@@ -438,6 +440,8 @@ pub struct Halt {
 /// Announcements that explain prices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Events {
+    /// The days whose announcements are known.
+    pub known: Vec<DateRange>,
     /// The sessions that could react to something price-sensitive.
     pub sensitive: Vec<Date>,
     /// Halts and suspensions.

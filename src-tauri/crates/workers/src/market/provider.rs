@@ -29,11 +29,14 @@ pub enum MarketError {
     },
     /// The day's calls are used up.
     #[error(
-        "The day's calls to {provider} are used up. They are counted anew from midnight UTC; try again then, or get a larger plan."
+        "The day's calls to {provider} are used up. It can be asked again from {}, or with a larger plan.",
+        .until.strftime("%Y-%m-%d %H:%M UTC")
     )]
     QuotaUsedUp {
         /// Whose calls.
         provider: &'static str,
+        /// When they are counted anew.
+        until: Timestamp,
     },
     /// Too many in this minute.
     #[error("{provider} takes no more requests in this minute.")]
@@ -207,6 +210,13 @@ pub async fn collect(
     } else {
         Err(no("Prices of the running session"))
     };
+    let benchmark = match &parts.benchmark {
+        Some(index) => {
+            part(provider.prices(index, range).await)?.map(|series| (index.clone(), series))
+        }
+        None => Err(no("Prices of an index")),
+    };
+    // What costs most comes last, in case that the day's calls run out.
     let fundamentals = if company && parts.fundamentals {
         part(provider.fundamentals(symbol).await)?
     } else {
@@ -214,12 +224,6 @@ pub async fn collect(
     };
     let news =
         if parts.news { part(provider.news(symbol, range).await)? } else { Err(no("Articles")) };
-    let benchmark = match &parts.benchmark {
-        Some(index) => {
-            part(provider.prices(index, range).await)?.map(|series| (index.clone(), series))
-        }
-        None => Err(no("Prices of an index")),
-    };
     Ok(StockBundle {
         symbol: symbol.clone(),
         source: provider.source(),

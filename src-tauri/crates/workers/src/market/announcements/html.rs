@@ -129,7 +129,20 @@ fn announcement(
         kinds: Vec::new(),
         pages: pages.split(' ').next().and_then(|number| number.parse().ok()),
         size: (!size.is_empty()).then_some(size),
+        pdf: None,
     })
+}
+
+/// Where an announcement's PDF stays, from the page that shows the terms before it. An address of somebody
+/// else is none.
+pub(super) fn pdf(page: &str, site: &Url) -> Option<String> {
+    let document = Document::from(page);
+    let input = document.select_single("input[name=pdfURL]");
+    let url = site.join(input.attr("value")?.trim()).ok()?;
+    let host = url.host_str()?;
+    let own = host == "asx.com.au" || host.ends_with(".asx.com.au");
+    let pdf = url.path().starts_with("/asxpdf/") && url.path().ends_with(".pdf");
+    (own && pdf && url.scheme() == "https").then(|| url.into())
 }
 
 /// The text that stands in an element itself, line after line.

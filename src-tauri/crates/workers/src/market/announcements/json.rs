@@ -104,5 +104,6 @@ fn announcement(item: &Value, site: &Url) -> Result<Announcement, &'static str> 
         kinds,
         pages: None,
         size: fields.text("fileSize"),
+        pdf: None,
     })
 }

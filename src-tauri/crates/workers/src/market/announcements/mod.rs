@@ -6,6 +6,7 @@
 //! a document links to it.
 
 mod classify;
+mod events;
 mod html;
 mod json;
 mod reaction;
@@ -21,7 +22,7 @@ use url::Url;
 use super::{
     calendar::{Calendar, asx},
     eodhd::failed,
-    model::{DateRange, Events, Halt, Source, Symbol},
+    model::{DateRange, Source, Symbol},
     number::Notes,
     provider::MarketError,
 };
@@ -60,6 +61,8 @@ pub struct Announcement {
     pub size: Option<String>,
     /// The exchange's own page for its PDF, which shows the terms first.
     pub link: Option<String>,
+    /// The PDF itself, where it stays.
+    pub pdf: Option<String>,
 }
 
 /// Announcements, newest first.
@@ -80,28 +83,6 @@ impl List {
         self.items.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.id.cmp(&a.id)));
         self.items.dedup_by(|a, b| a.id == b.id);
         self
-    }
-
-    /// What the announcements explain of prices.
-    #[must_use]
-    pub fn events(&self, calendar: &Calendar) -> Events {
-        let mut events = Events::default();
-        for item in self.items.iter().rev() {
-            let session = calendar.reacting_session(item.at).map(|session| session.date);
-            events.sensitive.extend(session.filter(|_| item.sensitive));
-            let date = calendar.date_of(item.at);
-            match classify::halt(&item.headline) {
-                Some(true) => events.halts.push(Halt { from: date, until: None }),
-                Some(false) => {
-                    if let Some(open) = events.halts.iter_mut().rev().find(|h| h.until.is_none()) {
-                        open.until = Some(date);
-                    }
-                }
-                None => {}
-            }
-        }
-        events.sensitive.dedup();
-        events
     }
 }
 
@@ -128,6 +109,8 @@ pub enum Way {
 /// The exchange's own list.
 pub struct Exchange {
     client: Client,
+    /// For the pages that lead to PDFs, whichever way is taken.
+    pages: Client,
     site: Url,
     service: Url,
     way: Way,
@@ -140,6 +123,7 @@ impl Exchange {
     #[must_use]
     pub fn new(way: Way, site: &Provider, service: &Provider) -> Self {
         let limits = Limits { body_bytes: MAX_BODY, ..Limits::default() };
+        let pages = site.client(limits.clone());
         let client = match way {
             Way::Html => site.client(limits),
             Way::Json => service.client(limits),
@@ -152,19 +136,50 @@ impl Exchange {
         };
         let near = own.host_str().is_some_and(|host| host == "127.0.0.1");
         let spacing = if near { Duration::ZERO } else { SPACING };
-        Self { client, site, service, way, spacing }
+        Self { client, pages, site, service, way, spacing }
     }
 
     /// The same, which tells of each request it makes.
     #[must_use]
     pub fn accounted(mut self, account: quaero_net::Account) -> Self {
-        self.client = self.client.accounted(account);
+        self.client = self.client.accounted(account.clone());
+        self.pages = self.pages.accounted(account);
         self
     }
 
-    async fn page(&self, url: &Url, accept: &'static str) -> Result<String, MarketError> {
+    /// Looks up where the PDFs of announcements stay: of so many that have no such address yet, those
+    /// that matter most first. Their pages are asked for one after the other.
+    ///
+    /// # Errors
+    /// Says why no more can be looked up; what was found by then stays.
+    pub async fn find_pdfs(
+        &self,
+        items: &mut [Announcement],
+        most: usize,
+    ) -> Result<(), MarketError> {
+        let mut open: Vec<&mut Announcement> =
+            items.iter_mut().filter(|item| item.pdf.is_none() && item.link.is_some()).collect();
+        // The order of those that matter alike stays: the newest first.
+        open.sort_by_key(|item| std::cmp::Reverse(relevance(&item.headline, item.sensitive)));
+        for item in open.into_iter().take(most) {
+            let Some(url) = item.link.as_deref().and_then(|link| link.parse().ok()) else {
+                continue;
+            };
+            tokio::time::sleep(self.spacing).await;
+            let page = self.page(&self.pages, &url, "text/html").await?;
+            item.pdf = html::pdf(&page, &self.site);
+        }
+        Ok(())
+    }
+
+    async fn page(
+        &self,
+        client: &Client,
+        url: &Url,
+        accept: &'static str,
+    ) -> Result<String, MarketError> {
         let options = GetOptions { accept, ..GetOptions::default() };
-        let response = self.client.get(url, &options).await.map_err(|error| failed(&error))?;
+        let response = client.get(url, &options).await.map_err(|error| failed(&error))?;
         let text = quaero_net::decode(&response.body, response.content_type.as_deref()).0;
         judge(&response, text)
     }
@@ -177,7 +192,7 @@ impl Exchange {
                 tokio::time::sleep(self.spacing).await;
             }
             let url = html::address(&self.site, symbol, &frame);
-            let page = self.page(&url, "text/html").await?;
+            let page = self.page(&self.client, &url, "text/html").await?;
             if html::read(&page, &self.site, &mut list) {
                 known = true;
             }
@@ -187,12 +202,13 @@ impl Exchange {
 
     async fn json(&self, symbol: &Symbol, range: DateRange) -> Result<List, MarketError> {
         const JSON: &str = "application/json";
-        let answer = self.page(&json::search(&self.service, symbol), JSON).await?;
+        let answer = self.page(&self.client, &json::search(&self.service, symbol), JSON).await?;
         let entity = json::entity(&answer, symbol)?.ok_or_else(|| unknown(symbol))?;
         let mut list = List::default();
         for page in 0..MOST_PAGES {
             tokio::time::sleep(self.spacing).await;
-            let answer = self.page(&json::page(&self.service, &entity, page), JSON).await?;
+            let answer =
+                self.page(&self.client, &json::page(&self.service, &entity, page), JSON).await?;
             let total = json::read(&answer, symbol, &self.site, &mut list)?;
             let oldest = list.items.iter().map(|item| item.at).min();
             let passed = oldest.is_some_and(|at| asx().date_of(at) < range.from);

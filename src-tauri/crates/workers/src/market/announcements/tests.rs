@@ -4,7 +4,7 @@ use jiff::civil::date;
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::market::model::Bar;
+use crate::market::model::{Bar, Events, Halt};
 
 fn site() -> Url {
     "https://www.asx.com.au/".parse().expect("an address")
@@ -52,6 +52,27 @@ fn the_page_is_read_and_not_guessed() {
     assert!(!html::read("<html><form>Search</form></html>", &site(), &mut none));
     assert!(html::read("<announcement_data></announcement_data>", &site(), &mut none));
     assert_eq!(none, List::default(), "a known company without announcements");
+}
+
+#[test]
+fn the_page_of_the_terms_names_the_pdf_and_nobody_elses() {
+    let found = |value: &str| {
+        let input = format!("<input name=\"pdfURL\" value=\"{value}\" type=\"hidden\">");
+        html::pdf(&format!("<html><form><p>Terms</p>{input}</form></html>"), &site())
+    };
+    let own = "https://announcements.asx.com.au/asxpdf/20260413/pdf/06xyz1.pdf";
+    assert_eq!(found(own).as_deref(), Some(own));
+    for other in [
+        "http://announcements.asx.com.au/asxpdf/20260413/pdf/06xyz1.pdf",
+        "https://asx.com.au.example.org/asxpdf/20260413/pdf/06xyz1.pdf",
+        "https://evilasx.com.au/asxpdf/20260413/pdf/06xyz1.pdf",
+        "https://announcements.asx.com.au/asxpdf/20260413/pdf/06xyz1.html",
+        "javascript:alert(1)//asxpdf/x.pdf",
+        "",
+    ] {
+        assert_eq!(found(other), None, "{other}");
+    }
+    assert_eq!(html::pdf("%PDF-1.7", &site()), None);
 }
 
 #[test]
@@ -238,6 +259,7 @@ fn announcements_explain_gaps_and_jumps() {
         pages: None,
         size: None,
         link: None,
+        pdf: None,
     };
     let list = List {
         items: vec![
@@ -247,7 +269,19 @@ fn announcements_explain_gaps_and_jumps() {
         ],
         ..List::default()
     };
-    let events = list.events(asx());
+    let range = DateRange { from: date(2026, 6, 1), to: date(2026, 6, 30) };
+    let events = list.events(range, asx());
     assert_eq!(events.sensitive, [date(2026, 6, 9), date(2026, 6, 10)]);
     assert_eq!(events.halts, [Halt { from: date(2026, 6, 10), until: Some(date(2026, 6, 12)) }]);
+    assert!(events.knows(date(2026, 6, 30)) && !events.knows(date(2026, 7, 1)));
+
+    // What a document keeps is what it was, and lists of several periods are one.
+    assert_eq!(Events::read(&events.to_value()), Some(events.clone()));
+    assert_eq!(Events::read(&serde_json::json!({})), None);
+    let start = List { items: list.items[1..].to_vec(), ..List::default() };
+    let mut both = start.events(DateRange { from: date(2026, 1, 1), ..range }, asx());
+    assert_eq!(both.halts[0].until, None);
+    both.merge(events.clone());
+    assert_eq!((&both.sensitive, &both.halts), (&events.sensitive, &events.halts));
+    assert!(both.knows(date(2026, 2, 1)));
 }

@@ -1,8 +1,10 @@
 //! The document of a company's announcements, with what the price did.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use quaero_store::NewDocument;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     ANNOUNCEMENTS, banner, document,
@@ -35,6 +37,14 @@ pub(in crate::market) struct Parts<'a> {
     pub(in crate::market) index: &'a [Bar],
     pub(in crate::market) period: &'a str,
     pub(in crate::market) request_hash: &'a str,
+}
+
+/// The addresses of PDFs that a document knows, by the number of the announcement.
+pub(in crate::market) fn pdfs(metadata: &Map<String, Value>) -> HashMap<String, String> {
+    let items = metadata.get("announcements").and_then(Value::as_array);
+    let pdf =
+        |item: &Value| Some((item["id"].as_str()?.to_owned(), item["pdf"].as_str()?.to_owned()));
+    items.into_iter().flatten().filter_map(pdf).collect()
 }
 
 /// The document of announcements as known at `now`.
@@ -105,6 +115,9 @@ pub(in crate::market) fn announcements(
     }
     sheet.section("How to read this");
     sheet.line("The session is the first one that could trade on the announcement: after 16:10 Sydney time (14:10 on days with an early close) it is the next. Signal: high from 3 % beyond the index or twice the usual volume, moderate from 1.5 % or 1.5 times, low from 0.5 % or 1.2 times. A move on the same day is no proof of a cause.");
+    if list.items.iter().take(parts.limit).any(|item| item.pdf.is_none() && item.link.is_some()) {
+        sheet.line("A headline leads to the announcement's PDF, or to the exchange's page before it where the PDF's own address has not been looked up yet.");
+    }
     if list.notes.count > 0 {
         let lines = plain(&list.notes.lines.join("; "));
         sheet.line(&format!(
@@ -119,6 +132,7 @@ pub(in crate::market) fn announcements(
     let mut data = metadata(ANNOUNCEMENTS, symbol, parts.source, now);
     data.insert("announcements".to_owned(), json!(items));
     data.insert("total".to_owned(), list.items.len().into());
+    data.insert("events".to_owned(), list.events(parts.range, calendar).to_value());
     data.insert("unreadable".to_owned(), list.notes.count.into());
     data.insert("cut".to_owned(), list.cut.into());
     data.insert("complete".to_owned(), parts.bars.is_ok().into());
@@ -130,7 +144,7 @@ pub(in crate::market) fn announcements(
 }
 
 fn row(item: &Announcement, answer: &Result<Reaction, String>, released: String) -> Vec<String> {
-    let headline = match &item.link {
+    let headline = match item.pdf.as_ref().or(item.link.as_ref()) {
         Some(address) => link(&item.headline, address),
         None => plain(&item.headline),
     };
@@ -159,7 +173,7 @@ fn row(item: &Announcement, answer: &Result<Reaction, String>, released: String)
     row
 }
 
-fn entry(item: &Announcement, answer: &Result<Reaction, String>) -> serde_json::Value {
+fn entry(item: &Announcement, answer: &Result<Reaction, String>) -> Value {
     let relevance = relevance(&item.headline, item.sensitive);
     let answered = answer.as_ref().ok();
     let anomaly: Option<Anomaly> = answered.and_then(|a| anomaly(relevance, a.signal));
@@ -171,6 +185,7 @@ fn entry(item: &Announcement, answer: &Result<Reaction, String>) -> serde_json::
         "kinds": item.kinds,
         "pages": item.pages,
         "link": item.link,
+        "pdf": item.pdf,
         "relevance": relevance,
         "session": answered.map(|a| a.session.to_string()),
         "return": answered.map(|a| a.stock),

@@ -7,21 +7,28 @@ use super::{
     stock::View,
 };
 use crate::{
-    market::model::{Fundamentals, Statement, double},
+    market::model::{Dividend, Fundamentals, Statement, double},
     services::plain,
 };
 
 /// Rows of a list.
 const MOST_ROWS: usize = 8;
+/// Statements of a kind.
+const MOST_STATEMENTS: usize = 5;
 /// Characters of a description.
 const MOST_WORDS: usize = 1_200;
+/// Stands where a currency should, if the provider does not say which it is.
+const UNNAMED: &str = "(currency not named)";
 
 impl View<'_> {
     pub(super) fn company(&self, sheet: &mut Sheet, record: &Fundamentals) {
         let day = record.updated;
         let money = || Unit::Amount(self.currency.clone());
-        let accounts = record.statement_currency.clone().unwrap_or_else(|| self.currency.clone());
+        let accounts = record.statement_currency.clone().unwrap_or_else(|| UNNAMED.to_owned());
         let amount = || Unit::Amount(accounts.clone());
+        // What is made of prices and accounts, or may be either, is in a known currency only if the
+        // two have the same.
+        let mixed = if accounts == self.currency { accounts.as_str() } else { UNNAMED };
         let highlights = &record.highlights;
         let valuation = &record.valuation;
         // Services write 0 where they know nothing.
@@ -53,14 +60,16 @@ impl View<'_> {
         fact("value.peg", "P/E to growth", highlights.peg, Unit::Number);
         fact("value.price_book", "Price / book value", valuation.price_book, Unit::Number);
         fact("value.price_sales", "Price / sales", valuation.price_sales, Unit::Number);
-        fact("value.enterprise", "Enterprise value", valuation.enterprise_value, money());
+        let enterprise = Unit::Amount(mixed.to_owned());
+        fact("value.enterprise", "Enterprise value", valuation.enterprise_value, enterprise);
         fact("value.ev_ebitda", "Enterprise value / EBITDA", valuation.ev_ebitda, Unit::Number);
 
         sheet.section("Profitability");
         let mut fact = |id: &str, label: &str, value, unit| {
             sheet.fact(id, label, known(value), unit, record.most_recent_quarter);
         };
-        fact("profit.eps", "Earnings per share, last twelve months", highlights.eps, self.price());
+        let per_share = Unit::Price(accounts.clone());
+        fact("profit.eps", "Earnings per share, last twelve months", highlights.eps, per_share);
         fact("profit.revenue", "Revenue, last twelve months", highlights.revenue, amount());
         fact("profit.ebitda", "EBITDA, last twelve months", highlights.ebitda, amount());
         fact("profit.margin", "Net margin", highlights.profit_margin, Unit::Fraction);
@@ -118,12 +127,17 @@ impl View<'_> {
         sheet.section("Analysts");
         let analysts = &record.analysts;
         let target = known(analysts.target_price).or(known(highlights.target_price));
-        sheet.fact("analyst.target", "Mean target", target, self.price(), day);
+        sheet.fact("analyst.target", "Mean target", target, Unit::Price(mixed.to_owned()), day);
         let upside = match (target, self.bars().last()) {
             (Some(target), Some(last)) => computed(double(target) / last.close_f64() - 1.0),
             _ => None,
         };
-        sheet.fact("analyst.upside", "Target against last close", upside, Unit::Fraction, day);
+        if target.is_some() && mixed == UNNAMED {
+            let why = format!("n/a: nobody says whether the target is in {}", self.currency);
+            sheet.note("Target against last close", &plain(&why));
+        } else {
+            sheet.fact("analyst.upside", "Target against last close", upside, Unit::Fraction, day);
+        }
         sheet.fact(
             "analyst.rating",
             "Mean rating, 1 sell to 5 buy",
@@ -141,32 +155,8 @@ impl View<'_> {
             sheet.fact(id, label, value, Unit::Count, day);
         }
 
-        self.earnings(sheet, record);
+        earnings(sheet, record, &accounts);
         history(sheet, record, &accounts);
-    }
-
-    fn earnings(&self, sheet: &mut Sheet, record: &Fundamentals) {
-        sheet.section("Earnings");
-        let rows: Vec<Vec<String>> = record
-            .earnings
-            .iter()
-            .take(MOST_ROWS)
-            .map(|row| {
-                vec![
-                    row.period.to_string(),
-                    row.reported.map(|day| day.to_string()).unwrap_or_default(),
-                    row.actual.map_or_else(|| "to come".to_owned(), |v| shown(v, &self.price())),
-                    optional(row.estimate, &self.price()),
-                    optional(row.surprise_percent, &Unit::Percent),
-                ]
-            })
-            .collect();
-        if rows.is_empty() {
-            sheet.line("None known.");
-        } else {
-            let head = ["Period to", "Report", "EPS", "Expected", "Surprise"];
-            sheet.table(&head, &rows);
-        }
     }
 
     pub(super) fn dividends(&self, sheet: &mut Sheet) {
@@ -179,22 +169,30 @@ impl View<'_> {
         };
         let Some(last) = self.bars().last() else { return };
         let since = last.date.checked_sub(jiff::Span::new().years(1)).unwrap_or(last.date);
-        let paid: Decimal = list
-            .iter()
-            .filter(|dividend| dividend.date > since && dividend.date <= last.date)
-            .map(|dividend| dividend.value)
-            .sum();
+        let year: Vec<&Dividend> =
+            list.iter().filter(|paid| paid.date > since && paid.date <= last.date).collect();
         let day = Some(last.date);
-        sheet.fact(
-            "dividend.year",
-            "Paid in twelve months, per share",
-            Some(paid),
-            self.price(),
-            day,
-        );
-        let yielded =
-            if last.close.is_zero() { None } else { Some((paid / last.close).round_dp(6)) };
+        // Amounts of several currencies have no sum, and an amount of another one is no part of a price.
+        let other =
+            year.iter().find(|paid| paid.currency.as_deref() != Some(self.currency.as_str()));
+        let (paid, yielded) = match other {
+            None => {
+                let paid: Decimal = year.iter().map(|dividend| dividend.value).sum();
+                let yielded = paid.checked_div(last.close).map(|part| part.round_dp(6));
+                (Some(paid), yielded)
+            }
+            Some(_) => (None, None),
+        };
+        sheet.fact("dividend.year", "Paid in twelve months, per share", paid, self.price(), day);
         sheet.fact("dividend.yield", "Yield at the last close", yielded, Unit::Fraction, day);
+        if let Some(other) = other {
+            let what = other.currency.as_deref().unwrap_or("a currency that is not named");
+            let why = format!(
+                "n/a: that of {} is in {what}, prices are in {}, and no exchange rate is known",
+                other.date, self.currency
+            );
+            sheet.note("Sum and yield", &plain(&why));
+        }
         if let Ok(record) = &self.bundle.fundamentals {
             let payout = record.payout_ratio.filter(|ratio| !ratio.is_zero());
             sheet.fact(
@@ -210,7 +208,7 @@ impl View<'_> {
             .rev()
             .take(MOST_ROWS)
             .map(|dividend| {
-                let currency = dividend.currency.clone().unwrap_or_else(|| self.currency.clone());
+                let currency = dividend.currency.clone().unwrap_or_else(|| UNNAMED.to_owned());
                 vec![
                     dividend.date.to_string(),
                     dividend.payment.map(|day| day.to_string()).unwrap_or_default(),
@@ -232,54 +230,82 @@ impl View<'_> {
     }
 }
 
+/// Earnings per share, each in its own currency or else in that of the accounts.
+fn earnings(sheet: &mut Sheet, record: &Fundamentals, accounts: &str) {
+    sheet.section("Earnings");
+    let rows: Vec<Vec<String>> = record
+        .earnings
+        .iter()
+        .take(MOST_ROWS)
+        .map(|row| {
+            let unit = Unit::Price(row.currency.as_deref().unwrap_or(accounts).to_owned());
+            vec![
+                row.period.to_string(),
+                row.reported.map(|day| day.to_string()).unwrap_or_default(),
+                row.actual.map_or_else(|| "to come".to_owned(), |value| shown(value, &unit)),
+                optional(row.estimate, &unit),
+                optional(row.surprise_percent, &Unit::Percent),
+            ]
+        })
+        .collect();
+    if rows.is_empty() {
+        sheet.line("None known.");
+    } else {
+        sheet.table(&["Period to", "Report", "EPS", "Expected", "Surprise"], &rows);
+    }
+}
+
 fn optional(value: Option<Decimal>, unit: &Unit) -> String {
     value.map_or_else(|| "n/a".to_owned(), |value| shown(value, unit))
 }
 
-/// The accounts of the last years, in millions.
+/// The accounts of the last years, and of the quarters or half years, in millions.
 fn history(sheet: &mut Sheet, record: &Fundamentals, currency: &str) {
     sheet.section("Financial history");
-    if record.yearly.is_empty() {
+    if record.yearly.is_empty() && record.interim.is_empty() {
         return sheet.line("None known.");
     }
-    let years: Vec<&Statement> = record.yearly.iter().take(5).collect();
+    statements(sheet, &record.yearly, ("year", "year"), currency);
+    statements(sheet, &record.interim, ("interim", "quarter or half year"), currency);
+}
+
+/// A table of statements. Facts have the first word in their ids, people read the second.
+fn statements(sheet: &mut Sheet, list: &[Statement], (key, period): (&str, &str), currency: &str) {
+    if list.is_empty() {
+        return;
+    }
+    let columns: Vec<&Statement> = list.iter().take(MOST_STATEMENTS).collect();
     type Read = fn(&Statement) -> Option<Decimal>;
     let read: [(&str, &str, Read); 9] = [
-        ("revenue", "Revenue", |year| year.figures.revenue),
-        ("operating_income", "Operating income", |year| year.figures.operating_income),
-        ("net_income", "Net income", |year| year.figures.net_income),
-        ("operating_cash_flow", "Operating cash flow", |year| year.figures.operating_cash_flow),
-        ("free_cash_flow", "Free cash flow", |year| year.figures.free_cash_flow),
-        ("assets", "Assets", |year| year.figures.assets),
-        ("equity", "Equity", |year| year.figures.equity),
-        ("debt", "Debt", |year| year.figures.debt),
-        ("cash", "Cash", |year| year.figures.cash),
+        ("revenue", "Revenue", |of| of.figures.revenue),
+        ("operating_income", "Operating income", |of| of.figures.operating_income),
+        ("net_income", "Net income", |of| of.figures.net_income),
+        ("operating_cash_flow", "Operating cash flow", |of| of.figures.operating_cash_flow),
+        ("free_cash_flow", "Free cash flow", |of| of.figures.free_cash_flow),
+        ("assets", "Assets", |of| of.figures.assets),
+        ("equity", "Equity", |of| of.figures.equity),
+        ("debt", "Debt", |of| of.figures.debt),
+        ("cash", "Cash", |of| of.figures.cash),
     ];
     let million = Decimal::from(1_000_000);
     let rows: Vec<Vec<String>> = read
         .iter()
         .map(|(id, label, value)| {
             let mut row = vec![(*label).to_owned()];
-            for year in &years {
-                let value = value(year);
+            for statement in &columns {
+                let (value, end) = (value(statement), statement.end);
                 if let Some(value) = value {
-                    let id = format!("year.{}.{id}", year.end);
-                    let unit = Unit::Amount(currency.to_owned());
-                    sheet.keep(
-                        &id,
-                        &format!("{label}, year to {}", year.end),
-                        value,
-                        &unit,
-                        Some(year.end),
-                    );
+                    let id = format!("{key}.{end}.{id}");
+                    let label = format!("{label}, {period} to {end}");
+                    sheet.keep(&id, &label, value, &Unit::Amount(currency.to_owned()), Some(end));
                 }
                 row.push(value.map_or_else(|| "n/a".to_owned(), |v| grouped(v / million, 1)));
             }
             row
         })
         .collect();
-    let mut head = vec![format!("Million {currency}, year to")];
-    head.extend(years.iter().map(|year| year.end.to_string()));
+    let mut head = vec![format!("Million {currency}, {period} to")];
+    head.extend(columns.iter().map(|statement| statement.end.to_string()));
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     sheet.table(&head, &rows);
 }

@@ -7,6 +7,7 @@
 mod announcements;
 mod company;
 mod format;
+mod history;
 mod stock;
 
 use jiff::Timestamp;
@@ -20,8 +21,9 @@ use super::{
 };
 use format::Sheet;
 
-pub(super) use announcements::{Parts, announcements};
-pub(super) use stock::{Asked, stock};
+pub(super) use announcements::{Parts, announcements, pdfs};
+pub(super) use history::kept;
+pub(super) use stock::{Asked, events_hash, lacking, stock};
 
 /// The kinds of documents, as `source_type` names them.
 pub(super) const STOCK: &str = "asx_stock";

@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 
 use super::{
     INDEX, STOCK, banner, document,
-    format::{Sheet, Unit, change, computed},
-    metadata, quality,
+    format::{Sheet, Unit, change, computed, shown},
+    history, metadata, quality,
 };
 use crate::{
     market::{
         analysis::{self, Latest},
         calendar::Calendar,
-        model::{Bar, Part, StockBundle},
+        model::{Bar, Events, Missing, Part, StockBundle},
         quality::{Assessment, assess},
     },
     services::{link, plain},
@@ -38,7 +38,6 @@ pub(in crate::market) struct Asked {
 pub(super) struct View<'a> {
     pub(super) bundle: &'a StockBundle,
     assessment: &'a Assessment,
-    index: Vec<Bar>,
     pub(super) currency: String,
 }
 
@@ -50,13 +49,11 @@ pub(in crate::market) fn stock(
     calendar: &Calendar,
 ) -> NewDocument {
     let assessment = assess(bundle, now, calendar);
-    let mut index = bundle.benchmark.iter().flat_map(|(_, s)| s.bars.clone()).collect::<Vec<_>>();
-    index.sort_by_key(|bar| bar.date);
     let record = bundle.fundamentals.as_ref().ok();
     let currency = record
         .and_then(|record| record.currency.clone())
         .unwrap_or_else(|| bundle.symbol.currency().to_owned());
-    let view = View { bundle, assessment: &assessment, index, currency };
+    let view = View { bundle, assessment: &assessment, currency };
     let kind = if bundle.symbol.is_index() { INDEX } else { STOCK };
     let name = record.and_then(|record| record.name.clone());
     let title = match &name {
@@ -69,6 +66,7 @@ pub(in crate::market) fn stock(
     sheet.line(&format!("# {}", plain(&title)));
     banner(&mut sheet, &bundle.source);
     view.head(&mut sheet, now, calendar);
+    view.missing(&mut sheet);
     view.prices(&mut sheet);
     if let Some(record) = record {
         view.company(&mut sheet, record);
@@ -87,8 +85,51 @@ pub(in crate::market) fn stock(
 
     let mut data = metadata(kind, &bundle.symbol, &bundle.source, bundle.fetched);
     view.describe(&mut data, asked, now, calendar);
+    history::keep(&mut data, view.bars(), bundle.requested);
     let identity = (&bundle.symbol, &bundle.source, asked.period.as_str());
     document(kind, identity, title, sheet, data, (bundle.fetched, &asked.request_hash))
+}
+
+/// Parts that were asked for and could not be had for the same cause.
+pub(in crate::market) struct Lacking<'a> {
+    /// The first of them is why.
+    pub(in crate::market) why: &'a Missing,
+    parts: Vec<&'static str>,
+}
+
+impl Lacking<'_> {
+    /// `accounts, articles`.
+    pub(in crate::market) fn parts(&self) -> String {
+        self.parts.join(", ")
+    }
+}
+
+/// What was asked for and could not be had.
+pub(in crate::market) fn lacking(bundle: &StockBundle) -> Vec<Lacking<'_>> {
+    fn why<T>(part: &Part<T>) -> Option<&Missing> {
+        part.as_ref().err().filter(|missing| missing.code != "not_asked")
+    }
+    let parts = [
+        ("dividends", why(&bundle.dividends)),
+        ("splits", why(&bundle.splits)),
+        ("the recent price", why(&bundle.quote)),
+        ("the index to compare with", why(&bundle.benchmark)),
+        ("accounts", why(&bundle.fundamentals)),
+        ("articles", why(&bundle.news)),
+    ];
+    let mut found: Vec<Lacking<'_>> = Vec::new();
+    for (name, why) in parts.into_iter().filter_map(|(name, why)| Some((name, why?))) {
+        match found.iter_mut().find(|known| known.why.code == why.code) {
+            Some(known) => known.parts.push(name),
+            None => found.push(Lacking { why, parts: vec![name] }),
+        }
+    }
+    found
+}
+
+/// Tells whether more is known of announcements than when a document was made.
+pub(in crate::market) fn events_hash(events: &Events) -> String {
+    blake3::hash(events.to_value().to_string().as_bytes()).to_hex().to_string()
 }
 
 fn utc(at: Timestamp) -> String {
@@ -127,6 +168,14 @@ impl View<'_> {
         ));
         if self.bundle.symbol.is_index() {
             sheet.line("This is a price index: dividends are not in it, so its returns are lower than what holders of its shares had.");
+        }
+    }
+
+    /// What was asked for and could not be had.
+    fn missing(&self, sheet: &mut Sheet) {
+        for lacking in lacking(self.bundle) {
+            let why = plain(&lacking.why.reason);
+            sheet.line(&format!("**Missing:** {}. {why}", lacking.parts()));
         }
     }
 
@@ -175,35 +224,43 @@ impl View<'_> {
         }
         let bars = self.bars();
         let Some(last) = bars.last() else { return };
-        let benchmark = self.bundle.benchmark.as_ref().ok();
+        // What is compared is of the same days.
+        let compared = self.assessment.report.benchmark;
+        let benchmark = self.bundle.benchmark.as_ref().ok().filter(|_| compared);
+        let (own, index) = match benchmark {
+            Some(_) => analysis::common(bars, &self.assessment.index),
+            None => (bars.to_vec(), Vec::new()),
+        };
+        let end = own.last().map(|bar| bar.date);
         let rows: Vec<Vec<String>> = analysis::periods()
             .into_iter()
             .filter_map(|(name, span)| {
-                let (from, gain) = analysis::performance(bars, span)?;
+                let (from, gain) = analysis::performance(&own, span)?;
                 let id = format!("return.{}", name.replace(' ', "_"));
-                let value = computed(gain)?;
-                sheet.keep(
-                    &id,
-                    &format!("Return over {name}"),
-                    value,
-                    &Unit::Fraction,
-                    Some(last.date),
-                );
-                let other = benchmark.and_then(|_| analysis::between(&self.index, from, last.date));
+                let label = format!("Return over {name}");
+                sheet.keep(&id, &label, computed(gain)?, &Unit::Fraction, end);
                 let mut row = vec![name.to_owned(), from.to_string(), change(gain)];
                 if benchmark.is_some() {
-                    row.push(other.map_or_else(|| "n/a".to_owned(), change));
-                    row.push(other.map_or_else(
-                        || "n/a".to_owned(),
-                        |other| change((1.0 + gain) / (1.0 + other) - 1.0),
-                    ));
+                    let other = analysis::performance(&index, span);
+                    let told = |value: fn(f64, f64) -> f64| {
+                        other.map_or_else(|| "n/a".to_owned(), |(_, of)| change(value(gain, of)))
+                    };
+                    row.push(told(|_, other| other));
+                    row.push(told(|own, other| (1.0 + own) / (1.0 + other) - 1.0));
                 }
                 Some(row)
             })
             .collect();
+        if let (Ok((symbol, _)), false) = (&self.bundle.benchmark, compared) {
+            let code = symbol.local_code();
+            sheet.line(&format!("Not compared with {code} (see `bench.align` in Data quality)."));
+        }
         if rows.is_empty() {
             sheet.line("There are too few prices.");
         } else if let Some((symbol, _)) = benchmark {
+            if let Some(end) = end.filter(|end| *end != last.date) {
+                sheet.line(&format!("Compared up to {end}, the last day that both have."));
+            }
             let index = format!("{} (price index)", symbol.local_code());
             let own = "Return with dividends";
             sheet.table(&["Period", "From", own, &index, "Beyond the index"], &rows);
@@ -219,8 +276,8 @@ impl View<'_> {
             sheet.fact("risk.drawdown", &label, computed(fall), Unit::Fraction, day);
         }
         if benchmark.is_some() {
-            let beta = analysis::beta(bars, &self.index).and_then(computed);
-            sheet.fact("risk.beta", "Beta, 252 sessions", beta, Unit::Number, day);
+            let beta = analysis::beta(&own, &index).and_then(computed);
+            sheet.fact("risk.beta", "Beta, 252 sessions", beta, Unit::Number, end);
         }
         let moves = analysis::big_moves(year);
         if !moves.is_empty() {
@@ -237,7 +294,7 @@ impl View<'_> {
             return;
         }
         let Some(last) = self.bars().last() else { return };
-        sheet.line("Computed on prices adjusted for splits and dividends; n/a where there are too few of them.");
+        sheet.line("Computed on prices adjusted for splits and dividends; n/a where there are too few of them (see `hist.min`: RSI and the trend need 150 bars).");
         let latest = Latest::of(self.bars());
         let day = Some(last.date);
         let mut fact = |id: &str, label: &str, value: Option<f64>, unit| {
@@ -290,12 +347,18 @@ impl View<'_> {
             Ok(list) if list.is_empty() => sheet
                 .line("None found in the requested period. That says nothing about the company."),
             Ok(list) => {
+                if list.iter().any(|article| article.polarity.is_some()) {
+                    sheet.line("Sentiment is how an article sounds by the provider's reckoning, from -1 to 1. It is no judgement of the company.");
+                }
                 for article in list.iter().take(MOST_ROWS) {
                     let title = match &article.link {
                         Some(address) => link(&article.title, address),
                         None => plain(&article.title),
                     };
-                    sheet.line(&format!("- {} {title}", utc(article.at)));
+                    let sentiment = article.polarity.map_or_else(String::new, |value| {
+                        format!(" (sentiment {})", shown(value, &Unit::Number))
+                    });
+                    sheet.line(&format!("- {} {title}{sentiment}", utc(article.at)));
                 }
             }
             Err(missing) => sheet.line(&format!("Not searched: {}", plain(&missing.reason))),
@@ -305,7 +368,7 @@ impl View<'_> {
     fn sources(&self, sheet: &mut Sheet, asked: &Asked) {
         sheet.section("Data used");
         let bundle = self.bundle;
-        let state = |part: Result<String, &crate::market::model::Missing>| match part {
+        let state = |part: Result<String, &Missing>| match part {
             Ok(text) => text,
             Err(missing) => format!("not available ({})", missing.code),
         };
@@ -330,6 +393,13 @@ impl View<'_> {
             "Dividends",
             &state(bundle.dividends.as_ref().map(|list| list.len().to_string())),
         );
+        if !bundle.symbol.is_index() {
+            let known = |events: &Events| {
+                let days = events.known.iter().map(|days| format!("{} to {}", days.from, days.to));
+                days.collect::<Vec<_>>().join(", ")
+            };
+            sheet.note("Announcements", &state(bundle.events.as_ref().map(known)));
+        }
         sheet.note("Articles", &state(bundle.news.as_ref().map(|list| list.len().to_string())));
         if asked.calls > 0 {
             sheet.note("Cost", &format!("{} calls of the provider's allowance", asked.calls));
@@ -354,9 +424,12 @@ impl View<'_> {
             "splits": part(&bundle.splits),
             "fundamentals": part(&bundle.fundamentals),
             "news": part(&bundle.news),
+            "announcements": part(&bundle.events),
             "benchmark": part(&bundle.benchmark),
         });
-        let whole = |value: &Value| value == "ok" || value == "not_asked" || value == "not_in_plan";
+        let whole = |value: &Value| {
+            matches!(value.as_str(), Some("ok" | "not_asked" | "not_in_plan" | "not_collected"))
+        };
         let complete = parts.as_object().is_some_and(|parts| parts.values().all(whole));
         let report = &self.assessment.report;
         data.insert("as_of".to_owned(), json!(last.map(|day: Date| day.to_string())));
@@ -368,5 +441,6 @@ impl View<'_> {
         data.insert("complete".to_owned(), complete.into());
         data.insert("quality".to_owned(), json!({"worst": report.worst(), "report": report}));
         data.insert("api_calls".to_owned(), asked.calls.into());
+        data.insert("events_hash".to_owned(), json!(bundle.events.as_ref().ok().map(events_hash)));
     }
 }

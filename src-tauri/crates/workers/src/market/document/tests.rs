@@ -8,7 +8,7 @@ use jiff::civil::date;
 use super::*;
 use crate::market::{
     announcements::Announcements as _,
-    model::{DateRange, Missing, StockBundle},
+    model::{Bar, DateRange, Missing, StockBundle},
     provider::{MarketData as _, Parts as Collected, collect},
     quality::assess,
     synthetic::{Defect, Synthetic},
@@ -91,8 +91,8 @@ fn every_fact_is_shown_as_it_is_kept() {
             let (id, shown) = (text("id"), text("shown"));
             assert!(!text("unit").is_empty());
             text("value").parse::<rust_decimal::Decimal>().expect("a number");
-            // Tables of years are in millions, and returns have a sign.
-            if !id.starts_with("year.") && !id.starts_with("return.") {
+            // Tables of accounts are in millions, and returns have a sign.
+            if !["year.", "interim.", "return."].iter().any(|kind| id.starts_with(kind)) {
                 assert!(document.markdown.contains(&shown), "{id}: {shown}");
                 assert!(!fact["as_of"].is_null() || id == "price.quote", "{id} has no day");
             }
@@ -123,6 +123,82 @@ fn what_is_missing_or_wrong_is_said_and_not_filled_in() {
 }
 
 #[test]
+fn amounts_of_different_currencies_are_neither_added_nor_divided() {
+    let mut part = bundle(&Synthetic::new(1, now()), &abc());
+    let fact = |document: &NewDocument, id: &str| {
+        let facts = document.metadata["facts"].as_array().expect("facts").clone();
+        facts.into_iter().find(|fact| fact["id"] == id)
+    };
+    let document = made(&part);
+    assert_eq!(fact(&document, "dividend.year").expect("a sum")["unit"], "AUD");
+    assert_eq!(fact(&document, "analyst.target").expect("a target")["unit"], "AUD");
+    assert!(fact(&document, "analyst.upside").is_some());
+
+    // A company that keeps its books and pays in US dollars.
+    let record = part.fundamentals.as_mut().expect("a record");
+    record.statement_currency = Some("USD".to_owned());
+    record.earnings.iter_mut().for_each(|row| row.currency = None);
+    let dividends = part.dividends.as_mut().expect("a list");
+    let last = dividends.last_mut().expect("one");
+    last.currency = Some("USD".to_owned());
+    let document = made(&part);
+    assert_eq!(fact(&document, "dividend.year"), None);
+    assert_eq!(fact(&document, "dividend.yield"), None);
+    let day = part.dividends.as_ref().expect("a list").last().expect("one").date;
+    let why = format!("n/a: that of {day} is in USD, prices are in AUD");
+    assert!(document.markdown.contains(&why), "{}", document.markdown);
+    assert_eq!(fact(&document, "profit.eps").expect("earnings")["unit"], "USD");
+    assert_eq!(fact(&document, "profit.revenue").expect("revenue")["unit"], "USD");
+    assert_eq!(fact(&document, "value.market_cap").expect("a value")["unit"], "AUD");
+    assert_eq!(fact(&document, "price.close").expect("a price")["unit"], "AUD");
+    assert_ne!(fact(&document, "analyst.target").expect("a target")["unit"], "AUD");
+    assert_eq!(fact(&document, "analyst.upside"), None);
+    let earnings = document.markdown.split("## Earnings").nth(1).expect("a section");
+    let earnings = earnings.split("## ").next().expect("its end");
+    assert!(earnings.contains(" USD |") && !earnings.contains("AUD"), "{earnings}");
+
+    part.dividends.as_mut().expect("a list").iter_mut().for_each(|paid| paid.currency = None);
+    let document = made(&part);
+    assert_eq!(fact(&document, "dividend.year"), None);
+    assert!(document.markdown.contains("in a currency that is not named"));
+}
+
+#[test]
+fn interim_accounts_and_the_sound_of_articles_are_shown() {
+    let part = bundle(&Synthetic::new(1, now()), &abc());
+    let document = made(&part);
+    let half = &part.fundamentals.as_ref().expect("a record").interim[1];
+    let revenue = half.figures.revenue.expect("revenue");
+    let facts = document.metadata["facts"].as_array().expect("facts");
+    let id = format!("interim.{}.revenue", half.end);
+    let fact = facts.iter().find(|fact| fact["id"] == id).expect("a fact");
+    assert_eq!(fact["value"], revenue.to_string());
+    let head = document.markdown.lines().find(|line| line.contains("quarter or half year to"));
+    assert!(head.expect("a table").contains(&half.end.to_string()));
+    let article = &part.news.as_ref().expect("articles")[0];
+    let sentiment = article.polarity.expect("a number");
+    assert!(document.markdown.contains(&format!("(sentiment {sentiment:.2})")));
+
+    let mut silent = part.clone();
+    silent.news.as_mut().expect("articles").iter_mut().for_each(|article| article.polarity = None);
+    assert!(!made(&silent).markdown.to_lowercase().contains("sentiment"), "none is not neutral");
+}
+
+#[test]
+fn a_short_history_has_no_rsi_and_no_trend() {
+    for (count, shown) in [(149, false), (150, true)] {
+        let mut short = bundle(&Synthetic::new(1, now()), &abc());
+        let bars = &mut short.series.bars;
+        drop(bars.drain(..bars.len() - count));
+        let document = made(&short);
+        let facts = document.metadata["facts"].to_string();
+        assert_eq!(facts.contains("ta.rsi14"), shown, "{count} bars");
+        assert!(facts.contains("ta.sma50") && document.markdown.contains("`hist.min`"));
+        assert_eq!(document.markdown.contains("| Trend vote | n/a |"), !shown, "{count} bars");
+    }
+}
+
+#[test]
 fn words_from_outside_are_no_markdown() {
     let mut part = bundle(&Synthetic::new(1, now()), &abc());
     let record = part.fundamentals.as_mut().expect("a record");
@@ -145,6 +221,57 @@ fn an_index_is_a_price_index_and_says_so() {
     assert!(document.markdown.contains("This is a price index"));
     assert!(!document.markdown.contains("AUD |") && !document.markdown.contains("On-balance"));
     assert_eq!(document.metadata["complete"], true);
+}
+
+#[test]
+fn a_stock_and_its_index_are_compared_over_the_same_days() {
+    let whole = bundle(&Synthetic::new(1, now()), &abc());
+    let month = |document: &NewDocument| {
+        let facts = document.metadata["facts"].as_array().expect("facts").clone();
+        let fact = |id: &str| facts.iter().find(|fact| fact["id"] == id).cloned();
+        let line = document.markdown.lines().find(|line| line.starts_with("| 1 month |"));
+        (fact("return.1_month").expect("a return"), fact("risk.beta"), line.map(str::to_owned))
+    };
+    // An index that ends three sessions earlier: both end there.
+    let mut early = whole.clone();
+    let (_, series) = early.benchmark.as_mut().expect("an index");
+    series.bars.truncate(series.bars.len() - 3);
+    let end = series.bars.last().expect("a bar").date;
+    let document = made(&early);
+    let (gain, beta, line) = month(&document);
+    assert_eq!(gain["as_of"], end.to_string());
+    assert_eq!(beta.expect("a beta")["as_of"], end.to_string());
+    assert!(document.markdown.contains(&format!("Compared up to {end}")));
+    let mut cut = whole.clone();
+    cut.series.bars.retain(|bar| bar.date <= end);
+    let (_, series) = cut.benchmark.as_mut().expect("an index");
+    series.bars.retain(|bar| bar.date <= end);
+    assert_eq!(
+        (gain["value"].clone(), line),
+        (month(&made(&cut)).0["value"].clone(), month(&made(&cut)).2)
+    );
+
+    // Bars of the index that cannot be used are not: of the future, without a price, out of order.
+    let mut dirty = whole.clone();
+    let (_, series) = dirty.benchmark.as_mut().expect("an index");
+    let last = series.bars.last().expect("a bar").clone();
+    series.bars.swap(40, 41);
+    series.bars.push(Bar { adjusted_close: 1.into(), date: date(2026, 12, 1), ..last.clone() });
+    series.bars.insert(0, Bar { adjusted_close: 0.into(), ..last });
+    let document = made(&dirty);
+    assert_eq!(month(&document), month(&made(&whole)));
+    assert!(document.markdown.contains("| `bench.align` | warning |"), "{}", document.markdown);
+
+    // Too far apart they are not compared.
+    let mut far = whole;
+    let (_, series) = far.benchmark.as_mut().expect("an index");
+    series.bars.truncate(series.bars.len() - 9);
+    let document = made(&far);
+    assert!(document.markdown.contains("Not compared with XJO"));
+    assert_eq!(
+        (month(&document).0["as_of"].clone(), month(&document).1),
+        ("2026-11-25".into(), None)
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use quaero_engine::Clock;
 use quaero_net::{
     Client, ExposeSecret as _, Limits, NetError, Provider, ProviderError, Reply, SecretString,
@@ -34,6 +35,7 @@ const MAX_BODY: usize = 16 << 20;
 /// Articles asked for at once.
 const NEWS_LIMIT: &str = "50";
 const MINUTE_MS: i64 = 60_000;
+const DAY_MS: i64 = 86_400_000;
 
 /// What the vendor charges for a request, in calls of the day's allowance.
 mod cost {
@@ -42,7 +44,7 @@ mod cost {
     pub(super) const FUNDAMENTALS: u32 = 10;
 }
 
-/// What the vendor said last about its limit of requests per minute.
+/// What the vendor said last about an account's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateLimit {
     /// Requests in a minute.
@@ -51,9 +53,13 @@ pub struct RateLimit {
     pub remaining: Option<u32>,
     /// When it was said, in milliseconds since 1970.
     pub at_ms: i64,
+    /// Until when the day's calls are used up, in milliseconds since 1970.
+    pub used_up_until_ms: Option<i64>,
+    /// Of which account, by a hash of its key.
+    account: Option<blake3::Hash>,
 }
 
-/// What an account's clients know of its limit.
+/// What an account's clients know of its limits. What one is told, all keep to.
 pub type SharedRate = Arc<Mutex<RateLimit>>;
 
 /// A client of EODHD.
@@ -79,6 +85,13 @@ impl Eodhd {
     ) -> Result<Self, ProviderError> {
         let key = provider.key()?.clone();
         let client = provider.client(Limits { body_bytes: MAX_BODY, ..Limits::default() });
+        let account = Some(blake3::hash(key.expose_secret().as_bytes()));
+        {
+            let mut known = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.account != account {
+                *known = RateLimit { account, ..RateLimit::default() };
+            }
+        }
         Ok(Self { client, provider, key, clock, used: AtomicU32::new(0), rate })
     }
 
@@ -89,7 +102,7 @@ impl Eodhd {
         self
     }
 
-    /// What the vendor said last about its limit per minute.
+    /// What the vendor said last about the account's limits.
     #[must_use]
     pub fn rate_limit(&self) -> RateLimit {
         *self.rate.lock().unwrap_or_else(PoisonError::into_inner)
@@ -105,7 +118,7 @@ impl Eodhd {
     }
 
     async fn get(&self, request: Request<'_>) -> Result<Value, MarketError> {
-        self.wait_for_the_minute()?;
+        self.keep_to_limits(&request)?;
         let mut url = self.provider.url(&request.path);
         url.query_pairs_mut().append_pair("fmt", "json").extend_pairs(&request.query);
         let bearer = SecretString::from(format!("Bearer {}", self.key.expose_secret()));
@@ -118,6 +131,10 @@ impl Eodhd {
         let response = reply.read().await.map_err(|error| failed(&error))?;
         let body = String::from_utf8_lossy(&response.body);
         let result = self.judge(&request, response.status, &body, wait);
+        if let Err(MarketError::QuotaUsedUp { until, .. }) = &result {
+            let until = Some(until.as_millisecond());
+            self.rate.lock().unwrap_or_else(PoisonError::into_inner).used_up_until_ms = until;
+        }
         let cost = match &result {
             Ok(_) | Err(MarketError::Unreadable { .. }) => request.cost,
             Err(MarketError::UnknownSymbol { .. }) => cost::SMALL,
@@ -140,7 +157,7 @@ impl Eodhd {
         let lower = body.get(..400.min(body.len())).unwrap_or_default().to_ascii_lowercase();
         match status {
             401 => return Err(MarketError::KeyRefused { provider: NAME }),
-            402 => return Err(MarketError::QuotaUsedUp { provider: NAME }),
+            402 => return Err(self.used_up()),
             403 => return Err(MarketError::NotInPlan { what: what(), said: said() }),
             404 => return Err(request.unknown()),
             429 => {
@@ -155,7 +172,7 @@ impl Eodhd {
         }
         if !body.trim_start().starts_with(['{', '[']) {
             return Err(if lower.contains("exceeded your daily api") {
-                MarketError::QuotaUsedUp { provider: NAME }
+                self.used_up()
             } else if lower.contains("unauthenticated") || lower.contains("unauthorized") {
                 MarketError::KeyRefused { provider: NAME }
             } else if lower.contains("free users") || lower.contains("subscription") {
@@ -181,9 +198,14 @@ impl Eodhd {
         }
     }
 
-    fn wait_for_the_minute(&self) -> Result<(), MarketError> {
+    /// Refuses what the vendor would refuse. What costs nothing may be asked at any time of the day.
+    fn keep_to_limits(&self, request: &Request<'_>) -> Result<(), MarketError> {
         let rate = self.rate_limit();
-        let since = self.clock.now_ms().saturating_sub(rate.at_ms);
+        let now = self.clock.now_ms();
+        if request.cost > 0 && rate.used_up_until_ms.is_some_and(|until| now < until) {
+            return Err(self.used_up());
+        }
+        let since = now.saturating_sub(rate.at_ms);
         if rate.remaining == Some(0) && (0..MINUTE_MS).contains(&since) {
             let wait_ms = (MINUTE_MS - since).unsigned_abs();
             return Err(MarketError::TooManyRequests { provider: NAME, wait_ms });
@@ -191,12 +213,19 @@ impl Eodhd {
         Ok(())
     }
 
+    /// Calls are counted anew from midnight UTC.
+    fn used_up(&self) -> MarketError {
+        let midnight = (self.clock.now_ms().div_euclid(DAY_MS) + 1) * DAY_MS;
+        let until = Timestamp::from_millisecond(midnight).unwrap_or(Timestamp::MAX);
+        MarketError::QuotaUsedUp { provider: NAME, until }
+    }
+
     fn note_rate(&self, reply: &Reply) {
         let number = |name| reply.header(name).and_then(|text| text.trim().parse().ok());
         let (limit, remaining) = (number("x-ratelimit-limit"), number("x-ratelimit-remaining"));
         if remaining.is_some() {
-            let now = RateLimit { limit, remaining, at_ms: self.clock.now_ms() };
-            *self.rate.lock().unwrap_or_else(PoisonError::into_inner) = now;
+            let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+            *rate = RateLimit { limit, remaining, at_ms: self.clock.now_ms(), ..*rate };
         }
     }
 

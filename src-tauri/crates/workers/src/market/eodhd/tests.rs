@@ -31,13 +31,17 @@ impl Clock for Still {
 }
 
 fn client(base: &str) -> Eodhd {
+    client_at(base, KEY, 1_000_000, SharedRate::default())
+}
+
+fn client_at(base: &str, key: &str, now_ms: i64, rate: SharedRate) -> Eodhd {
     let provider = Provider {
         info: quaero_net::provider_info("eodhd").expect("it is known"),
         base_url: base.parse().expect("an address"),
-        key: Some(KEY.into()),
+        key: Some(key.into()),
         is_own: true,
     };
-    Eodhd::new(provider, Arc::new(Still(1_000_000)), SharedRate::default()).expect("a key")
+    Eodhd::new(provider, Arc::new(Still(now_ms)), rate).expect("a key")
 }
 
 const BASE: &str = "https://eodhd.com/api/";
@@ -161,6 +165,34 @@ async fn limits_are_kept_and_calls_are_counted() {
             "GET /api/eod/BHP.AU?fmt=json&from=2026-01-01&to=2026-11-25&period=d&order=a HTTP/1.1\nauthorization: Bearer {KEY}"
         )
     );
+}
+
+#[tokio::test]
+async fn what_is_used_up_is_not_asked_for_before_midnight() {
+    let (base, requests) = serve(vec![
+        answer("402 Payment Required", "", "You exceeded your daily API requests limit."),
+        answer("200 OK", "", r#"{"dailyRateLimit": 20, "apiRequests": 20}"#),
+        answer("200 OK", "", "[]"),
+        answer("200 OK", "", "[]"),
+    ]);
+    // 24 November 2026, 10:00 UTC.
+    let now = 1_795_514_400_000;
+    let rate = SharedRate::default();
+    let client = client_at(&base, KEY, now, rate.clone());
+    let error = client.fundamentals(&bhp()).await.expect_err("used up");
+    assert_eq!(error.code(), "quota_used_up");
+    assert!(error.to_string().contains("from 2026-11-25 00:00 UTC"), "{error}");
+    // Neither other parts nor other clients of the account ask for more; the account is free.
+    assert_eq!(client.news(&bhp(), year()).await, Err(error.clone()));
+    let other = client_at(&base, KEY, now + 1_000, rate.clone());
+    assert_eq!(other.prices(&bhp(), year()).await.expect_err("used up"), error);
+    assert_eq!(requests.try_iter().count(), 1);
+    other.account().await.expect("an account");
+    // From midnight on it is asked again, and another account at once.
+    let morning = client_at(&base, KEY, now + 14 * 3_600_000, rate.clone());
+    morning.prices(&bhp(), year()).await.expect("prices");
+    rate.lock().expect("nobody panics").used_up_until_ms = Some(i64::MAX);
+    client_at(&base, "another.key", now, rate).prices(&bhp(), year()).await.expect("prices");
 }
 
 #[test]

@@ -250,6 +250,7 @@ fn earnings(answer: &Value, notes: &mut Notes) -> Vec<Earnings> {
                 actual: fields.decimal("epsActual", notes),
                 estimate: fields.decimal("epsEstimate", notes),
                 surprise_percent: fields.decimal("surprisePercent", notes),
+                currency: fields.text("currency"),
             })
         })
         .collect();

@@ -3,7 +3,10 @@
 use rust_decimal::Decimal;
 
 use super::{Check, Rule, Severity, View, prices::apart};
-use crate::market::model::{Fundamentals, Missing, double};
+use crate::market::{
+    analysis::{LEAST_RETURNS, SETTLED},
+    model::{Fundamentals, Missing, double},
+};
 
 const HIGH_LOW: Rule =
     Rule("ref.52w", "warn 1 %, error 5 % from the record, as traded or adjusted");
@@ -105,6 +108,16 @@ fn market_cap(view: &View<'_>, record: &Fundamentals) -> Check {
 
 fn earnings(view: &View<'_>, record: &Fundamentals) -> Check {
     let price = view.last().map(|bar| bar.close);
+    // Earnings are in the currency of the accounts.
+    match (&record.statement_currency, &record.currency) {
+        (Some(own), Some(listing)) if own == listing => {}
+        (Some(own), Some(listing)) => {
+            return PE.open(format!(
+                "Earnings are in {own}, prices in {listing}: without an exchange rate nobody can say."
+            ));
+        }
+        _ => return PE.open("The currency of the earnings or of the prices is not known."),
+    }
     match (known(record.highlights.pe), record.highlights.eps, price) {
         (_, Some(eps), _) if eps.is_sign_negative() || eps.is_zero() => {
             PE.skip("There are no earnings to divide by.")
@@ -202,23 +215,28 @@ fn truncated(view: &View<'_>) -> Check {
 }
 
 fn benchmark(view: &View<'_>) -> Check {
-    let (symbol, series) = match &view.bundle.benchmark {
-        Ok(benchmark) => benchmark,
+    let symbol = match &view.bundle.benchmark {
+        Ok((symbol, _)) => symbol,
         Err(missing) => return absent(BENCHMARK, missing),
     };
-    let last = series.bars.iter().map(|bar| bar.date).max();
+    let last = view.index.last().map(|bar| bar.date);
     let (Some(own), Some(other)) = (view.last().map(|bar| bar.date), last) else {
         return BENCHMARK.open(format!("There are no prices of the stock or of {symbol}."));
     };
+    if let (true, Some(error)) = (own == other, view.index_error) {
+        let message = format!("{symbol}: {}", error.message);
+        return BENCHMARK.fail(Severity::Warn, error.check_id, message).on(error.dates.clone());
+    }
     if own == other {
         return BENCHMARK.pass("the same day");
     }
     let Some(between) = view.calendar.sessions_after(own.min(other), own.max(other)) else {
         return BENCHMARK.open("The trading calendar does not reach these days.");
     };
-    let severity = if between.len() > 5 { Severity::Error } else { Severity::Warn };
-    let message =
-        format!("{symbol} ends on {other}, the stock on {own}; compared are the days of both.");
+    let far = between.len() > 5;
+    let severity = if far { Severity::Error } else { Severity::Warn };
+    let what = if far { "they are not compared" } else { "compared are the days of both" };
+    let message = format!("{symbol} ends on {other}, the stock on {own}; {what}.");
     BENCHMARK.fail(severity, format!("{} sessions", between.len()), message).on([own, other])
 }
 
@@ -228,11 +246,10 @@ fn history(view: &View<'_>) -> Check {
     if bars >= NEEDED {
         return HISTORY.pass(observed);
     }
-    let lost: Vec<&str> = [(200, "SMA 200"), (150, "a settled RSI 14"), (120, "beta")]
-        .iter()
-        .filter(|(need, _)| bars < *need)
-        .map(|(_, what)| *what)
-        .collect();
+    let needs =
+        [(NEEDED, "SMA 200"), (SETTLED, "RSI 14 and the trend"), (LEAST_RETURNS + 1, "beta")];
+    let lost: Vec<&str> =
+        needs.iter().filter(|(need, _)| bars < *need).map(|(_, what)| *what).collect();
     let message = format!("There are too few bars for {}.", lost.join(", "));
     HISTORY.fail(Severity::Info, observed, message)
 }

@@ -8,6 +8,7 @@
 //! too strict.
 
 mod company;
+mod moves;
 mod prices;
 
 use jiff::{Timestamp, civil::Date};
@@ -16,7 +17,7 @@ use serde::Serialize;
 use super::{
     calendar::Calendar,
     indicators::Columns,
-    model::{Bar, StockBundle},
+    model::{Bar, Series, StockBundle},
 };
 
 /// Days that a check lists.
@@ -134,6 +135,8 @@ pub struct Report {
     pub technicals: bool,
     /// Whether the recent price may be shown.
     pub quote: bool,
+    /// Whether the stock may be compared with the index.
+    pub benchmark: bool,
 }
 
 impl Report {
@@ -169,6 +172,8 @@ impl Report {
 pub struct Assessment {
     /// Sorted, one per day, none of the future or of an unfinished session, each with a price.
     pub bars: Vec<Bar>,
+    /// Those of the index, likewise; none without an index.
+    pub index: Vec<Bar>,
     /// The verdict.
     pub report: Report,
 }
@@ -180,6 +185,10 @@ struct View<'a> {
     bars: &'a [Bar],
     /// Their adjusted prices.
     adjusted: &'a Columns,
+    /// The bars of the index that can be used.
+    index: &'a [Bar],
+    /// What had to be put right in them, if it was an error.
+    index_error: Option<&'a Check>,
     now: Timestamp,
     calendar: &'a Calendar,
 }
@@ -190,19 +199,40 @@ impl View<'_> {
     }
 }
 
+/// The bars of a series that can be used: sorted, one per day, none of the future or of an unfinished
+/// session, each with a price.
+#[must_use]
+pub fn usable(series: &Series, now: Timestamp, calendar: &Calendar) -> Vec<Bar> {
+    prices::clean(series, now, calendar).0
+}
+
 /// Judges a stock's or an index' data as of `now`.
 #[must_use]
 pub fn assess(bundle: &StockBundle, now: Timestamp, calendar: &Calendar) -> Assessment {
-    let (bars, mut checks) = prices::clean(bundle, now, calendar);
+    let (bars, mut checks) = prices::clean(&bundle.series, now, calendar);
+    let (index, of_index) = match &bundle.benchmark {
+        Ok((_, series)) => prices::clean(series, now, calendar),
+        Err(_) => (Vec::new(), Vec::new()),
+    };
+    let index_error = of_index.iter().find(|check| check.severity == Severity::Error);
     let adjusted = Columns::adjusted(&bars);
-    let view = View { bundle, bars: &bars, adjusted: &adjusted, now, calendar };
+    let view = View {
+        bundle,
+        bars: &bars,
+        index: &index,
+        index_error,
+        adjusted: &adjusted,
+        now,
+        calendar,
+    };
     checks.extend(prices::checks(&view));
     checks.extend(company::checks(&view));
-    let mut report = Report { checks, technicals: true, quote: true };
+    let mut report = Report { checks, technicals: true, quote: true, benchmark: true };
     let spoilt = ["split.unadj", "adj.k", "vol.zero", "ser.dup", "jump"];
     report.technicals = !bars.is_empty() && !spoilt.iter().any(|id| report.is_error(id));
     report.quote = !report.is_error("fresh.quote");
-    Assessment { bars, report }
+    report.benchmark = !index.is_empty() && !report.is_error("bench.align");
+    Assessment { bars, index, report }
 }
 
 #[cfg(test)]

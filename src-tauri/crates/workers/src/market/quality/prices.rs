@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use jiff::{Timestamp, ToSpan, civil::Date};
 use rust_decimal::Decimal;
 
-use super::{Check, Rule, Severity, View};
+use super::{Check, Rule, Severity, View, moves};
 use crate::market::{
     calendar::{Calendar, Day, Kind},
-    model::{Bar, StockBundle, double},
+    model::{Bar, Series, double},
 };
 
 const LAG: Rule = Rule("fresh.lag", "warn 1 session, error 2");
@@ -23,20 +23,12 @@ const OHLC: Rule = Rule("ser.ohlc", "0 < low ≤ open, close ≤ high; warn 1 ba
 const UNREADABLE: Rule = Rule("ser.unreadable", "warn 1 row, error 1 %");
 const ZERO: Rule = Rule("vol.zero", "warn 3 in a row or 20 % of 60, error 50 % of 60");
 const FLAT: Rule = Rule("vol.flat", "warn 3 in a row without a trade, error 10");
-const JUMP: Rule = Rule("jump", "warn max(8 %, 5 MAD), error max(25 %, 8 MAD) without an event");
-const SPLIT: Rule = Rule("split.unadj", "no price that halves, doubles, … without an adjustment");
 const FACTOR: Rule = Rule("adj.k", "adjusted / close moves on ex-dates only, and is never above 1");
 
 /// Sessions in a row that make prices look frozen.
 const FROZEN: u32 = 5;
 /// Sessions that volume is judged over.
 const RECENT: usize = 60;
-/// Returns that a jump is measured against.
-const WINDOW: usize = 60;
-/// Fewer are no measure.
-const LEAST_WINDOW: usize = 20;
-/// From the median absolute deviation to a standard deviation.
-const MAD: f64 = 1.4826;
 /// Relative tolerance of the order of a bar's prices.
 const OHLC_TOLERANCE: Decimal = Decimal::from_parts(1, 0, 0, false, 4);
 /// The steps in which vendors give adjusted prices.
@@ -65,11 +57,10 @@ fn longest_run(fits: impl Iterator<Item = bool>) -> (usize, usize) {
 
 /// The bars that can be used, and the checks of what had to be put right for that.
 pub(super) fn clean(
-    bundle: &StockBundle,
+    series: &Series,
     now: Timestamp,
     calendar: &Calendar,
 ) -> (Vec<Bar>, Vec<Check>) {
-    let series = &bundle.series;
     let mut bars = series.bars.clone();
     let mut checks = Vec::new();
 
@@ -169,8 +160,8 @@ pub(super) fn checks(view: &View<'_>) -> Vec<Check> {
         gap(view),
         zero(view),
         flat(view),
-        jump(view),
-        unadjusted(view),
+        moves::jump(view),
+        moves::unadjusted(view),
         factor(view),
     ]
 }
@@ -263,28 +254,36 @@ fn gap(view: &View<'_>) -> Check {
     if missing.is_empty() {
         return GAP.pass("none");
     }
-    let (start, run) = longest_run(expected.iter().map(|day| !there.contains(day)));
-    let share = percent(missing.len(), expected.len());
-    let observed = format!("{} ({share:.1} %), {run} in a row", sessions(missing.len()));
-    if missing.iter().all(|day| is_halted(view.bundle, *day)) {
+    // Sessions without trading by announcement are told, and are no gap.
+    let halted: BTreeSet<Date> =
+        missing.iter().copied().filter(|day| is_halted(view, *day)).collect();
+    let gone = |day: &Date| !there.contains(day) && !halted.contains(day);
+    let (start, run) = longest_run(expected.iter().map(gone));
+    let count = missing.len() - halted.len();
+    if count == 0 {
+        let observed = format!("{} of a halt", sessions(halted.len()));
         let message = "Sessions are missing in which trading was halted.";
         return GAP.fail(Severity::Info, observed, message).on(missing);
     }
+    let share = percent(count, expected.len());
+    let observed = format!("{} ({share:.1} %), {run} in a row", sessions(count));
     let severity = if share > 5.0 || run >= 5 { Severity::Error } else { Severity::Warn };
     let message = match run {
         1 => "Some sessions have no prices.".to_owned(),
         _ => format!("Sessions have no prices, most of them in a row from {}.", expected[start]),
     };
-    GAP.fail(severity, observed, message).on(missing)
+    GAP.fail(severity, observed, message).on(missing.into_iter().filter(gone))
 }
 
-/// Whether an announced halt covers a day.
-fn is_halted(bundle: &StockBundle, day: Date) -> bool {
-    let Ok(events) = &bundle.events else { return false };
+/// Whether an announced halt covers a day. One that was never said to be lifted lasts until the stock
+/// is traded again.
+fn is_halted(view: &View<'_>, day: Date) -> bool {
+    let Ok(events) = &view.bundle.events else { return false };
     events.halts.iter().any(|halt| {
-        let until = halt.until.unwrap_or(halt.from);
-        let (before, after) = (halt.from.checked_sub(1.day()), until.checked_add(1.day()));
-        matches!((before, after), (Ok(before), Ok(after)) if (before..=after).contains(&day))
+        let traded = || view.bars.iter().map(|bar| bar.date).find(|date| *date > halt.from);
+        let until = halt.until.or_else(traded).unwrap_or(Date::MAX);
+        let (before, after) = (halt.from.checked_sub(1.day()), until.saturating_add(1.day()));
+        before.is_ok_and(|before| (before..=after).contains(&day))
     })
 }
 
@@ -330,92 +329,6 @@ fn flat(view: &View<'_>) -> Check {
     let message = format!("The price stood still without a trade from {}.", view.bars[start].date);
     let days = view.bars[start..start + run].iter().map(|bar| bar.date);
     FLAT.fail(severity, observed, message).on(days)
-}
-
-/// The middle of the values; the upper one of two.
-fn median(values: &mut [f64]) -> f64 {
-    let middle = values.len() / 2;
-    *values.select_nth_unstable_by(middle, f64::total_cmp).1
-}
-
-fn jump(view: &View<'_>) -> Check {
-    let close = &view.adjusted.close;
-    let returns: Vec<f64> = close.windows(2).map(|pair| (pair[1] / pair[0]).ln()).collect();
-    if returns.len() <= LEAST_WINDOW {
-        return JUMP.open("There are too few bars to know what is usual.");
-    }
-    let (mut warned, mut failed, mut largest) = (Vec::new(), Vec::new(), 0.0_f64);
-    for (at, value) in returns.iter().enumerate().skip(LEAST_WINDOW) {
-        largest = largest.max(value.abs());
-        // It could only be a jump if the price usually rose or fell by a twentieth a day.
-        if value.abs() < 0.03 {
-            continue;
-        }
-        let mut window = returns[at.saturating_sub(WINDOW)..at].to_vec();
-        let middle = median(&mut window);
-        let mut away: Vec<f64> = window.iter().map(|value| (value - middle).abs()).collect();
-        let usual = MAD * median(&mut away);
-        let jump = (value - middle).abs();
-        let date = view.bars[at + 1].date;
-        if jump > (8.0 * usual).max(0.25) && !is_event(view, at + 1) {
-            failed.push(date);
-        } else if jump > (5.0 * usual).max(0.08) {
-            warned.push(date);
-        }
-    }
-    let observed = format!("largest {:.1} %", 100.0 * largest);
-    if let Some(day) = failed.first() {
-        let message = format!(
-            "The price jumped on {day}, with no dividend, split or announcement near it: the data may be wrong."
-        );
-        JUMP.fail(Severity::Error, observed, message).on(failed)
-    } else if let Some(day) = warned.first() {
-        let message = format!("The price moved far more than usual on {day}.");
-        JUMP.fail(Severity::Warn, observed, message).on(warned)
-    } else {
-        JUMP.pass(observed)
-    }
-}
-
-/// Whether something that moves prices is known within a session of a bar.
-fn is_event(view: &View<'_>, at: usize) -> bool {
-    let from = view.bars[at.saturating_sub(1)].date;
-    let to = view.bars[(at + 1).min(view.bars.len() - 1)].date;
-    let near = |date: Date| (from..=to).contains(&date);
-    let bundle = view.bundle;
-    bundle.dividends.iter().flatten().any(|dividend| near(dividend.date))
-        || bundle.splits.iter().flatten().any(|split| near(split.date))
-        || bundle.events.iter().any(|events| events.sensitive.iter().copied().any(near))
-}
-
-fn unadjusted(view: &View<'_>) -> Check {
-    let mut days = Vec::new();
-    for pair in view.bars.windows(2) {
-        let ratio = pair[1].close_f64() / pair[0].close_f64();
-        let still = (pair[1].factor() / pair[0].factor() - 1.0).abs() < 1e-3;
-        if still && (ratio - 1.0).abs() >= 0.2 && is_simple(ratio) {
-            days.push(pair[1].date);
-        }
-    }
-    match days.first() {
-        None => SPLIT.pass("none"),
-        Some(day) => {
-            let message = format!(
-                "The price changed on {day} as it does by a split, and the earlier prices were not adjusted."
-            );
-            SPLIT.fail(Severity::Error, format!("{} days", days.len()), message).on(days)
-        }
-    }
-}
-
-/// Whether a ratio is within 2 % of n/m, neither above 20.
-fn is_simple(ratio: f64) -> bool {
-    (1..=20_u8).any(|n| {
-        (1..=20_u8).any(|m| {
-            let simple = f64::from(n) / f64::from(m);
-            n != m && (ratio / simple - 1.0).abs() <= 0.02
-        })
-    })
 }
 
 fn factor(view: &View<'_>) -> Check {

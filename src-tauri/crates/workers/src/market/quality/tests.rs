@@ -6,8 +6,9 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::market::{
+    announcements::Announcements as _,
     calendar::asx,
-    model::{DateRange, Events, Halt, Symbol},
+    model::{DateRange, Events, Halt, Split, Symbol},
     provider::{MarketData, Parts, collect},
     synthetic::{Defect, Synthetic},
 };
@@ -42,7 +43,11 @@ fn nothing_is_found_where_nothing_is_wrong() {
     let mut seen = std::collections::BTreeSet::new();
     for seed in 0..200 {
         let provider = Synthetic::new(seed, now());
-        let bundle = bundle(&provider, "ABC");
+        let mut bundle = bundle(&provider, "ABC");
+        if seed % 2 == 1 {
+            let list = block_on(provider.list(&bundle.symbol, bundle.requested)).expect("a list");
+            bundle.events = Ok(list.events(bundle.requested, asx()));
+        }
         let assessment = assess(&bundle, now(), asx());
         let findings = assessment.report.findings();
         assert!(findings.is_empty(), "seed {seed}: {findings:#?}");
@@ -147,6 +152,18 @@ fn severities_follow_the_thresholds() {
         let sensitive = vec![bundle.series.bars[400].date];
         bundle.events = Ok(Events { sensitive, ..Events::default() });
     });
+    check("gap.missing", Some(Info), |bundle| {
+        // Nobody said that it was lifted; that the stock is traded again says so.
+        let gone: Vec<Bar> = bundle.series.bars.drain(300..312).collect();
+        let halt = Halt { from: gone[0].date, until: None };
+        bundle.events = Ok(Events { halts: vec![halt], ..Events::default() });
+    });
+    check("gap.missing", Some(Warn), |bundle| {
+        let gone: Vec<Bar> = bundle.series.bars.drain(300..312).collect();
+        let halt = Halt { from: gone[0].date, until: None };
+        bundle.series.bars.remove(500);
+        bundle.events = Ok(Events { halts: vec![halt], ..Events::default() });
+    });
     check("adj.k", Some(Error), |bundle| {
         let bar = &mut bundle.series.bars[50];
         bar.adjusted_close = bar.close * Decimal::TWO;
@@ -176,6 +193,73 @@ fn severities_follow_the_thresholds() {
     });
 }
 
+/// A session on which the price hardly moved.
+fn calm(bundle: &StockBundle) -> usize {
+    let bars = &bundle.series.bars;
+    let still = |at: usize| (bars[at].close_f64() / bars[at - 1].close_f64() - 1.0).abs() < 0.004;
+    (400..bars.len() - 60).find(|at| still(*at)).expect("a quiet day")
+}
+
+/// What the two checks of large moves say of a price that becomes `hundredths` of itself, as severities,
+/// and whether there are indicators.
+fn moved(
+    hundredths: i64,
+    change: impl Fn(&mut StockBundle, usize),
+) -> (Option<Severity>, Option<Severity>, bool) {
+    let mut bundle = bundle(&Synthetic::new(3, now()), "ABC");
+    let at = calm(&bundle);
+    scale(&mut bundle.series.bars[at..], hundredths);
+    change(&mut bundle, at);
+    let report = assess(&bundle, now(), asx()).report;
+    let severity = |id: &str| {
+        let check = report.check(id).expect(id);
+        (check.status == Status::Fail).then_some(check.severity)
+    };
+    (severity("jump"), severity("split.unadj"), report.technicals)
+}
+
+#[test]
+fn a_real_move_is_told_and_keeps_the_indicators() {
+    use Severity::{Error, Warn};
+    let day = |bundle: &StockBundle, at: usize| bundle.series.bars[at].date;
+    let announced = |bundle: &mut StockBundle, at: usize| {
+        let sensitive = vec![day(bundle, at)];
+        bundle.events = Ok(Events { sensitive, ..Events::default() });
+    };
+    let halted = |bundle: &mut StockBundle, at: usize| {
+        let halt = Halt { from: day(bundle, at), until: None };
+        bundle.events = Ok(Events { halts: vec![halt], ..Events::default() });
+    };
+    let traded = |bundle: &mut StockBundle, at: usize| {
+        let volume = &mut bundle.series.bars[at].volume;
+        *volume = volume.map(|volume| volume * Decimal::from(40));
+    };
+    let listed = |bundle: &mut StockBundle, at: usize| {
+        announced(bundle, at);
+        let date = bundle.series.bars[at - 1].date;
+        bundle.splits = Ok(vec![Split { date, new: Decimal::TWO, old: Decimal::ONE }]);
+    };
+    // Falls of 30 to 65 % and rises up to double: each is some ratio of small numbers.
+    for hundredths in [35, 50, 60, 70, 140, 150, 175, 200] {
+        assert_eq!(moved(hundredths, announced), (Some(Warn), None, true), "{hundredths}");
+        assert_eq!(moved(hundredths, halted), (Some(Warn), None, true), "{hundredths}");
+        assert_eq!(moved(hundredths, traded), (Some(Warn), None, true), "{hundredths}");
+    }
+    // Without any of it the data may be wrong; it looks like a split only where companies split so.
+    for (hundredths, split) in [(50, Some(Error)), (60, None), (70, None), (200, Some(Error))] {
+        assert_eq!(moved(hundredths, |_, _| ()), (Some(Error), split, false), "{hundredths}");
+    }
+    // A listed split that the earlier prices were not adjusted for is one, whatever was announced.
+    assert_eq!(moved(50, listed), (Some(Warn), Some(Error), false));
+    // More shares at a tenth of the price are a split, and no trading in earnest.
+    let tenfold = |bundle: &mut StockBundle, at: usize| {
+        for bar in &mut bundle.series.bars[at..] {
+            bar.volume = bar.volume.map(|volume| volume * Decimal::TEN);
+        }
+    };
+    assert_eq!(moved(10, tenfold), (Some(Error), Some(Error), false));
+}
+
 #[test]
 fn what_is_not_known_is_not_called_in_order() {
     let mut bundle = bundle(&Synthetic::new(3, now()), "ABC");
@@ -183,9 +267,23 @@ fn what_is_not_known_is_not_called_in_order() {
     bundle.fundamentals = Err(failed());
     bundle.news = Err(failed());
     bundle.dividends = Err(failed());
+    let mut foreign = bundle.clone();
     let report = assess(&bundle, now(), asx()).report;
     for id in ["ref.52w", "ref.mcap", "ref.pe", "fund.missing", "fund.age", "news.zero", "adj.k"] {
         assert_eq!(report.check(id).expect(id).status, Status::NotEvaluated, "{id}");
+    }
+    // Earnings of one currency say nothing of a price in another.
+    foreign.fundamentals = block_on(
+        Synthetic::new(3, now()).with_defects([Defect::RefPe]).fundamentals(&foreign.symbol),
+    )
+    .map_err(|_| failed());
+    let pe = |bundle: &StockBundle| {
+        assess(bundle, now(), asx()).report.check("ref.pe").expect("a check").status
+    };
+    assert_eq!(pe(&foreign), Status::Fail);
+    for currency in [Some("USD".to_owned()), None] {
+        foreign.fundamentals.as_mut().expect("a record").statement_currency = currency;
+        assert_eq!(pe(&foreign), Status::NotEvaluated);
     }
     // Beyond the trading calendar nobody can say how old a price is.
     let later: Timestamp = "2031-03-03T01:00:00Z".parse().expect("a time");

@@ -49,6 +49,10 @@ pub(super) enum Period {
 }
 
 impl Period {
+    /// The longest first.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Y5, Self::Y3, Self::Y2, Self::Y1, Self::M6, Self::M3, Self::M1];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::M1 => "M1",
@@ -96,6 +100,9 @@ pub(super) enum Released {
 }
 
 impl Released {
+    pub(super) const ALL: [Self; 7] =
+        [Self::D1, Self::W1, Self::M1, Self::M3, Self::M6, Self::Y1, Self::Y5];
+
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::D1 => "D1",
@@ -154,6 +161,10 @@ const fn limit() -> u32 {
     50
 }
 
+const fn pdf_links() -> u32 {
+    20
+}
+
 fn benchmark() -> String {
     "XJO".to_owned()
 }
@@ -187,11 +198,11 @@ macro_rules! config {
             /// since. 0 always fetches.
             #[serde(default = "cache_hours")]
             #[schemars(title = "Fresh for hours", range(min = 0, max = 8760))]
-            pub(super) cache_hours: u32,
+            cache_hours: u32,
             /// Fetch even if there is a fresh document.
             #[serde(default)]
             #[schemars(title = "Always fetch")]
-            pub(super) force_refresh: bool,
+            force_refresh: bool,
             /// Which invented market: the same number gives the same prices.
             #[serde(default)]
             #[schemars(title = "Seed of the synthetic market")]
@@ -229,6 +240,10 @@ macro_rules! config {
             fn defect_names(&self) -> &[String] {
                 &self.synthetic_defects
             }
+
+            fn usable_hours(&self) -> u32 {
+                if self.force_refresh { 0 } else { self.cache_hours }
+            }
         }
     };
 }
@@ -243,6 +258,8 @@ pub(super) trait Shared {
     fn seed(&self) -> Option<u64>;
     /// Its defects, as written.
     fn defect_names(&self) -> &[String];
+    /// How old a document may be that is used again, in hours; 0 if none may.
+    fn usable_hours(&self) -> u32;
 
     /// Which invented market.
     fn market(&self) -> (u64, Vec<Defect>) {
@@ -361,6 +378,11 @@ config! {
         #[serde(default = "limit")]
         #[schemars(title = "Announcements", range(min = 1, max = 500))]
         pub(super) limit: u32,
+        /// Of so many of them at most the address of the PDF is looked up in a run, a second each; those
+        /// that matter most come first. The others lead to the exchange's page before the PDF.
+        #[serde(default = "pdf_links")]
+        #[schemars(title = "PDF addresses", range(min = 0, max = 200))]
+        pub(super) pdf_links: u32,
     }
 }
 

@@ -1,21 +1,25 @@
 //! The market's steps: `asx_stock_collector`, `asx_index_data` and `asx_announcements`.
 //!
-//! One task is one code. A document of the same request is used again while it is fresh: young enough,
+//! One task is one code; a step that names none takes those of the definition's `[config] variables`, and
+//! for an index those of its `benchmarks`. A document of the same request is used again while it is fresh: young enough,
 //! whole, and with no session closed since. Providers are never mixed, and a synthetic document never
 //! stands in the place of a real one.
 
 mod config;
+mod desk;
 mod worker;
 
-use quaero_engine::work::{ConfigProblem, Lane, NewTask, StepManager, StepStart, TaskError};
+use quaero_engine::work::{
+    ConfigProblem, Lane, NewTask, StepManager, StepStart, Targets, TaskError,
+};
 use schemars::{Schema, schema_for};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::model::{BadSymbol, Symbol};
 use config::{AnnouncementsConfig, IndexConfig, Shared, StockConfig, problem, read};
 
-pub use worker::{AnnouncementsWorker, IndexWorker, StockWorker};
+pub use worker::{AnnouncementsWorker, IndexWorker, StockWorker, workers};
 
 const STOCK_TASK: &str = "asx_stock.collect";
 const INDEX_TASK: &str = "asx_index.collect";
@@ -49,13 +53,38 @@ fn tasks(
     tasks.map_err(|error| TaskError::permanent("bad_code", format!("{error}.")))
 }
 
+/// Takes the codes of what the definition is about for those of a step that names none.
+fn take_codes(config: &mut Value, targets: &[Map<String, Value>]) {
+    let Some(fields) = config.as_object_mut() else { return };
+    let names = |field: &str| match fields.get(field) {
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Null) | None => false,
+        Some(_) => true,
+    };
+    if ["asx_code", "ticker", "asx_codes", "tickers"].into_iter().any(names) {
+        return;
+    }
+    let code = |target: &Map<String, Value>| {
+        ["ticker", "asx_code", "code"]
+            .iter()
+            .find_map(|key| target.get(*key)?.as_str())
+            .map(Value::from)
+    };
+    let codes: Vec<Value> = targets.iter().filter_map(code).collect();
+    if !codes.is_empty() {
+        fields.insert("asx_codes".to_owned(), codes.into());
+    }
+}
+
 /// Requests of one account of a vendor.
 fn vendor(config: &dyn Shared) -> Lane {
     if config.is_synthetic() { Lane::local() } else { Lane::host("eodhd.com", 2, 100) }
 }
 
 fn no_code() -> ConfigProblem {
-    let fix = Some("Write `asx_codes = [\"BHP\"]`.".to_owned());
+    let fix =
+        "Write `asx_codes = [\"BHP\"]`, or `variables = [{ ticker = \"BHP\" }]` under `[config]`.";
+    let fix = Some(fix.to_owned());
     problem("", "required", "The step names no stock.".to_owned(), fix)
 }
 
@@ -83,6 +112,10 @@ impl StepManager for StockManager {
 
     fn schema(&self) -> Schema {
         schema_for!(StockConfig)
+    }
+
+    fn take_targets(&self, config: &mut Value, targets: &Targets<'_>) {
+        take_codes(config, targets.variables);
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {
@@ -122,6 +155,10 @@ impl StepManager for IndexManager {
         schema_for!(IndexConfig)
     }
 
+    fn take_targets(&self, config: &mut Value, targets: &Targets<'_>) {
+        take_codes(config, targets.benchmarks);
+    }
+
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {
         let Ok(config) = read::<IndexConfig>(config) else { return Vec::new() };
         config.shared_problems(Symbol::index)
@@ -154,6 +191,10 @@ impl StepManager for AnnouncementsManager {
 
     fn schema(&self) -> Schema {
         schema_for!(AnnouncementsConfig)
+    }
+
+    fn take_targets(&self, config: &mut Value, targets: &Targets<'_>) {
+        take_codes(config, targets.variables);
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {

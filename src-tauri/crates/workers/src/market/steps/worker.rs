@@ -5,74 +5,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan, civil::Date};
 use quaero_contract::LogLevel;
-use quaero_engine::{
-    SystemClock,
-    work::{JobContext, JobWorker, Outcome, TaskError},
-};
+use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
 use quaero_net::Providers;
-use quaero_store::NewDocument;
 use serde_json::{Value, json};
 
 use super::{
     ANNOUNCEMENTS_TASK, CodeTask, INDEX, INDEX_TASK, STOCK_TASK,
     config::{AnnouncementsConfig, IndexConfig, Shared, StockConfig},
+    desk::{Desk, fresh, may_be_explained, stored_events, stored_pdfs, stored_stock, synthetic},
 };
 use crate::{
     market::{
         announcements::{Announcements, Exchange, List},
         calendar::asx,
         document::{self, ANNOUNCEMENTS, Asked, Parts as Listed, STOCK},
-        eodhd::{Eodhd, SharedRate},
-        model::{BadSymbol, Bar, DateRange, Missing, StockBundle, Symbol},
-        provider::{MarketData, Parts, collect},
-        quality::{Severity, assess},
-        synthetic::Synthetic,
+        model::{BadSymbol, Bar, DateRange, Events, Missing, StockBundle, Symbol},
+        provider::{Parts, collect},
+        quality::{Severity, assess, usable},
     },
-    services::{accounted, fresh_document, not_set_up},
+    services::{accounted, not_set_up},
 };
 
 /// Days fetched before the period, so that an average over 200 sessions is settled at its beginning.
 const WARM_UP_DAYS: i32 = 400;
+/// Days before an announcement that its reaction is measured against.
+const BEFORE_DAYS: i32 = 60;
 /// A document of another version of the program is made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// What the workers share.
-struct Desk {
-    providers: Arc<dyn Providers>,
-    rate: SharedRate,
-}
-
-impl Desk {
-    fn new(providers: Arc<dyn Providers>) -> Self {
-        Self { providers, rate: SharedRate::default() }
-    }
-
-    /// The provider that a step names.
-    async fn market(
-        &self,
-        job: &JobContext,
-        config: &(dyn Shared + Sync),
-        now: Timestamp,
-    ) -> Result<Box<dyn MarketData>, TaskError> {
-        if config.is_synthetic() {
-            return Ok(Box::new(synthetic(config, now)));
-        }
-        let provider = self.providers.find("eodhd").await.map_err(|error| {
-            let error = not_set_up(&error);
-            let hint = "To try the step with invented data, write `provider = \"synthetic\"`.";
-            TaskError { message: format!("{} {hint}", error.message), ..error }
-        })?;
-        let client = Eodhd::new(provider, Arc::new(SystemClock), self.rate.clone());
-        Ok(Box::new(client.map_err(|error| not_set_up(&error))?.accounted(accounted(job))))
-    }
-}
-
-fn synthetic(config: &dyn Shared, now: Timestamp) -> Synthetic {
-    let (seed, defects) = config.market();
-    Synthetic::new(seed, now).with_defects(defects)
-}
-
-fn now(job: &JobContext) -> Result<Timestamp, TaskError> {
+/// When the task started.
+pub(super) fn now(job: &JobContext) -> Result<Timestamp, TaskError> {
     Timestamp::from_millisecond(job.now_ms()).map_err(|error| {
         TaskError::permanent("bad_clock", format!("The computer's clock is wrong: {error}."))
     })
@@ -99,55 +61,30 @@ fn hash(request: &Value) -> String {
     blake3::hash(json!([VERSION, request]).to_string().as_bytes()).to_hex().to_string()
 }
 
-/// A known document of the same request that is still fresh. It is saved again as it is, so that it
-/// gets this step's tags.
-async fn fresh(
-    job: &JobContext,
-    source: (&str, &str),
-    request_hash: &str,
-    cache_hours: u32,
-    force: bool,
-) -> Result<Option<Outcome>, TaskError> {
-    if force {
-        return Ok(None);
-    }
-    let Some(document) = fresh_document(job, source, request_hash, cache_hours).await? else {
-        return Ok(None);
-    };
-    if !is_current(&document, now(job)?) {
-        return Ok(None);
-    }
-    job.log(LogLevel::Info, format!("{} is still fresh.", document.title));
-    Ok(Some(Outcome { documents: vec![document], ..Outcome::default() }))
-}
-
-/// Whether a document is whole, and no session has been published since it was made.
-fn is_current(document: &NewDocument, now: Timestamp) -> bool {
-    let whole = document.metadata.get("complete") == Some(&Value::Bool(true));
-    let session = |at: Timestamp| asx().expected(at).map(|session| session.date);
-    let fetched = Timestamp::from_millisecond(document.fetched_ms).ok();
-    whole && fetched.is_some_and(|fetched| session(fetched) == session(now))
-}
-
-/// What is wrong with a stock's data, for the run.
+/// What is wrong with a stock's data and what is missing, for the run.
 fn warnings(bundle: &StockBundle, now: Timestamp) -> Vec<String> {
     let report = assess(bundle, now, asx()).report;
     let errors = report.findings().into_iter().filter(|check| check.severity == Severity::Error);
-    errors
-        .map(|check| format!("{}: {} ({})", bundle.symbol, check.message, check.check_id))
-        .collect()
+    let errors =
+        errors.map(|check| format!("{}: {} ({})", bundle.symbol, check.message, check.check_id));
+    // What the plan does not have is no news.
+    let lacking = document::lacking(bundle);
+    let missing =
+        lacking.iter().filter(|lacking| lacking.why.code != "not_in_plan").map(|lacking| {
+            format!("{} has no {}. {}", bundle.symbol, lacking.parts(), lacking.why.reason)
+        });
+    errors.chain(missing).collect()
+}
+
+/// The workers of the three steps, which find the vendor and the exchange with `providers`.
+#[must_use]
+pub fn workers(providers: Arc<dyn Providers>) -> (StockWorker, IndexWorker, AnnouncementsWorker) {
+    let desk = Arc::new(Desk::new(providers));
+    (StockWorker(desk.clone()), IndexWorker(desk.clone()), AnnouncementsWorker(desk))
 }
 
 /// Does the tasks of `asx_stock_collector` steps.
-pub struct StockWorker(Desk);
-
-impl StockWorker {
-    /// A worker that finds the vendor here.
-    #[must_use]
-    pub fn new(providers: Arc<dyn Providers>) -> Self {
-        Self(Desk::new(providers))
-    }
-}
+pub struct StockWorker(Arc<Desk>);
 
 #[async_trait]
 impl JobWorker for StockWorker {
@@ -187,18 +124,22 @@ impl JobWorker for StockWorker {
         let provider_id = if config.is_synthetic() { "synthetic" } else { "eodhd" };
         let period = config.period.name();
         let id = document::source_id(&symbol, provider_id, period);
-        let known =
-            fresh(job, (STOCK, &id), &request_hash, config.cache_hours, config.force_refresh);
+        let range = days(asx().date_of(now), config.period.span())?;
+        let events = if config.is_synthetic() {
+            let list = synthetic(&config, now).list(&symbol, range).await?;
+            Ok(list.events(range, asx()))
+        } else {
+            stored_events(job, &symbol).await?
+        };
+        let known = fresh(job, (STOCK, &id), &request_hash, &config, |document| {
+            !may_be_explained(document, &events)
+        });
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
-        let market = self.0.market(job, &config, now).await?;
-        let range = days(asx().date_of(now), config.period.span())?;
+        let market = self.0.market(job, &config, config.usable_hours(), now).await?;
         let mut bundle = collect(&*market, &symbol, range, &parts, now).await?;
-        if config.is_synthetic() {
-            let list = synthetic(&config, now).list(&symbol, range).await?;
-            bundle.events = Ok(list.events(asx()));
-        }
+        bundle.events = events;
         Ok(outcome(job, &bundle, period, request_hash, market.calls(), now))
     }
 }
@@ -221,15 +162,7 @@ fn outcome(
 }
 
 /// Does the tasks of `asx_index_data` steps.
-pub struct IndexWorker(Desk);
-
-impl IndexWorker {
-    /// A worker that finds the vendor here.
-    #[must_use]
-    pub fn new(providers: Arc<dyn Providers>) -> Self {
-        Self(Desk::new(providers))
-    }
-}
+pub struct IndexWorker(Arc<Desk>);
 
 #[async_trait]
 impl JobWorker for IndexWorker {
@@ -247,11 +180,12 @@ impl JobWorker for IndexWorker {
         let period = config.period.name();
         let id = document::source_id(&symbol, provider_id, period);
         let source = (document::INDEX, id.as_str());
-        let known = fresh(job, source, &request_hash, config.cache_hours, config.force_refresh);
+        let known = fresh(job, source, &request_hash, &config, |_| true);
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
-        let market = self.0.market(job, &config, now).await?;
+        // This is what makes the document that others use again.
+        let market = self.0.market(job, &config, 0, now).await?;
         let range = days(asx().date_of(now), config.period.span())?;
         let parts = Parts { quote: false, fundamentals: false, news: false, benchmark: None };
         let bundle = collect(&*market, &symbol, range, &parts, now).await?;
@@ -260,15 +194,9 @@ impl JobWorker for IndexWorker {
 }
 
 /// Does the tasks of `asx_announcements` steps.
-pub struct AnnouncementsWorker(Desk);
+pub struct AnnouncementsWorker(Arc<Desk>);
 
 impl AnnouncementsWorker {
-    /// A worker that finds the exchange and the vendor here.
-    #[must_use]
-    pub fn new(providers: Arc<dyn Providers>) -> Self {
-        Self(Desk::new(providers))
-    }
-
     async fn list(
         &self,
         job: &JobContext,
@@ -286,33 +214,62 @@ impl AnnouncementsWorker {
         let exchange =
             Exchange::new(config.route.into(), &find("asx").await?, &find("asx_service").await?)
                 .accounted(accounted(job));
-        Ok((exchange.source(), exchange.list(symbol, range).await?))
+        let mut list = exchange.list(symbol, range).await?;
+        let known = stored_pdfs(job, symbol).await?;
+        for item in &mut list.items {
+            item.pdf = known.get(&item.id).cloned();
+        }
+        let size = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let shown = list.items.len().min(size(config.limit));
+        let found = exchange.find_pdfs(&mut list.items[..shown], size(config.pdf_links)).await;
+        if let Err(error) = found {
+            // The list stands without them.
+            job.log(LogLevel::Warn, format!("{symbol}: the addresses of PDFs: {error}"));
+        }
+        Ok((exchange.source(), list))
     }
 
-    /// The usable prices of the stock, and those of the index.
+    /// The usable prices of the stock, and those of the index. The vendor is asked only for what no
+    /// fresh document has.
     async fn prices(
         &self,
         job: &JobContext,
         config: &AnnouncementsConfig,
         symbol: &Symbol,
         range: DateRange,
+        events: Events,
         now: Timestamp,
     ) -> (Result<Vec<Bar>, Missing>, Vec<Bar>) {
         let missing = |code, reason: String| Missing { code, reason };
-        let market = match self.0.market(job, config, now).await {
+        let from = range.from.checked_sub(BEFORE_DAYS.days()).unwrap_or(range.from);
+        let stock = stored_stock(job, config, symbol, from, now).await;
+        let market = self.0.market(job, config, config.usable_hours(), now).await;
+        if let Ok(Some(bars)) = stock {
+            let index = match (market, Symbol::index(INDEX)) {
+                (Ok(market), Ok(index)) => {
+                    market.prices(&index, DateRange { from, to: range.to }).await.ok()
+                }
+                _ => None,
+            };
+            return (Ok(bars), index.map(|s| usable(&s, now, asx())).unwrap_or_default());
+        }
+        let market = match market {
             Ok(market) => market,
             Err(error) => return (Err(missing("not_set_up", error.message)), Vec::new()),
         };
+        let range = match days(range.to, range.to - range.from) {
+            Ok(range) => range,
+            Err(error) => return (Err(missing("bad_clock", error.message)), Vec::new()),
+        };
         let benchmark = Symbol::index(INDEX).ok();
         let parts = Parts { quote: false, fundamentals: false, news: false, benchmark };
-        let bundle = match collect(&*market, symbol, range, &parts, now).await {
+        let mut bundle = match collect(&*market, symbol, range, &parts, now).await {
             Ok(bundle) => bundle,
             Err(error) => return (Err(missing(error.code(), error.to_string())), Vec::new()),
         };
+        bundle.events = Ok(events);
         let assessment = assess(&bundle, now, asx());
-        let mut index: Vec<Bar> =
-            bundle.benchmark.iter().flat_map(|(_, series)| series.bars.clone()).collect();
-        index.sort_by_key(|bar| bar.date);
+        let index = assessment.index;
         if assessment.report.technicals {
             (Ok(assessment.bars), index)
         } else {
@@ -336,13 +293,19 @@ impl JobWorker for AnnouncementsWorker {
         let symbol = symbol(job, Symbol::stock)?;
         let now = now(job)?;
         let (seed, _) = config.market();
-        let request_hash =
-            hash(&json!([config.provider, config.route, config.period, config.limit, seed]));
+        let request_hash = hash(&json!([
+            config.provider,
+            config.route,
+            config.period,
+            config.limit,
+            config.pdf_links,
+            seed
+        ]));
         let period = config.period.name();
         let provider_id = if config.is_synthetic() { "synthetic" } else { "asx" };
         let id = document::source_id(&symbol, provider_id, period);
         let source = (ANNOUNCEMENTS, id.as_str());
-        let known = fresh(job, source, &request_hash, config.cache_hours, config.force_refresh);
+        let known = fresh(job, source, &request_hash, &config, |_| true);
         if let Some(outcome) = known.await? {
             return Ok(outcome);
         }
@@ -350,8 +313,8 @@ impl JobWorker for AnnouncementsWorker {
         let from = today.checked_sub(config.period.span()).unwrap_or(today);
         let range = DateRange { from, to: today };
         let (source, list) = self.list(job, &config, &symbol, range, now).await?;
-        let prices = days(today, config.period.span())?;
-        let (bars, index) = self.prices(job, &config, &symbol, prices, now).await;
+        let events = list.events(range, asx());
+        let (bars, index) = self.prices(job, &config, &symbol, range, events, now).await;
         let mut warnings = Vec::new();
         if let Err(missing) = &bars {
             warnings.push(format!("{symbol}: what the price did is not known. {}", missing.reason));

@@ -71,6 +71,7 @@ impl Synthetic {
             pages: None,
             size: None,
             link: None,
+            pdf: None,
         })
     }
 }

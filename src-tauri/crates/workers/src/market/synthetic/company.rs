@@ -196,6 +196,7 @@ fn earnings(nature: &Nature, reported: &[&HalfYear], today: Date) -> Vec<Earning
         actual: None,
         estimate: ratio(half.eps * 0.99),
         surprise_percent: None,
+        currency: Some("AUD".to_owned()),
     });
     let past = reported.iter().take(8).map(|half| Earnings {
         period: half.end,
@@ -203,6 +204,7 @@ fn earnings(nature: &Nature, reported: &[&HalfYear], today: Date) -> Vec<Earning
         actual: ratio(half.eps),
         estimate: ratio(half.eps * 0.98),
         surprise_percent: Some(rounded(100.0 * (1.0 / 0.98 - 1.0), 2)),
+        currency: Some("AUD".to_owned()),
     });
     coming.into_iter().chain(past).collect()
 }
