@@ -10,6 +10,10 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 export const number = (n: number) => numbers.format(n);
 
+const prices = new Intl.NumberFormat("en", { minimumSignificantDigits: 4, maximumSignificantDigits: 5 });
+/** A price of any size, as exactly as people look at one. */
+export const price = (n: number) => prices.format(n);
+
 /** 1 run, 2 runs. */
 export const count = (n: number, one: string, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
 

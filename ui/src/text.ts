@@ -2,7 +2,7 @@
 // What happened, why, what to do.
 
 import type { ErrorCode, JobStatus, LogLevel, RunStatus, Severity, Theme } from "./backend/types";
-import { count, number } from "./format";
+import { count, number, price } from "./format";
 import * as aboutJobs from "./text-jobs";
 import * as aboutRuns from "./text-runs";
 import { services } from "./text-services";
@@ -130,6 +130,7 @@ export const text = {
     seen: "Last seen",
     run: "Run",
     facts: "Details",
+    large: (characters: number) => `${number(characters)} characters of data`,
     empty: "This document has no text.",
     copy: "Copy as Markdown",
     copied: "Copied",
@@ -137,6 +138,16 @@ export const text = {
     openLink: "Open in browser",
     copyAddress: "Copy address",
     cancel: "Cancel",
+  },
+  prices: {
+    span: "Time",
+    spans: { half: "6 M", year: "1 Y", all: "All" },
+    price,
+    since: (day: string, change: number, first: string) =>
+      `${day}: ${change < 0 ? "−" : "+"}${Math.abs(change * 100).toFixed(1)} % since ${first}`,
+    range: (low: number, high: number) => `${price(low)} – ${price(high)}`,
+    label: (first: string, last: string, low: number, high: number, now: number) =>
+      `Adjusted closing prices from ${first} to ${last}: lowest ${price(low)}, highest ${price(high)}, last ${price(now)}.`,
   },
   source: (type: string) => ({ web: "Web", file: "File" })[type] ?? type,
   settings: {

@@ -73,6 +73,8 @@ export class FakeBackend implements Backend, Host {
     mail: {},
   };
   #paused = false;
+  /** Added to that of every document. */
+  metadata: Record<string, unknown> = {};
   /** What work waits for, as last told. */
   waits: ApiError | null = null;
   #id = 100;
@@ -378,6 +380,7 @@ export class FakeBackend implements Backend, Host {
           language: "en",
           content_type: found.url ? "text/html" : "text/markdown",
           words: found.body.split(" ").length,
+          ...this.metadata,
         },
       };
     });

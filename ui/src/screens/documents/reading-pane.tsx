@@ -3,7 +3,7 @@
 import { Popover } from "@base-ui/react/popover";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useLayoutEffect, useRef, useState } from "react";
+import { useLayoutEffect, useMemo, useRef, useState } from "react";
 import { backend } from "../../backend";
 import type { DocumentView } from "../../backend/types";
 import { documentQuery } from "../../data/queries";
@@ -16,6 +16,7 @@ import { SanitizedHtml } from "../../parts/sanitized-html";
 import { CopyButton, Failed, SkeletonText } from "../../parts/states";
 import { text } from "../../text";
 import { LinkDialog, type OutsideLink } from "./link-dialog";
+import { PriceChart, pricesOf } from "./price-chart";
 
 type Props = { id: string; onBack: () => void; onOpen: (id: string) => void; onTag: (tag: string) => void };
 
@@ -59,6 +60,7 @@ type ReaderProps = Omit<Props, "id"> & { document: DocumentView; onLeave: (link:
 function Reader({ document, onBack, onOpen, onTag, onLeave }: ReaderProps) {
   const body = useRef<HTMLDivElement>(null);
   const headings = useHeadings(body, document);
+  const prices = useMemo(() => pricesOf(document.metadata), [document.metadata]);
   const onLink = useLinks(body, document, onOpen, onLeave);
   return (
     <>
@@ -103,6 +105,7 @@ function Reader({ document, onBack, onOpen, onTag, onLeave }: ReaderProps) {
                 <span className="text-text">{text.reader.truncated}</span>
               </p>
             )}
+            {prices.length > 0 && <PriceChart key={document.id} days={prices} />}
             {document.html.trim() === "" ? (
               <p className="text-muted">{text.reader.empty}</p>
             ) : (
@@ -168,6 +171,14 @@ function OutlineButton({ headings }: { headings: Heading[] }) {
   );
 }
 
+/** What is larger is data for programs. */
+const MOST_SHOWN = 400;
+
+function shown(value: unknown): string {
+  const said = typeof value === "object" ? JSON.stringify(value) : String(value);
+  return said.length > MOST_SHOWN ? text.reader.large(said.length) : said;
+}
+
 function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: string) => void }) {
   const facts = Object.entries((document.metadata ?? {}) as Record<string, unknown>).filter(
     ([, value]) => value !== null && value !== "",
@@ -206,7 +217,7 @@ function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: stri
             </Fact>
             {facts.map(([name, value]) => (
               <Fact key={name} name={name.replaceAll("_", " ")}>
-                {typeof value === "object" ? JSON.stringify(value) : String(value)}
+                {shown(value)}
               </Fact>
             ))}
           </Facts>
