@@ -10,7 +10,7 @@ const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
 export const number = (n: number) => numbers.format(n);
 
-const prices = new Intl.NumberFormat("en", { minimumSignificantDigits: 4, maximumSignificantDigits: 5 });
+const prices = new Intl.NumberFormat(undefined, { minimumSignificantDigits: 4, maximumSignificantDigits: 5 });
 /** A price of any size, as exactly as people look at one. */
 export const price = (n: number) => prices.format(n);
 
