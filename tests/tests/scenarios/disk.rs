@@ -91,7 +91,7 @@ fn a_log_that_cannot_be_written_stops_no_run() {
     let (folder, quaero) = (place.folder("docs"), place.quaero());
     folders::plain(&folder, 30).expect("a folder");
     let logs = place.folder("data/logs");
-    let Some(disk) = Disk::mount(logs.clone(), "size=64k") else { return };
+    let Some(disk) = Disk::mount(logs.clone(), "size=8k") else { return };
     // With every line that there is, it is full within the first run.
     let ask = || quaero.start_after("export QUAERO_LOG=trace", index(&folder)).finish().expect(0);
     assert_eq!(counts(&ask().finished()), (30, 0, 0));
