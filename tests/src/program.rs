@@ -102,10 +102,23 @@ impl Quaero {
         most: u32,
         args: impl IntoIterator<Item = S>,
     ) -> Process {
+        self.start_after(&format!("ulimit -n {most}"), args)
+    }
+
+    /// Starts a command after a line of shell that sets something for it.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[cfg(unix)]
+    pub fn start_after<S: AsRef<OsStr>>(
+        &self,
+        line: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Process {
         let (command, what) = self.command(args);
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", &format!("ulimit -n {most} && exec \"$@\""), "sh"])
+            .args(["-c", &format!("{line} && exec \"$@\""), "sh"])
             .arg(command.get_program())
             .args(command.get_args())
             .env_remove("DISPLAY")
@@ -252,6 +265,20 @@ impl Process {
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("a pid"), signal)
             .unwrap_or_else(|error| panic!("{} gets no {signal:?}: {error}", self.what));
+    }
+
+    /// Lets it open only so many files from now on; those that are open stay so.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    #[cfg(target_os = "linux")]
+    pub fn limit_files(&self, most: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let old = rustix::process::getrlimit(Resource::Nofile);
+        let new = Rlimit { current: Some(most), maximum: old.maximum };
+        prlimit(pid, Resource::Nofile, new)
+            .unwrap_or_else(|error| panic!("{} gets no limit: {error}", self.what));
     }
 
     /// Ends it as `kill -9` does. Returns what it had printed.

@@ -46,6 +46,8 @@ pub struct Script {
     pub hangs: bool,
     /// The leaves take their process down, as a fault in a library does.
     pub aborts: bool,
+    /// The leaves take their process down because their stack is too small.
+    pub overflows: bool,
 }
 
 /// How a run of a script ends when nobody cancels it.
@@ -194,6 +196,9 @@ impl JobWorker for Worker {
         if leaf && script.aborts {
             std::process::abort();
         }
+        if leaf && script.overflows {
+            deep(1);
+        }
         if leaf && script.hangs && self.0.hold {
             std::future::pending::<()>().await;
         }
@@ -218,6 +223,12 @@ impl JobWorker for Worker {
         let documents = if script.silent { Vec::new() } else { vec![document(job, &script)] };
         Ok(Outcome { documents, children, ..Outcome::default() })
     }
+}
+
+/// Takes more stack than there is.
+fn deep(level: u64) -> u64 {
+    let frame = std::hint::black_box([level; 128]);
+    if level == u64::MAX { level } else { deep(frame[7] + 1) + frame[9] }
 }
 
 /// Different for each task of each run, and the same in every attempt.

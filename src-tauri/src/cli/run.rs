@@ -231,32 +231,71 @@ impl Engine {
     }
 }
 
-/// Turns true at the first Ctrl-C or request to end; the second one ends the process at once.
+/// Turns true at the first Ctrl-C, request to end or loss of the terminal; the second one ends the
+/// process at once.
 #[allow(clippy::disallowed_methods, reason = "the second Ctrl-C asks for exactly that")]
 pub(super) fn stop_signal() -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
+    let mut signals = Signals::listen();
     tokio::spawn(async move {
-        signal().await;
+        signals.next().await;
         sender.send_replace(true);
-        signal().await;
+        signals.next().await;
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
     receiver
 }
 
-async fn signal() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-    {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            Ok(()) = tokio::signal::ctrl_c() => return,
+/// The ways in which a process is asked to end. None is missed from the start on.
+#[cfg(unix)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
+        if !outlives_terminal() {
+            kinds.push(SignalKind::hangup());
         }
+        // A signal that cannot be had ends the process, as it does by itself.
+        Self(kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect())
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without signals the command can only be ended by force.
-        std::future::pending::<()>().await;
+
+    async fn next(&mut self) {
+        use std::task::Poll;
+        std::future::poll_fn(|cx| {
+            let any = self.0.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+            if any { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+/// Whether it was started to go on without its terminal: `nohup` has SIGHUP ignored, and that stays so.
+/// Known on Linux only.
+#[cfg(unix)]
+fn outlives_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Signal 1 is the lowest bit; see proc_pid_status(5).
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|m| m & 1 == 1))
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    const fn listen() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without signals the command can only be ended by force.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

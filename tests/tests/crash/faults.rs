@@ -4,6 +4,7 @@
 //! `QUAERO_LONG=1` tries every n.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -13,9 +14,10 @@ use std::{
 
 use quaero_contract::{JobId, OnError, RunSummary};
 use quaero_engine::{Engine, EngineError, EngineOptions};
-use quaero_store::{Access, NewRun, Store, StoreError};
+use quaero_store::{Access, Lock, NewRun, Store, StoreError, faults::Outside};
 use quaero_tests::workers::{Conduct, Fast, Script, registry};
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 use super::is_long;
 
@@ -33,7 +35,7 @@ struct Faults {
 }
 
 struct Place {
-    _folder: TempDir,
+    folder: TempDir,
     store: Store,
     engine: Engine,
     faults: Arc<Faults>,
@@ -66,7 +68,7 @@ impl Place {
             .write(move |tx| tx.interrupt_when(STEPS, fails))
             .await
             .expect("the faults are set up");
-        Self { _folder: folder, store, engine, faults }
+        Self { folder, store, engine, faults }
     }
 
     /// Asks until it is accepted: the same request is the same run.
@@ -213,6 +215,75 @@ async fn on_a_full_disk_work_waits_and_goes_on_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn whichever_change_finds_no_room_is_made_when_there_is_some() {
+    let longer = |mut run: NewRun| {
+        let script =
+            Script { text_bytes: 20_000, fail_every: 7, flaky_every: 5, ..Script::tree(3, 2) };
+        run.steps[0].config = script.step("script").config;
+        run
+    };
+    let calm = Place::new(u64::MAX - 1_000, 1).await;
+    let run = calm.submit(longer(story())).await;
+    let expected = calm.end_of(run).await;
+    calm.close().await;
+    let step = if is_long() { 1 } else { 4 };
+    for pages in (0..40).step_by(step) {
+        let place = Place::new(u64::MAX - 1_000, 1).await;
+        let full = Arc::new(Notify::new());
+        let told = full.clone();
+        let set = place.store.write(move |tx| {
+            tx.tell_when_full(told);
+            tx.leave_room(pages)
+        });
+        set.await.expect("set");
+        let early = match place.engine.submit(longer(story())).await {
+            Ok(run) => Some(run),
+            Err(EngineError::Store(StoreError::Full)) => None,
+            Err(error) => panic!("{pages} pages: {error}"),
+        };
+        // A few attempts at the same change, and others meanwhile.
+        let attempts = if early.is_some() { 3 } else { 1 };
+        for _ in 0..attempts {
+            let told = tokio::time::timeout(LIMIT, full.notified()).await;
+            assert!(told.is_ok(), "{pages} pages are enough");
+        }
+        place.store.write(|tx| tx.leave_room(u32::MAX)).await.expect("set");
+        let run = place.submit(longer(story())).await;
+        assert!(early.is_none_or(|early| early == run), "{pages} pages: one wish is one run");
+        let ended = place.end_of(run).await;
+        assert_eq!(outcome(&ended), outcome(&expected), "{pages} pages");
+        place.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_keeps_the_database_for_long_is_waited_for_and_all_can_be_read_meanwhile() {
+    let place = Place::new(u64::MAX - 1_000, 1).await;
+    let script = Script { takes_ms: 1, flaky_every: 5, early: true, ..Script::tree(4, 3) };
+    let run = place.submit(script.run("kept")).await;
+    let mut events = place.engine.events();
+    let progress = async || place.store.run_progress(run).await.expect("read").expect("there");
+    while progress().await.jobs.completed < 5 {
+        let _ = events.recv().await;
+    }
+    let other = Outside::open(place.folder.path()).expect("opened");
+    other.keep_to_itself(true).expect("the database is this program's");
+    let before = progress().await;
+    assert!(!before.status.is_terminal(), "{before:?}");
+    // SQLite waits for some seconds before it says so.
+    let refused = place.store.write(|_| Ok(())).await;
+    assert!(matches!(refused, Err(StoreError::InUse)), "{refused:?}");
+    let meanwhile = progress().await;
+    assert_eq!(meanwhile.jobs.completed, before.jobs.completed, "nobody writes beside it");
+    assert_eq!(place.store.list_runs(None, 10).await.expect("read").len(), 1);
+    other.keep_to_itself(false).expect("released");
+    let (summary, expected) = (place.end_of(run).await, script.expected());
+    assert_eq!((summary.jobs.total, summary.jobs.completed), (expected.total, expected.completed));
+    assert_eq!(summary.documents.created, expected.completed);
+    place.close().await;
+}
+
+#[tokio::test]
 async fn a_database_that_becomes_read_only_is_waited_for() {
     for tasks in [0, 1, 5, 12] {
         let place = Place::new(u64::MAX - 1_000, 1).await;
@@ -245,4 +316,44 @@ async fn a_database_that_becomes_read_only_is_waited_for() {
         }
         place.close().await;
     }
+}
+
+/// How many commits of an engine a power failure could have taken back, and whether the process
+/// before it had ended without closing the store.
+async fn light_commits(folder: &Path, request: &str) -> (u64, bool) {
+    let store = Store::open(folder, Access::Write, 1).await.expect("opened");
+    let count = Arc::new(AtomicU64::new(0));
+    let counted = count.clone();
+    let set = store.write(move |tx| {
+        tx.count_light(counted);
+        Ok(())
+    });
+    set.await.expect("set");
+    let (workers, clock) = (registry(Conduct::default()), Arc::new(Fast(1_000)));
+    let engine = Engine::start(store.clone(), workers, clock, EngineOptions::default());
+    let engine = engine.await.expect("started");
+    let mut events = engine.events();
+    let run = engine.submit(Script::tree(4, 2).run(request)).await.expect("accepted");
+    while !store.run_progress(run).await.expect("read").expect("there").status.is_terminal() {
+        let _ = events.recv().await;
+    }
+    engine.stop(Duration::ZERO).await;
+    let was_unclean = store.was_unclean();
+    store.close(2).await.expect("closed");
+    (count.load(SeqCst), was_unclean)
+}
+
+#[tokio::test]
+async fn after_an_unclean_stop_no_task_starts_before_that_is_on_the_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (light, was_unclean) = light_commits(folder.path(), "first").await;
+    assert!(light > 0 && !was_unclean, "{light} light commits after a clean stop");
+    // Not closed, as if the process had died.
+    drop(Store::open(folder.path(), Access::Write, 3).await.expect("opened"));
+    while Lock::holder(folder.path()).expect("read").is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(light_commits(folder.path(), "second").await, (0, true));
+    let (light, was_unclean) = light_commits(folder.path(), "third").await;
+    assert!(light > 0 && !was_unclean, "{light} light commits after a clean stop");
 }

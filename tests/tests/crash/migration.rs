@@ -75,6 +75,28 @@ fn is_whole(folder: &Path, oldest: i64, what: &str) {
     assert!(schemas().get(&format) == Some(&schema), "{what}: not of format {format}: {schema:#?}");
 }
 
+/// Fails unless everything that bears a copy's name is the whole database in the format that it names,
+/// from `oldest` on, and opens. Returns how many there are.
+fn copies_are_whole(folder: &Path, oldest: i64, what: &str) -> usize {
+    let entries = std::fs::read_dir(folder.join("backups")).into_iter().flatten();
+    let paths = entries.map(|entry| entry.expect("listed").path());
+    let copies: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "db")).collect();
+    for copy in &copies {
+        let name = copy.file_name().unwrap_or_default().to_string_lossy();
+        let format = name.split('-').nth(1).and_then(|format| format.parse().ok());
+        let format = format.filter(|format| (oldest..faults::newest_format()).contains(format));
+        let format = format.unwrap_or_else(|| panic!("{what}: {name}"));
+        let restored = tempdir().expect("a folder");
+        std::fs::copy(copy, restored.path().join("quaero.db")).expect("copied");
+        let (found, schema) = data::wait(faults::schema(restored.path())).expect("readable");
+        assert_eq!((found, Some(&schema)), (format, schemas().get(&format)), "{what}: {name}");
+        // It can be gone on from.
+        let (runs, contradictions) = data::wait(reopened(restored.path())).expect("opened");
+        assert_eq!((runs, contradictions), (2, Vec::new()), "{what}: {name}");
+    }
+    copies.len()
+}
+
 /// Opens the folder with faults that say when; `None` if it opened.
 fn open_with(
     folder: &Path,
@@ -135,7 +157,10 @@ fn a_process_that_is_killed_while_it_migrates_leaves_an_old_or_a_new_database() 
             let answer = drive(driver(), folder.path(), &order).finish();
             deaths += u32::from(answer.code().is_none());
             is_whole(folder.path(), format, &what);
+            copies_are_whole(folder.path(), format, &what);
             goes_on(folder.path(), &what);
+            let copies = copies_are_whole(folder.path(), format, &what);
+            assert!(copies > 0, "{what}: there is no copy of what it was");
         }
     }
     note(&format!("{deaths} deaths"));

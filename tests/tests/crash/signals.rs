@@ -121,8 +121,16 @@ fn every_signal_in_every_phase_loses_nothing() {
 
 #[test]
 fn a_task_that_takes_its_process_down_is_put_aside_in_the_end() {
+    let leaf = Script::tree(1, 1);
+    put_aside(Script { aborts: true, ..leaf.clone() });
+    put_aside(Script { overflows: true, ..leaf });
+}
+
+/// A run whose only leaf takes its process down, beside one in which all is well.
+fn put_aside(script: Script) {
     let folder = tempdir().expect("a folder");
-    let runs = vec![("only".to_owned(), Script { aborts: true, ..Script::tree(1, 1) })];
+    let other = Script::tree(3, 1);
+    let runs = vec![("bad".to_owned(), script), ("good".to_owned(), other.clone())];
     let order = Order { runs, ..Order::default() };
     let mut deaths = 0;
     let ended = loop {
@@ -131,11 +139,20 @@ fn a_task_that_takes_its_process_down_is_put_aside_in_the_end() {
         if answer.code() == Some(0) {
             break answer;
         }
+        assert_eq!(answer.code(), None, "it has not died, but failed: {answer}");
         deaths += 1;
         assert!(i64::from(deaths) <= quaero_store::POISON_AFTER, "it goes on dying: {answer}");
     };
-    let run = accepted(&ended).expect("accepted");
-    let jobs = data::ended(folder.path(), run).jobs;
+    let runs: Vec<_> = said(&ended.lines)
+        .into_iter()
+        .filter_map(|line| match line {
+            Said::Accepted { run, .. } => Some(run),
+            _ => None,
+        })
+        .collect();
+    let jobs = data::ended(folder.path(), runs[0]).jobs;
     assert_eq!((jobs.completed, jobs.failed), (1, 1), "{jobs:?}");
     assert_eq!(i64::from(deaths), quaero_store::POISON_AFTER);
+    assert_eq!(check_end(folder.path(), runs[1], &other), 0, "the other run ends well");
+    data::assert_whole(folder.path());
 }

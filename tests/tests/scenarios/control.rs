@@ -8,6 +8,9 @@ use quaero_tests::{
     site::{HostileSite, Site, StaticSite},
 };
 
+#[cfg(unix)]
+use rustix::process::Signal;
+
 use super::{Place, completed_at_least, counts, index, run};
 
 /// How soon running work stops after a cancel.
@@ -91,6 +94,93 @@ fn an_interrupted_run_goes_on_where_it_was() {
     data::assert_whole(quaero.data_dir());
 }
 
+/// How a process is asked to end, how it then does, and whether in order.
+#[cfg(unix)]
+const ENDS: [(&[Signal], bool); 4] = [
+    (&[Signal::TERM], true),
+    (&[Signal::HUP], true),
+    (&[Signal::INT], true),
+    // Whoever asks twice does not want to wait.
+    (&[Signal::INT, Signal::INT], false),
+];
+
+#[test]
+#[cfg(unix)]
+fn every_request_to_end_leaves_a_run_that_goes_on_with_all_that_was_done() {
+    let place = Place::new();
+    let pages = place.folder("site");
+    folders::web_site(&pages, 40).expect("a site");
+    let site = StaticSite::serve(&pages).expect("a port");
+    let definition = place.crawl(&site, &["/"], "request_delay = \"10ms\"\nconcurrency = 2");
+    for (number, (signals, in_order)) in ENDS.into_iter().enumerate() {
+        for serves in [false, true] {
+            let what = format!("{signals:?}, serves: {serves}");
+            let quaero = place.quaero_in(&format!("data {number} {serves}"));
+            let (process, id) = if serves {
+                let mut server = quaero.start(["serve", "--json"]);
+                server.wait_for("serving", |line| line["type"] == "serving");
+                // Handed over to the server; whoever has asked may go away.
+                let mut asking = quaero.start(run(&definition));
+                let id = asking.run_id();
+                asking.wait_for("progress", |line| completed_at_least(line, 5));
+                asking.kill();
+                (server, id)
+            } else {
+                let mut process = quaero.start(run(&definition));
+                let id = process.run_id();
+                process.wait_for("progress", |line| completed_at_least(line, 5));
+                (process, id)
+            };
+            for signal in signals {
+                process.signal(*signal);
+            }
+            let answer = process.finish();
+            // The first one may be all that it takes before the second arrives.
+            let codes: &[i32] = match (serves, in_order) {
+                (true, true) => &[0],
+                (true, false) => &[0, 130],
+                (false, _) => &[130],
+            };
+            assert!(answer.code().is_some_and(|code| codes.contains(&code)), "{what}: {answer}");
+            data::assert_consistent(quaero.data_dir());
+            let shown = quaero.ask(["runs", "show", &id, "--json"]).expect(0).json();
+            assert_eq!(shown["status"], "interrupted", "{what}: {shown}");
+            if in_order {
+                assert_eq!(
+                    shown["jobs"]["running"], 0,
+                    "{what}: nobody is left with work: {shown}"
+                );
+            }
+            let before = data::sources(quaero.data_dir());
+            assert!(before.len() >= 5, "{what}: {before:?}");
+
+            let finished = quaero.ask(["runs", "resume", &id, "--json"]).expect(0).finished();
+            assert_eq!(counts(&finished), (40, 0, 0), "{what}: {finished}");
+            assert!(data::sources(quaero.data_dir()).is_superset(&before), "{what}");
+            data::assert_whole(quaero.data_dir());
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_command_that_was_told_to_outlive_its_terminal_does() {
+    let place = Place::new();
+    let (quaero, site) = (place.quaero(), HostileSite::serve().expect("a port"));
+    let (mut process, id) = {
+        let settings = "request_delay = \"0s\"\nconcurrency = 4\npage_timeout = \"10m\"";
+        let definition = place.crawl(&site, &["/silent", "/page/a"], settings);
+        let mut process = quaero.start_after("trap '' HUP", run(&definition));
+        let id = process.run_id();
+        process.wait_for("progress", |line| completed_at_least(line, 1));
+        (process, id)
+    };
+    process.signal(Signal::HUP);
+    assert!(!process.ends_within(Duration::from_millis(300)), "{process} has ended");
+    quaero.ask(["runs", "cancel", &id]).expect(0);
+    process.finish().expect(3);
+}
+
 #[test]
 fn others_read_while_a_run_is_under_way_and_hand_over_their_own() {
     let place = Place::new();
@@ -150,7 +240,8 @@ fn what_makes_no_sense_is_refused_with_2() {
     let folder = place.folder("docs");
     folders::plain(&folder, 1).expect("a folder");
     let set = format!("folder={}", folder.display());
-    let rows: [(&[&str], &str); 14] = [
+    let long = format!("folder={}", "x".repeat(100_000));
+    let rows: [(&[&str], &str); 15] = [
         (&["fly"], "unrecognized subcommand"),
         (&["run"], "FILE|ID"),
         (&["run", "nothing"], "nothing"),
@@ -159,6 +250,7 @@ fn what_makes_no_sense_is_refused_with_2() {
         (&["run", "index-folder", "--set", "folder"], "KEY=VALUE"),
         (&["run", "index-folder", "--set", "fodler=/tmp"], "fodler"),
         (&["run", "index-folder", "--set", &set, "--set", &set], "twice"),
+        (&["run", "index-folder", "--set", &long], "65536"),
         (&["runs", "show", "99"], "99"),
         (&["runs", "show", "x"], "x"),
         (&["runs", "cancel", "99"], "99"),

@@ -86,6 +86,80 @@ fn a_disk_that_takes_no_more_files_is_told() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_stops_no_run() {
+    let place = Place::new();
+    let (folder, quaero) = (place.folder("docs"), place.quaero());
+    folders::plain(&folder, 30).expect("a folder");
+    let logs = place.folder("data/logs");
+    let Some(disk) = Disk::mount(logs.clone(), "size=8k") else { return };
+    // With every line that there is, it is full within the first run.
+    let ask = || quaero.start_after("export QUAERO_LOG=trace", index(&folder)).finish().expect(0);
+    assert_eq!(counts(&ask().finished()), (30, 0, 0));
+    assert_eq!(disk.free(), 0, "the disk of the log is full");
+    disk.change("ro");
+    assert_eq!(counts(&ask().finished()), (0, 0, 30));
+    disk.change("rw,size=32m");
+    let before = std::fs::metadata(logs.join("quaero.log")).expect("there").len();
+    ask();
+    let after = std::fs::metadata(logs.join("quaero.log")).expect("there").len();
+    assert!(after > before, "it is written again: {before} and {after} bytes");
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
+fn an_export_to_a_full_disk_leaves_what_was_there() {
+    let place = Place::new();
+    let (quaero, stick) = (place.quaero(), place.folder("stick"));
+    let Some(disk) = Disk::mount(stick.clone(), "size=16k") else { return };
+    let file = stick.join("kept.toml");
+    let target = file.to_string_lossy().into_owned();
+    let export = ["definitions", "export", "index-folder", &target, "--replace"];
+    quaero.ask(export).expect(0);
+    let before = std::fs::read(&file).expect("exported");
+    // Takes what there is, and says that it was not enough.
+    assert!(std::fs::write(stick.join("filler"), [0; 64 << 10]).is_err());
+    assert_eq!(disk.free(), 0);
+    let answer = quaero.ask(export).expect(1);
+    assert!(
+        answer.stderr.contains("No space left") && answer.stderr.contains("kept.toml"),
+        "{answer}"
+    );
+    assert_eq!(std::fs::read(&file).expect("still there"), before);
+    assert_eq!(std::fs::read_dir(&stick).expect("listed").count(), 2, "nothing is left behind");
+}
+
+#[test]
+fn a_write_ahead_log_that_only_grows_is_told_by_the_doctor() {
+    let place = Place::new();
+    let (folder, quaero) = (place.folder("docs"), place.quaero());
+    folders::plain(&folder, 1).expect("a folder");
+    quaero.ask(index(&folder)).expect(0);
+    let wal = std::fs::File::create(quaero.data_dir().join("quaero.db-wal")).expect("made");
+    for (bytes, told) in [(200 << 20, false), (300 << 20, true)] {
+        wal.set_len(bytes).expect("it takes no room");
+        let answer = quaero.ask(["doctor"]);
+        assert_eq!(answer.text().contains("Write-ahead log"), told, "{bytes} bytes: {answer}");
+        assert_eq!(answer.text().contains("314 MB"), told, "{answer}");
+    }
+}
+
+#[test]
+fn a_process_that_runs_out_of_files_goes_on_when_it_may_open_more() {
+    let place = Place::new();
+    let (folder, quaero) = (place.folder("docs"), place.quaero());
+    folders::plain(&folder, 1_000).expect("a folder");
+    let mut process = quaero.start(index(&folder));
+    process.wait_for("progress", |line| completed_at_least(line, 20));
+    process.limit_files(3);
+    process.wait_for("a complaint", |line| line.to_string().contains("Too many open files"));
+    process.limit_files(1_000);
+    let finished = process.finish().expect(0).finished();
+    assert_eq!(counts(&finished), (1_000, 0, 0), "{finished}");
+    assert_eq!(finished["jobs"]["failed"], 0, "{finished}");
+    data::assert_whole(quaero.data_dir());
+}
+
+#[test]
 fn a_process_that_may_open_few_files_ends_in_a_defined_state() {
     let place = Place::new();
     let (folder, quaero) = (place.folder("docs"), place.quaero());

@@ -287,3 +287,19 @@ async fn a_run_gives_account_of_what_it_asked_of_whom() {
     assert!(requests.bytes > 600 && requests.slowest.starts_with(&site.base_url()), "{requests:?}");
     desk.close().await;
 }
+
+#[test]
+fn a_crawl_asks_at_least_once_at_a_time_and_never_without_bounds() {
+    for (concurrency, is_right) in
+        [("0", false), ("1", true), ("64", true), ("1_000_000_000", false)]
+    {
+        let text = format!(
+            "id = \"a\"\nname = \"A\"\n[step.s]\ntype = \"crawl\"\n\
+             start_urls = [\"https://example.org/\"]\nconcurrency = {concurrency}\n"
+        );
+        let problems = quaero_app::App::validate("a.toml", text.as_bytes());
+        let codes: Vec<_> = problems.iter().map(|p| (p.code.as_str(), p.line)).collect();
+        let expected = if is_right { vec![] } else { vec![("out_of_range", 6)] };
+        assert_eq!(codes, expected, "{concurrency}: {problems:?}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use quaero_contract::JobStatus;
+use quaero_store::faults::Outside;
 use quaero_tests::{data, folders};
 
 use super::Desk;
@@ -130,6 +131,63 @@ async fn a_full_disk_leaves_no_half_copy() {
     desk.app.clone().close().await;
     data::assert_whole(&path);
     drop(disk);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_disk_that_takes_no_more_files_stops_only_what_needs_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("data");
+    std::fs::create_dir(&path).expect("made");
+    let Some(disk) = folders::Disk::mount(path.clone(), "size=64m,nr_inodes=1000") else { return };
+    let docs = tempfile::tempdir().expect("a folder");
+    folders::plain(docs.path(), 50).expect("a folder");
+    let desk = Desk::opened_in(dir, &[], |_| {}).await;
+    // What a run needs is open by then.
+    desk.run(&index(&docs.path().join("none"))).await;
+    disk.change(&format!("nr_inodes={}", disk.files()));
+    assert!(std::fs::write(path.join("one-more"), "").is_err(), "no file can be made");
+    let ended = desk.run(&index(docs.path())).await;
+    assert_eq!(ended.counts(), (50, 0, 0), "{ended:?}");
+    let ended = desk.run(&maintain("\"backup\"")).await;
+    assert_eq!(ended.step().status, JobStatus::Failed, "{ended:?}");
+    ended.says("No space left").await;
+    disk.change("nr_inodes=1000");
+    let ended = desk.run(&maintain("\"backup\"")).await;
+    assert_eq!(ended.step().status, JobStatus::Completed, "{ended:?}");
+    assert_eq!(names(&path.join("backups")).len(), 1);
+    desk.app.clone().close().await;
+    data::assert_whole(&path);
+    drop(disk);
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_as_it_was_saved_is_named() {
+    let desk = Desk::with(&[]).await;
+    let folder = desk.dir.path().join("docs");
+    // More than are read at a time.
+    folders::plain(&folder, 230).expect("a folder");
+    desk.run(&index(&folder)).await;
+    let check = maintain("\"integrity_check\"");
+    assert_eq!(desk.run(&check).await.step().status, JobStatus::Completed);
+
+    // One letter each; the search index follows, so nothing contradicts anything else.
+    let other = Outside::open(&desk.data_dir()).expect("opened");
+    let sources: Vec<String> = desk.documents().into_keys().collect();
+    let letters = [("markdown", 0), ("title", 115), ("metadata", 229)];
+    for (count, (column, source)) in (1..).zip(letters) {
+        let source = &sources[source];
+        assert_eq!(other.change_letter(column, source).expect("changed"), 1, "{source}");
+        let ended = desk.run(&check).await;
+        assert_eq!(ended.step().status, JobStatus::Failed, "{column}: {ended:?}");
+        ended.says(&format!("({source}) is not as it was saved")).await;
+        ended.says(&format!("in {count} places")).await;
+        ended.says("Restore a copy").await;
+    }
+    other.change_letter("title", "*").expect("changed");
+    desk.run(&check).await.says("210 more documents are not").await;
+    drop(other);
+    desk.close().await;
 }
 
 #[tokio::test]

@@ -27,6 +27,13 @@ impl App {
             Ok(found) => bad("Database", format!("contradicts itself: {}", found.join("; "))),
             Err(error) => bad("Database", error),
         });
+        if let Some(bytes) = core.store.large_wal() {
+            let size = bytes / 1_000_000;
+            let detail = format!(
+                "{size} MB: some program reads `quaero.db` without an end, so that it grows. Close that program"
+            );
+            checks.push(bad("Write-ahead log", detail));
+        }
         checks.push(match self.info().await {
             Ok(info) => good(
                 "Documents",

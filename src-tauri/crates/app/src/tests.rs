@@ -137,6 +137,13 @@ async fn a_wrong_request_says_what_is_wrong() {
             "index.toml:",
         ),
         (RunText { set: BTreeMap::new(), ..wish.clone() }, "index.toml:"),
+        (
+            RunText {
+                set: BTreeMap::from([("folder".to_owned(), "x".repeat(10_000_000))]),
+                ..wish.clone()
+            },
+            "index.toml:",
+        ),
         (RunText { request_id: String::new(), ..wish.clone() }, ""),
         (RunText { request_id: "x".repeat(65), ..wish.clone() }, ""),
     ];

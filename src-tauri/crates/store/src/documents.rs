@@ -107,10 +107,8 @@ impl PreparedDocument {
         }
         document.tags = clean_tags(document.tags.iter().chain(tags));
         let metadata = Value::Object(std::mem::take(&mut document.metadata)).to_string();
-        let mut hasher = blake3::Hasher::new();
-        for part in [&document.title, &document.markdown, &metadata] {
-            hasher.update(part.as_bytes()).update(&[0]);
-        }
+        let content = [&document.title, &document.markdown, &metadata].map(String::as_bytes);
+        let content_hash = content_hash(content);
         let headings = headings(&document.markdown);
         let deflated = document.original.take().map(|bytes| {
             let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
@@ -121,13 +119,23 @@ impl PreparedDocument {
         });
         Self {
             site: document.url.as_deref().and_then(site),
-            content_hash: hasher.finalize().to_hex().to_string(),
+            content_hash,
             metadata,
             headings,
             deflated,
             document,
         }
     }
+}
+
+/// blake3 in hex of a document's title, Markdown and metadata, as they are in the database. By it a
+/// document is known to be as it was saved.
+pub(crate) fn content_hash(parts: [&[u8]; 3]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part).update(&[0]);
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// The host of an address, in lower case.

@@ -25,7 +25,7 @@ pub enum StoreError {
         /// The newest format known here.
         known: i64,
     },
-    /// The database is damaged, or is not one.
+    /// The database is damaged, or is not one, or not one that a version of Quaero has made.
     #[error("The database {} cannot be read: {detail}.", path.display())]
     Corrupt {
         /// The database.
@@ -83,6 +83,7 @@ pub enum StoreError {
 
 /// SQLite's result codes that need a decision; see <https://sqlite.org/rescode.html>.
 pub(crate) mod code {
+    pub(crate) const ERROR: i32 = 1;
     pub(crate) const BUSY: i32 = 5;
     pub(crate) const LOCKED: i32 = 6;
     pub(crate) const NOMEM: i32 = 7;
@@ -148,6 +149,12 @@ impl StoreError {
             Some(code::BUSY | code::LOCKED) => Self::InUse,
             Some(code::CORRUPT | code::NOTADB) if code != Some(code::CORRUPT_VTAB) => {
                 Self::Corrupt { path: PathBuf::from("quaero.db"), detail: message }
+            }
+            Some(code::CORRUPT) => {
+                let message = format!(
+                    "the search index is damaged ({message}); rebuild it with a `reindex` step"
+                );
+                Self::Database { code, message }
             }
             _ => Self::Database { code, message },
         }

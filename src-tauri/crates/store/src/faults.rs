@@ -6,11 +6,12 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
 };
 
 use sqlx::{Connection, SqliteConnection};
+use tokio::sync::Notify;
 
 use crate::{
     Access, Store,
@@ -26,6 +27,10 @@ type Fails = Arc<dyn Fn() -> bool + Send + Sync>;
 thread_local! {
     /// On the writer's thread: whether its connection is not to write, as it is and as it shall be.
     static READ_ONLY: RefCell<(bool, Arc<AtomicBool>)> = RefCell::default();
+    /// On the writer's thread: told when there is no room for a change.
+    static FULL: RefCell<Arc<Notify>> = RefCell::default();
+    /// On the writer's thread: how many commits have not waited for the disk.
+    static LIGHT: RefCell<Arc<AtomicU64>> = RefCell::default();
 }
 
 tokio::task_local! {
@@ -60,6 +65,16 @@ impl Tx {
         Ok(())
     }
 
+    /// Tells `full` whenever there is no room for a change, from now on.
+    pub fn tell_when_full(&mut self, full: Arc<Notify>) {
+        FULL.set(full);
+    }
+
+    /// Counts the commits that do not wait for the disk, from the next one on.
+    pub fn count_light(&mut self, count: Arc<AtomicU64>) {
+        LIGHT.set(count);
+    }
+
     /// Has the database be read-only whenever `is_read_only` is set, from the next commit on.
     pub fn read_only_when(&mut self, is_read_only: Arc<AtomicBool>) {
         READ_ONLY.with_borrow_mut(|(_, wanted)| *wanted = is_read_only);
@@ -71,6 +86,39 @@ impl Tx {
     /// If SQLite fails.
     pub fn forget_pages(&mut self) -> Result<()> {
         Ok(self.conn.execute_batch("PRAGMA shrink_memory")?)
+    }
+}
+
+/// Another program that uses the database of a folder, whatever the store says.
+#[derive(Debug)]
+pub struct Outside(rusqlite::Connection);
+
+impl Outside {
+    /// Connects to it.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub fn open(folder: &Path) -> Result<Self> {
+        Ok(Self(rusqlite::Connection::open(folder.join(folder::DATABASE))?))
+    }
+
+    /// Keeps the database to itself, or lets go of it. Others can read meanwhile.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub fn keep_to_itself(&self, keeps: bool) -> Result<()> {
+        Ok(self.0.execute_batch(if keeps { "BEGIN EXCLUSIVE" } else { "COMMIT" })?)
+    }
+
+    /// Makes the last letter in this column another one, in every document whose source matches this
+    /// pattern of GLOB. Returns how many there are. The search index follows.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub fn change_letter(&self, column: &str, sources: &str) -> Result<usize> {
+        let rest = format!("substr({column}, 1, length({column}) - 1)");
+        let sql = format!("UPDATE documents SET {column} = {rest} || 'X' WHERE source_id GLOB ?");
+        Ok(self.0.execute(&sql, [sources])?)
     }
 }
 
@@ -98,6 +146,18 @@ pub(crate) fn before_commit(conn: &rusqlite::Connection) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// A commit was made that a power failure can take back. Called on the writer's thread.
+pub(crate) fn light_commit() {
+    LIGHT.with_borrow(|count| count.fetch_add(1, SeqCst));
+}
+
+/// A command or a commit has failed. Called on the writer's thread.
+pub(crate) fn failed(error: &StoreError) {
+    if matches!(error, StoreError::Full) {
+        FULL.with_borrow(|full| full.notify_one());
+    }
 }
 
 /// Sets up the faults of the store that is being opened, if it has any.

@@ -23,6 +23,7 @@ use crate::{
     Durability,
     error::{Result, StoreError, code, primary_code, result_code},
     point::Point,
+    upkeep::remove,
 };
 
 pub(crate) const DATABASE: &str = "quaero.db";
@@ -187,7 +188,7 @@ pub(crate) async fn check_database(folder: &Path, closely: bool) -> Result<bool>
         return Ok(false);
     }
     let is_new = !holds_store(folder);
-    let Header { application, format, was_unclean, verdict } = match header(&path, closely).await {
+    let header = match header(&path, closely).await {
         Ok(header) => header,
         // A process was killed while it created the database. The writer will undo that.
         Err(error) if is_new && result_code(&error) == Some(code::READONLY_ROLLBACK) => {
@@ -208,19 +209,28 @@ pub(crate) async fn check_database(folder: &Path, closely: bool) -> Result<bool>
         }
     };
     // A process that was killed before the first migration leaves an empty database behind.
-    if application == 0 && format == 0 && is_new {
+    if header.application == 0 && header.format == 0 && is_new {
         return Ok(false);
     }
-    if application != APPLICATION_ID {
+    if header.application != APPLICATION_ID {
         return Err(corrupt("it is not a database of Quaero's".to_owned()));
     }
     let known = newest_format();
-    if format > known {
-        return Err(StoreError::Newer { path, found: format, known });
+    let newest = header.applied.iter().map(|applied| applied.version).max().unwrap_or_default();
+    let found = header.format.max(newest);
+    if found > known {
+        return Err(StoreError::Newer { path, found, known });
     }
-    match verdict {
+    if let Some(why) = header.is_foreign() {
+        let detail = format!(
+            "{why}, so another build of Quaero has made it, or another program has changed it. \
+             Open it with that build, or restore a copy"
+        );
+        return Err(corrupt(detail));
+    }
+    match header.verdict {
         Some(verdict) if verdict != "ok" => Err(corrupt(verdict)),
-        _ => Ok(was_unclean),
+        _ => Ok(header.was_unclean),
     }
 }
 
@@ -228,18 +238,66 @@ pub(crate) async fn check_database(folder: &Path, closely: bool) -> Result<bool>
 struct Header {
     application: i64,
     format: i64,
+    /// The migrations that it has been through.
+    applied: Vec<Applied>,
     /// A process had it open and did not close it.
     was_unclean: bool,
     /// What SQLite finds in it, if that was looked for.
     verdict: Option<String>,
 }
 
+/// A migration as the database has noted it.
+#[derive(sqlx::FromRow)]
+struct Applied {
+    version: i64,
+    success: bool,
+    checksum: Vec<u8>,
+}
+
+impl Header {
+    /// What shows that its schema is not one that this version of Quaero has made or can go on from.
+    fn is_foreign(&self) -> Option<String> {
+        let differs = |applied: &Applied| {
+            let version = applied.version;
+            let known = MIGRATIONS.iter().find(|migration| migration.version == version);
+            match known {
+                _ if !applied.success => Some(format!("its migration {version} was not finished")),
+                None => Some(format!("its migration {version} is not known here")),
+                Some(known) if *known.checksum != *applied.checksum => {
+                    Some(format!("its migration {version} is not the one known here"))
+                }
+                _ if version > self.format => {
+                    Some(format!("it has migration {version} but says format {}", self.format))
+                }
+                Some(_) => None,
+            }
+        };
+        let is_missing = |version: &i64| {
+            *version <= self.format && !self.applied.iter().any(|a| a.version == *version)
+        };
+        self.applied.iter().find_map(differs).or_else(|| {
+            let missing = MIGRATIONS.iter().map(|migration| migration.version).find(is_missing)?;
+            Some(format!("it says format {} but lacks migration {missing}", self.format))
+        })
+    }
+}
+
 async fn header(path: &Path, closely: bool) -> Result<Header, sqlx::Error> {
     let mut conn = SqliteConnection::connect_with(&options(path).read_only(true)).await?;
     let application = pragma(&mut conn, "PRAGMA application_id").await?;
     let format = pragma(&mut conn, "PRAGMA user_version").await?;
-    let mut header = Header { application, format, was_unclean: false, verdict: None };
-    if closely && application == APPLICATION_ID && (1..=newest_format()).contains(&format) {
+    let (applied, was_unclean, verdict) = Default::default();
+    let mut header = Header { application, format, applied, was_unclean, verdict };
+    let is_known = application == APPLICATION_ID && (1..=newest_format()).contains(&format);
+    if is_known {
+        let applied = "SELECT version, success, checksum FROM _sqlx_migrations ORDER BY version";
+        header.applied = match sqlx::query_as(applied).fetch_all(&mut conn).await {
+            // Without the table, none is noted.
+            Err(error) if result_code(&error) == Some(code::ERROR) => Vec::new(),
+            applied => applied?,
+        };
+    }
+    if closely && is_known {
         let unclean = "SELECT EXISTS (SELECT 1 FROM epochs WHERE stopped_ms IS NULL)";
         header.was_unclean = sqlx::query_scalar(unclean).fetch_one(&mut conn).await?;
         if header.was_unclean {
@@ -413,12 +471,14 @@ async fn back_up(
     let backups = folder.join(BACKUPS);
     create(&backups)?;
     let target = backups.join(format!("quaero-{format}-{now_ms}.db"));
-    let partial = target.with_extension("partial");
-    if partial.exists() {
-        std::fs::remove_file(&partial).map_err(StoreError::io(&partial))?;
-    }
+    let partial = backups.join("quaero-unfinished.partial");
+    // Of a process that has died.
+    remove(&partial);
     Point::BackupBegun.reach()?;
-    sqlx::query("VACUUM INTO ?").bind(partial.to_string_lossy().into_owned()).execute(conn).await?;
+    let copied =
+        sqlx::query("VACUUM INTO ?").bind(partial.to_string_lossy().into_owned()).execute(conn);
+    copied.await.inspect_err(|_| remove(&partial))?;
+    restrict(&partial)?;
     File::open(&partial).and_then(|file| file.sync_all()).map_err(StoreError::io(&partial))?;
     Point::BackupCopied.reach()?;
     std::fs::rename(&partial, &target).map_err(StoreError::io(&target))?;

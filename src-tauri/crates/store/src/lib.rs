@@ -35,6 +35,7 @@ mod tally;
 mod time;
 mod upkeep;
 mod views;
+mod wal;
 mod writer;
 
 use std::{

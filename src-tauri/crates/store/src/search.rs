@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use quaero_contract::{
     DocumentHit, DocumentId, Facet, Facets, JobId, SearchRequest, SearchResults, SnippetPart,
 };
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 
 use crate::{Store, error::Result, query::Query, time::rfc3339};
 
@@ -219,7 +219,7 @@ async fn hits(
     .await?;
     let mut passages: HashMap<i64, String> = HashMap::new();
     if let Some(fts) = &plan.ranked {
-        let found: Vec<(i64, String)> = sqlx::query_as(
+        let found: Vec<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT rowid, snippet(documents_fts, 2, char(1), char(2), '…', 28) FROM documents_fts
              WHERE documents_fts MATCH ? AND rowid IN (SELECT value FROM json_each(?))",
         )
@@ -227,23 +227,23 @@ async fn hits(
         .bind(&ids)
         .fetch_all(conn)
         .await?;
-        passages.extend(found);
+        passages.extend(found.into_iter().map(|(id, passage)| (id, readable(&passage))));
     }
     let mut by_id = HashMap::with_capacity(rows.len());
     for row in &rows {
         let id: i64 = row.try_get("id")?;
         let passage = match passages.remove(&id) {
             Some(passage) => passage,
-            None => row.try_get("beginning")?,
+            None => text(row, "beginning")?,
         };
         by_id.insert(
             id,
             DocumentHit {
                 id: DocumentId(id),
-                title: row.try_get("title")?,
+                title: text(row, "title")?,
                 source_type: row.try_get("source_type")?,
-                source_id: row.try_get("source_id")?,
-                url: row.try_get("url")?,
+                source_id: text(row, "source_id")?,
+                url: row.try_get::<Option<&[u8]>, _>("url")?.map(readable),
                 tags: serde_json::from_str(row.try_get("tags")?).unwrap_or_default(),
                 score: 0.0,
                 snippet: snippet(&passage),
@@ -256,6 +256,15 @@ async fn hits(
         .iter()
         .filter_map(|(id, score)| Some(DocumentHit { score: *score, ..by_id.remove(id)? }))
         .collect())
+}
+
+/// Text with a mark in place of bytes that are none: damage to one document hides no other.
+fn readable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn text(row: &SqliteRow, column: &str) -> Result<String> {
+    Ok(readable(row.try_get(column)?))
 }
 
 async fn facets(conn: &mut SqliteConnection, plan: &Plan) -> Result<(u32, Facets)> {

@@ -11,12 +11,17 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     Durability, Store,
+    documents::content_hash,
     error::{Result, StoreError},
     folder,
     time::rfc3339,
     writer::Weight,
 };
 
+/// So many things that are wrong are named, of each kind.
+const MOST_NAMED: usize = 20;
+/// So many documents are read at a time. Between two times the write-ahead log can be folded in.
+const DOCUMENTS: i64 = 100;
 /// How the copies begin that are made on demand. Those before a migration are called otherwise.
 const PREFIX: &str = "backup-";
 
@@ -55,13 +60,23 @@ impl Store {
         blocking(move || back_up(&folder, &database, keep.max(1), now_ms)).await
     }
 
-    /// Everything that SQLite and the rules of [`Store::inconsistencies`] find wrong; empty if all is well.
+    /// Everything that SQLite, the rules of [`Store::inconsistencies`] and the hashes of the documents
+    /// find wrong; empty if all is well.
     ///
     /// # Errors
     /// If SQLite fails.
     pub async fn check_integrity(&self) -> Result<Vec<String>> {
         let database = self.database();
-        let mut found = blocking(move || integrity(&read(&database)?, 20)).await?;
+        let check = move || {
+            let conn = read(&database)?;
+            let mut found = integrity(&conn, MOST_NAMED)?;
+            if found.is_empty() {
+                // Of a database whose pages are damaged, reading all of it would only fail.
+                found = changed_documents(&conn)?;
+            }
+            Ok(found)
+        };
+        let mut found = blocking(check).await?;
         found.extend(self.inconsistencies().await?);
         Ok(found)
     }
@@ -133,11 +148,46 @@ fn read(path: &Path) -> Result<Connection> {
 }
 
 /// What SQLite finds wrong, at most so many things.
-fn integrity(conn: &Connection, most: u32) -> Result<Vec<String>> {
+fn integrity(conn: &Connection, most: usize) -> Result<Vec<String>> {
     let mut check = conn.prepare(&format!("PRAGMA integrity_check({most})"))?;
     let found =
         check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     Ok(found.into_iter().filter(|line| line != "ok").collect())
+}
+
+/// The documents that are not as they were saved. SQLite does not see it when a letter is another.
+fn changed_documents(conn: &Connection) -> Result<Vec<String>> {
+    let mut next = conn.prepare(
+        "SELECT id, source_id, title, markdown, metadata, content_hash FROM documents
+         WHERE id > ? ORDER BY id LIMIT ?",
+    )?;
+    let (mut found, mut more, mut last) = (Vec::new(), 0, 0);
+    loop {
+        let before = last;
+        let mut rows = next.query([last, DOCUMENTS])?;
+        while let Some(row) = rows.next()? {
+            last = row.get("id")?;
+            // What is no valid text any more is told of as well.
+            let bytes = |column| row.get_ref(column).map(|value| value.as_bytes().unwrap_or(b""));
+            let content = [bytes("title")?, bytes("markdown")?, bytes("metadata")?];
+            if content_hash(content).as_bytes() == bytes("content_hash")? {
+                continue;
+            }
+            if found.len() == MOST_NAMED {
+                more += 1;
+                continue;
+            }
+            let source = String::from_utf8_lossy(bytes("source_id")?).into_owned();
+            found.push(format!("document {last} ({source}) is not as it was saved"));
+        }
+        if last == before {
+            break;
+        }
+    }
+    if more > 0 {
+        found.push(format!("{more} more documents are not as they were saved"));
+    }
+    Ok(found)
 }
 
 fn back_up(folder: &Path, database: &Path, keep: usize, now_ms: i64) -> Result<Backup> {
@@ -177,7 +227,7 @@ fn copy(database: &Path, partial: &Path, target: &Path) -> Result<u64> {
 }
 
 /// Removes half a copy and what SQLite keeps beside it. There may be none.
-fn remove(partial: &Path) {
+pub(crate) fn remove(partial: &Path) {
     for ending in ["", "-journal"] {
         let mut path = partial.as_os_str().to_owned();
         path.push(ending);

@@ -37,6 +37,7 @@ use crate::{
     error::{Result, StoreError},
     point::Point,
     tally::Tally,
+    wal::{LARGE_WAL, WalSize},
 };
 
 /// How many commands share one commit at most.
@@ -63,6 +64,7 @@ pub struct Tx {
     refused: Option<StoreError>,
     /// Changes when another connection has changed the database.
     version: Option<i64>,
+    wal: WalSize,
 }
 
 impl Tx {
@@ -70,7 +72,20 @@ impl Tx {
         let (changes, touched, tally) = Default::default();
         let waits = durability == Durability::Disk;
         let (clean, refused, version) = (true, None, None);
-        Self { conn, epoch, changes, touched, tally, clean, durability, waits, refused, version }
+        let wal = WalSize::of(&conn);
+        Self {
+            conn,
+            epoch,
+            changes,
+            touched,
+            tally,
+            clean,
+            durability,
+            waits,
+            refused,
+            version,
+            wal,
+        }
     }
 
     /// Has the commits from now on wait for the disk, or not. Not possible within a transaction.
@@ -284,10 +299,15 @@ async fn serve(
         let outcome = group(&mut tx, first, queued, &mut apart, &mut told, &mut answers);
         if let Err(error) = &outcome {
             tracing::error!(%error, "a commit failed");
+            #[cfg(feature = "failpoints")]
+            crate::faults::failed(error);
             tx.notice_refusal(error);
             tx.clean = clean(&tx.conn).is_ok();
             tx.changes.clear();
             tx.tally.clear();
+        }
+        if let Some(bytes) = tx.wal.outgrown(LARGE_WAL) {
+            tracing::warn!(bytes, "the write-ahead log grows: a program reads without an end");
         }
         if let (Some(why), false) = (&tx.refused, told_refusal) {
             told_refusal = true;
@@ -388,7 +408,12 @@ fn group(
             state = execute(&tx.conn, "SAVEPOINT command");
         }
         if let Err(error) = state {
-            answers.push((command.run)(Err(error.clone())).1);
+            let mut refused = Some(command);
+            while let Some(command) = refused {
+                answers.push((command.run)(Err(error.clone())).1);
+                // Each one more would wait for the other program as long as this one has.
+                refused = if matches!(error, StoreError::InUse) { queued() } else { None };
+            }
             return Err(error);
         }
         let mark = tx.changes.len();
@@ -405,6 +430,8 @@ fn group(
             (Ok(()), true) => alone = false,
             (Ok(()), false) => state = execute(&tx.conn, "RELEASE command"),
             (Err(cause), _) => {
+                #[cfg(feature = "failpoints")]
+                crate::faults::failed(cause);
                 tx.notice_refusal(cause);
                 tx.changes.truncate(mark);
                 tx.tally.clear();
@@ -427,6 +454,10 @@ fn group(
     state?;
     let due = told.take_due(&mut tx.touched);
     let committed = tell_and_commit(tx, &due);
+    #[cfg(feature = "failpoints")]
+    if committed.is_ok() && !tx.waits && !answers.is_empty() {
+        crate::faults::light_commit();
+    }
     if committed.is_err() {
         // They have not been told.
         tx.touched.extend(due.into_iter().map(|run| (run, true)));

@@ -1,7 +1,11 @@
 //! Runs that lead to others, are repeated, paused and forgotten, as a host asks for them.
 
+use async_trait::async_trait;
 use quaero_contract::{RerunPart, RerunRequest, RunView, StartedBy};
-use tokio::sync::watch;
+use quaero_engine::work::{
+    JobContext, JobWorker, NewTask, Outcome, StepManager, StepStart, TaskError,
+};
+use tokio::sync::{Notify, watch};
 
 use super::*;
 
@@ -81,6 +85,42 @@ async fn a_template_runs_once_for_each_set_of_values() {
     let run = view.steps[0].runs[0];
     let again = rerun(&app, run, RerunPart::Failed, &[]).await;
     assert_eq!(again.steps[0].reused_from, Some(run));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_template_can_be_a_link_to_a_file_and_to_nothing_else() {
+    use std::os::unix::fs::symlink;
+    let bench = Bench::new();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let text = reads("far", &folder(&bench), "tags = [\"{set:name}\"]");
+    fs::write(elsewhere.path().join("far.txt"), text).expect("written");
+    let templates = bench.data.path().join("templates");
+    fs::create_dir(&templates).expect("made");
+    let far = elsewhere.path().join("far.txt");
+    let targets =
+        [("far", far.as_path()), ("endless", "/dev/zero".as_ref()), ("all", "/".as_ref())];
+    for (name, target) in targets.into_iter().chain([("circle", "circle.toml".as_ref())]) {
+        symlink(target, templates.join(format!("{name}.toml"))).expect("linked");
+    }
+    let app = bench.open(Role::Engine).await;
+    let text = |template: &str| {
+        format!(
+            "id = \"x\"\nname = \"X\"\n[step.all]\ntype = \"job_template\"\ntemplate = \"{template}\"\n\
+             variables = [{{ name = \"one\" }}]\n"
+        )
+    };
+    let view = run_text(&app, text("far")).await;
+    assert_eq!((view.summary.status, view.summary.jobs.failed), (RunStatus::Completed, 0));
+    assert_eq!(app.info().await.expect("read").documents, 2);
+    for template in ["endless", "all", "circle"] {
+        let (file, set, request_id) = ("x.toml".to_owned(), BTreeMap::new(), template.to_owned());
+        let wish = RunText { file, text: text(template), set, request_id };
+        let refused = app.run_text(wish).await.expect_err("there is no such template");
+        assert_eq!(refused.code, ErrorCode::Invalid, "{refused}");
+        assert!(refused.message.contains(template), "{refused}");
+    }
+    app.close().await;
 }
 
 #[tokio::test]
@@ -184,6 +224,96 @@ async fn a_definition_that_changes_under_a_run_changes_nothing_in_it() {
         let seen = second.created + second.updated + second.unchanged;
         assert_eq!(seen, documents, "{view:?}");
     }
+}
+
+/// A step that tells when it is at work, and ends when it is let.
+#[derive(Clone, Default)]
+struct Gate {
+    at_work: Arc<Notify>,
+    opened: Arc<Notify>,
+}
+
+impl StepManager for Gate {
+    fn step_type(&self) -> &'static str {
+        "gate"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object" })
+    }
+
+    fn first_tasks(&self, _: &StepStart) -> Result<Vec<NewTask>, TaskError> {
+        Ok(vec![NewTask { task_type: "gate", name: "gate".to_owned(), ..NewTask::default() }])
+    }
+}
+
+#[async_trait]
+impl JobWorker for Gate {
+    fn task_type(&self) -> &'static str {
+        "gate"
+    }
+
+    async fn run(&self, _: &JobContext) -> Result<Outcome, TaskError> {
+        self.at_work.notify_one();
+        self.opened.notified().await;
+        Ok(Outcome::default())
+    }
+}
+
+#[tokio::test]
+async fn what_changes_while_the_first_step_is_at_work_changes_none_of_those_after_it() {
+    let bench = Bench::new();
+    let other = tempfile::tempdir().expect("a folder");
+    fs::write(other.path().join("other.md"), "other").expect("written");
+    let (own, other) = (folder(&bench), other.path().to_string_lossy().into_owned());
+    let save = |folder: &str| {
+        let text = format!(
+            "id = \"pinned\"\nname = \"pinned\"\npost_jobs = [\"last\"]\n[step.one]\ntype = \"gate\"\n\
+             [step.two]\ntype = \"job_template\"\ntemplate = \"reader\"\nvariables = [{{ name = \"only\" }}]\n\
+             [step.three]\ntype = \"local_dir\"\npath = \"{folder}\"\n"
+        );
+        put(&bench, "definitions", "pinned", &text);
+        put(&bench, "definitions", "last", &reads("last", folder, ""));
+        put(&bench, "templates", "reader", &reads("reader", folder, "tags = [\"{set:name}\"]"));
+    };
+    save(&own);
+    let (world, gate) = (World::default(), Gate::default());
+    let (shipped, gates) = (world.registry.clone(), gate.clone());
+    let registry = Arc::new(move |providers| {
+        shipped(providers).with_manager(gates.clone()).with_worker(gates.clone())
+    });
+    let options = AppOptions { data_dir: bench.data.path().to_owned(), role: Role::Engine };
+    let app = App::open_in(World { registry, ..world }, options).await.expect("opened");
+    let start = |request_id: &str| RunRequest {
+        request_id: request_id.to_owned(),
+        definition_id: "pinned".to_owned(),
+        set: Vec::new(),
+    };
+    let old = app.run_definition(start("old")).await.expect("accepted");
+    gate.at_work.notified().await;
+    save(&other);
+    // The change is there for whoever asks from now on.
+    assert!(app.get_definition("pinned").await.expect("read").text.contains(&other));
+    gate.opened.notify_one();
+    app.wait_run(old).await.expect("ended");
+    let view = app.get_run(old).await.expect("read");
+    assert_eq!(view.summary.status, RunStatus::Completed, "{view:?}");
+    let seen: Vec<u32> =
+        view.steps.iter().map(|s| s.documents.created + s.documents.unchanged).collect();
+    assert_eq!(seen.len(), 4, "{view:?}");
+    for (at, runs) in [(1, 1), (3, 1)] {
+        assert_eq!(view.steps[at].runs.len(), runs, "{view:?}");
+        let below = app.get_run(view.steps[at].runs[0]).await.expect("read").summary.documents;
+        assert_eq!(below.created + below.unchanged, 2, "{}", view.steps[at].name);
+    }
+    assert_eq!(seen[2], 2, "{view:?}");
+    assert_eq!(app.info().await.expect("read").documents, 2, "nothing of the other folder");
+
+    gate.opened.notify_one();
+    let new = app.run_definition(start("new")).await.expect("accepted");
+    app.wait_run(new).await.expect("ended");
+    assert_eq!(app.info().await.expect("read").documents, 3, "the next run is the changed one");
+    app.close().await;
 }
 
 #[tokio::test]

@@ -192,6 +192,62 @@ async fn a_newer_database_is_refused_without_changing_a_byte() {
 }
 
 #[tokio::test]
+async fn a_schema_that_this_version_has_not_made_is_refused_with_a_reason_and_left_alone() {
+    let rows = [
+        (
+            "UPDATE _sqlx_migrations SET success = 0 WHERE version = 3",
+            "migration 3 was not finished",
+        ),
+        (
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 2",
+            "migration 2 is not the",
+        ),
+        ("DELETE FROM _sqlx_migrations WHERE version = 4", "lacks migration 4"),
+        ("DELETE FROM _sqlx_migrations WHERE version = 1", "lacks migration 1"),
+        ("DROP TABLE _sqlx_migrations", "lacks migration 1"),
+        ("PRAGMA user_version = 5", "has migration 6 but says format 5"),
+        ("UPDATE _sqlx_migrations SET version = -1 WHERE version = 2", "migration -1 is not known"),
+    ];
+    for (sql, reason) in rows {
+        let folder = closed_after(sql).await;
+        let refused = refused_unchanged(folder.path()).await;
+        let text = refused.to_string();
+        assert!(matches!(refused, StoreError::Corrupt { .. }), "{sql}: {refused:?}");
+        assert!(text.contains(reason) && text.contains("Open it with that build"), "{sql}: {text}");
+    }
+    // It went through all that is known here, and more.
+    let newer =
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99, 'later', 1, x'00', 0)";
+    let refused = refused_unchanged(closed_after(newer).await.path()).await;
+    assert!(matches!(refused, StoreError::Newer { found: 99, .. }), "{refused:?}");
+}
+
+/// The folder of a store that was closed and to whose database another program has done this.
+async fn closed_after(sql: &'static str) -> tempfile::TempDir {
+    let folder = tempdir().unwrap();
+    open(&folder).await.close(0).await.unwrap();
+    let mut conn = connect(folder.path()).await;
+    for sql in [sql, "PRAGMA wal_checkpoint(TRUNCATE)"] {
+        sqlx::query(sql).execute(&mut conn).await.unwrap();
+    }
+    conn.close().await.unwrap();
+    folder
+}
+
+/// Why the store is opened neither for writing nor for reading, and nothing is written.
+async fn refused_unchanged(folder: &Path) -> StoreError {
+    let database = folder.join("quaero.db");
+    let before = fs::read(&database).unwrap();
+    let write = Store::open(folder, Access::Write, 0).await.map(drop).unwrap_err();
+    let read = Store::open(folder, Access::Read, 0).await.map(drop).unwrap_err();
+    assert_eq!(write.to_string(), read.to_string());
+    assert_eq!(fs::read(&database).unwrap(), before, "{write}");
+    assert!(!folder.join("backups").exists(), "{write}");
+    write
+}
+
+#[tokio::test]
 async fn a_database_in_use_by_another_program_is_not_called_damaged() {
     let folder = tempdir().unwrap();
     open(&folder).await.close(0).await.unwrap();

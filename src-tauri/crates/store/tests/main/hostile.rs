@@ -184,3 +184,40 @@ async fn very_many_events_are_read_page_by_page() {
     assert!(before < 10, "those of the run itself: {before}");
     assert_eq!(pages, read.div_ceil(10_000));
 }
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_told_of_and_hide_nothing_else() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    for column in ["title", "markdown", "metadata", "url", "content_hash"] {
+        let save = |id: &str| document(id, &format!("Title of {id}"), &format!("{column} words"));
+        let (bad, good) = (save(&format!("bad {column}")), save(&format!("good {column}")));
+        let save = store.write(move |tx| {
+            let (bad, _) = tx.save_document(place, &bad, 1_000)?;
+            Ok((bad, tx.save_document(place, &good, 1_000)?.0))
+        });
+        let (bad, good) = save.await.unwrap();
+        let mut other = connect(folder.path()).await;
+        let damage =
+            format!("UPDATE documents SET {column} = CAST(x'ff' AS TEXT) WHERE id = {bad}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(damage)).execute(&mut other).await.unwrap();
+        drop(other);
+        match store.get_document(bad).await {
+            Ok(read) => assert_eq!(read.unwrap().id, bad),
+            Err(error) => assert!(error.to_string().contains(column), "{error}"),
+        }
+        assert_eq!(store.get_document(good).await.unwrap().unwrap().id, good);
+        let request =
+            SearchRequest { query: format!("\"{column} words\""), limit: 10, ..Default::default() };
+        let found = store.search(&request, 0).await.unwrap();
+        assert!(found.hits.iter().any(|hit| hit.id == good), "{column}: {found:?}");
+        let all = SearchRequest { limit: 100, ..Default::default() };
+        assert!(store.search(&all, 0).await.unwrap().total >= 2, "{column}");
+    }
+    let found = store.check_integrity().await.unwrap();
+    for column in ["title", "markdown", "metadata", "content_hash"] {
+        let named = |line: &String| line.contains(&format!("(bad {column}) is not as it was"));
+        assert!(found.iter().any(named), "{column}: {found:?}");
+    }
+}

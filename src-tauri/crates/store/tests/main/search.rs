@@ -161,3 +161,48 @@ fn no_query_is_an_error() {
         ask(&query);
     });
 }
+
+/// What another program, or a disk, does to the tables in which FTS5 keeps the index.
+#[tokio::test]
+async fn a_damaged_search_index_is_named_and_made_anew() {
+    let damages = [
+        "DELETE FROM documents_fts_data WHERE id > 10",
+        "DELETE FROM documents_fts_data WHERE id = 10",
+        "DELETE FROM documents_fts_data WHERE id = 1",
+        "DELETE FROM documents_fts_data",
+        "UPDATE documents_fts_data SET block = zeroblob(length(block)) WHERE id > 10",
+        "UPDATE documents_fts_data SET block = substr(block, 1, length(block) / 2) WHERE id > 10",
+        "UPDATE documents_fts_data SET block = x'ffffffffffffffff' WHERE id = 10",
+        "DELETE FROM documents_fts_docsize WHERE id = 2",
+        "UPDATE documents_fts_docsize SET sz = x'ff'",
+    ];
+    for damage in damages {
+        let (folder, store) = library().await;
+        let right = titles(&store, "cash").await;
+        let mut other = crate::folder::connect(folder.path()).await;
+        let changed = sqlx::query(damage).execute(&mut other).await.unwrap().rows_affected();
+        assert!(changed > 0, "{damage}");
+
+        let found = store.inconsistencies().await.unwrap();
+        assert!(found.iter().any(|line| line.contains("search index")), "{damage}: {found:?}");
+        let request = SearchRequest { query: "cash".to_owned(), limit: 10, ..Default::default() };
+        match store.search(&request, NOW).await {
+            Ok(results) => {
+                let all_right = results.hits.iter().all(|hit| right.contains(&hit.title));
+                assert!(all_right, "{damage}: {results:?}");
+            }
+            Err(error) => {
+                let text = error.to_string();
+                let says = text.contains("search index is damaged") && text.contains("`reindex`");
+                assert!(says, "{damage}: {text}");
+            }
+        }
+        // What is not searched for is there as before.
+        let all = SearchRequest { limit: 10, ..Default::default() };
+        assert_eq!(store.search(&all, NOW).await.unwrap().total, 3, "{damage}");
+
+        assert_eq!(store.rebuild_index().await.unwrap(), 3, "{damage}");
+        crate::assert_consistent(&store).await;
+        assert_eq!(titles(&store, "cash").await, right, "{damage}");
+    }
+}

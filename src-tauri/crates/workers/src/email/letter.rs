@@ -310,6 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn a_title_becomes_a_name_that_every_system_takes() {
+        for (title, name) in [
+            ("a:b", "a-b"),
+            ("two\nlines", "two-lines"),
+            ("<script>alert(1)</script>", "script-alert-1-script"),
+            ("../../.bashrc", "bashrc"),
+            ("\u{202e}fdp.exe\0", "fdp-exe"),
+            ("Größe 📁", "Größe"),
+            ("...", "document"),
+            ("", "document"),
+        ] {
+            assert_eq!(file_name(title), name, "{title:?}");
+        }
+        assert_eq!(file_name(&"x".repeat(500)).len(), 80);
+    }
+
+    #[test]
     fn a_message_has_both_forms_and_the_file() {
         let mut letter = letter(json!({"body": "# Grüße"}), &material());
         letter.attachment =

@@ -250,6 +250,23 @@ pub(super) fn file_error(path: &str, error: &std::io::Error) -> TaskError {
         ErrorKind::PermissionDenied => {
             TaskError::permanent("permission_denied", format!("{path} may not be read: {error}."))
         }
+        _ if is_short_of_files(error) => {
+            TaskError::transient("too_many_files", format!("{path} cannot be opened: {error}."))
+        }
         _ => TaskError::permanent("unreadable", format!("{path} cannot be read: {error}.")),
+    }
+}
+
+/// Whether this process, or the computer, has as many files open as it may: others are closed soon.
+fn is_short_of_files(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
     }
 }

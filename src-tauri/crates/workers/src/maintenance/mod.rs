@@ -5,14 +5,14 @@ use quaero_contract::LogLevel;
 use quaero_engine::work::{
     ConfigProblem, JobContext, JobWorker, Lane, NewTask, Outcome, StepManager, StepStart, TaskError,
 };
-use quaero_store::{Backup, Keep, Shrunk};
+use quaero_store::{Backup, Keep, Shrunk, StoreError};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const TASK_TYPE: &str = "database_maintenance.operation";
 /// Of what an integrity check finds, so much is told with the run.
-const MOST_TOLD: usize = 10;
+const MOST_TOLD: usize = 50;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +20,7 @@ const MOST_TOLD: usize = 10;
 enum Operation {
     /// Copies the database into the folder `backups`, and checks the copy.
     Backup,
-    /// Checks the database, the states of all jobs and the search index.
+    /// Checks the database, every document, the states of all jobs and the search index.
     IntegrityCheck,
     /// Merges the parts of the search index.
     OptimizeSearch,
@@ -168,7 +168,7 @@ impl JobWorker for MaintenanceWorker {
                     );
                     return Err(TaskError::permanent("damaged", message));
                 }
-                "The database, the states of all jobs and the search index are as they should be."
+                "The database, the documents, the states of all jobs and the search index are as they should be."
                     .to_owned()
             }
             Operation::OptimizeSearch => {
@@ -212,13 +212,17 @@ impl JobWorker for MaintenanceWorker {
     }
 }
 
-/// Waiting for room would keep a step going that nobody looks after; what is left out can be done again.
-fn final_error(error: quaero_store::StoreError) -> TaskError {
+/// Waiting for a better disk would keep a step going that nobody looks after; what is left out can be
+/// done again.
+fn final_error(error: StoreError) -> TaskError {
     match error {
-        quaero_store::StoreError::Full => TaskError::permanent(
+        StoreError::Full => TaskError::permanent(
             "disk_full",
             "There is not enough room on the disk that holds the data folder. Nothing was changed.",
         ),
+        StoreError::Io { .. } | StoreError::Database { .. } => {
+            TaskError::permanent("storage", error.to_string())
+        }
         error => error.into(),
     }
 }
