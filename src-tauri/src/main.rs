@@ -30,9 +30,10 @@ fn main() -> ExitCode {
 /// It would hold the user's keys.
 #[cfg(unix)]
 fn leave_no_core_dump() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Core).maximum;
     // Where the system refuses, it is as before.
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
 }
 
 #[cfg(not(unix))]

@@ -1,8 +1,8 @@
 //! Signing in to a site in a window of its own.
 //!
 //! Architecture invariant: what is shown there has no access to the program. No capability names these
-//! windows, so every command is refused to them; they share no storage with the main window and write
-//! nothing to the disk. Only [`cookies`] reads anything of them, when the user says so.
+//! windows, so every command is refused to them; they share no storage with the main window and keep
+//! nothing on the disk. Only [`cookies`] reads anything of them, when the user says so.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -13,15 +13,18 @@ use quaero_app::SignIn;
 use quaero_contract::{ApiError, ErrorCode};
 use tauri::{
     AppHandle, Manager, Url, WebviewUrl, WebviewWindow, WebviewWindowBuilder, WindowEvent,
-    webview::{Cookie, NewWindowResponse},
+    webview::{Cookie, NewWindowResponse, PermissionResponse},
 };
 
-use crate::host::blocking;
+use crate::{
+    host::{Host, blocking},
+    window::MAIN,
+};
 
 /// What the labels of these windows begin with.
 pub(crate) const LABEL: &str = "sign-in-";
 /// A site that opens more is not answered.
-const MOST_WINDOWS: usize = 5;
+const MOST_WINDOWS: usize = 10;
 
 /// The sign-in under way, if there is one. Held by Tauri.
 #[derive(Default)]
@@ -46,18 +49,31 @@ impl SignIns {
     }
 }
 
-/// Opens the window of a sign-in, in the place of an earlier one.
+/// Opens the window of a sign-in, in the place of an earlier one; one that the user has put away is shown
+/// again.
 ///
 /// # Errors
-/// `internal` if the desktop opens none.
+/// `conflict` if it is given up meanwhile; `internal` if the desktop opens none.
 pub(crate) fn open(app: &AppHandle, sign_in: SignIn) -> Result<(), ApiError> {
+    let signs_in = app.state::<SignIns>();
+    if let Some((label, current)) = signs_in.get()
+        && current.is_same(&sign_in)
+        && let Some(window) = app.get_webview_window(&label)
+    {
+        let shown = window.show().and_then(|()| window.unminimize());
+        return shown.and_then(|()| window.set_focus()).map_err(|error| desktop(&error));
+    }
     close(app);
-    let label = app.state::<SignIns>().label();
+    let label = signs_in.label();
+    // Who closes it from now on finds it, or is found below.
+    signs_in.put(Some((label.clone(), sign_in.clone())));
     let address = WebviewUrl::External(sign_in.address().clone());
     let builder = WebviewWindowBuilder::new(app, &label, address)
         .incognito(true)
         .inner_size(960.0, 720.0)
         .center();
+    let data_dir = app.state::<Host>().data_dir().join("webview");
+    let builder = builder.data_directory(data_dir.clone());
     let (opener, allowed) = (app.clone(), sign_in.clone());
     let builder = guarded(builder, sign_in.clone(), sign_in.address())
         // Some sites ask who it is in a second window.
@@ -71,6 +87,7 @@ pub(crate) fn open(app: &AppHandle, sign_in: SignIn) -> Result<(), ApiError> {
             let label = opener.state::<SignIns>().label();
             let builder = WebviewWindowBuilder::new(&opener, label, blank)
                 .incognito(true)
+                .data_directory(data_dir.clone())
                 .window_features(features);
             match guarded(builder, allowed.clone(), &url)
                 .on_new_window(|_, _| NewWindowResponse::Deny)
@@ -83,7 +100,10 @@ pub(crate) fn open(app: &AppHandle, sign_in: SignIn) -> Result<(), ApiError> {
                 }
             }
         });
-    let window = builder.build().map_err(|error| desktop(&error))?;
+    let window = builder.build().map_err(|error| {
+        signs_in.put(None);
+        desktop(&error)
+    })?;
     let closed = window.clone();
     window.on_window_event(move |event| {
         // Its cookies go with it, so it stays until the user has said what becomes of them.
@@ -92,7 +112,11 @@ pub(crate) fn open(app: &AppHandle, sign_in: SignIn) -> Result<(), ApiError> {
             let _ = closed.hide();
         }
     });
-    app.state::<SignIns>().put(Some((label, sign_in)));
+    let is_wanted = signs_in.get().is_some_and(|(current, _)| current == label);
+    if !is_wanted || app.get_webview_window(MAIN).is_none() {
+        close(app);
+        return Err(ApiError::new(ErrorCode::Conflict, "The sign-in was given up."));
+    }
     Ok(())
 }
 
@@ -104,6 +128,7 @@ fn guarded<'a>(builder: Builder<'a>, sign_in: SignIn, first: &Url) -> Builder<'a
         .title(title(first))
         .on_navigation(move |url| sign_in.may_show(url))
         .on_download(|_, _| false)
+        .on_permission_request(|_, _| PermissionResponse::Deny)
         .on_page_load(|window, page| {
             let _ = window.set_title(&title(page.url()));
         })
@@ -160,6 +185,10 @@ fn goes_below(
     domain: &str,
     path: &str,
 ) -> tauri::Result<bool> {
+    // There the question is answered by comparing hosts only. Within its site the cookie does no harm.
+    if cfg!(target_os = "macos") {
+        return Ok(true);
+    }
     let Ok(url) = format!("https://below.{domain}{path}").parse() else { return Ok(false) };
     let there = window.cookies_for_url(url)?;
     Ok(there.iter().any(|other| {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The label of the window that may call the program.
-const MAIN: &str = "main";
+pub(crate) const MAIN: &str = "main";
 /// A front end that has not painted by then has failed; its empty window is better than none.
 const PAINT_LIMIT: Duration = Duration::from_secs(5);
 /// For commands under way and for the engine, whose own limit is 10 s. What is cut off goes on after

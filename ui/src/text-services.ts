@@ -79,7 +79,7 @@ export const services = {
     openWindow: "Open window",
     signInNow: (address: string) =>
       `Sign in to ${address} in the window that has opened. When the site knows you, keep the sign-in here.`,
-    openAgain: "Open again",
+    showWindow: "Show window",
     keep: "Keep sign-in",
     cancel: "Cancel",
     import: "Import…",

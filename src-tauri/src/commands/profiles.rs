@@ -1,7 +1,7 @@
 //! Sign-in profiles. What is in them comes in and never goes out.
 
 use quaero_app::SignIn;
-use quaero_contract::{ApiError, ImportProfile, ImportedProfile, KeyPlace, ProfileView};
+use quaero_contract::{ApiError, ErrorCode, ImportProfile, ImportedProfile, KeyPlace, ProfileView};
 use tauri::{AppHandle, State};
 
 use crate::{host::Host, sign_in};
@@ -50,7 +50,12 @@ pub(crate) async fn keep_sign_in(
     place: KeyPlace,
 ) -> Result<ImportedProfile, ApiError> {
     let (sign_in, cookies) = sign_in::cookies(&app).await?;
-    let kept = host.app().await?.import_profile(sign_in.profile(cookies, place)).await?;
+    let kept = host.app().await?.import_profile(sign_in.profile(cookies, place)).await;
+    let kept = kept.map_err(|error| match error.code {
+        // Its name and site were looked at before.
+        ErrorCode::Invalid => sign_in.nothing_yet(),
+        _ => error,
+    })?;
     sign_in::close(&app);
     Ok(kept)
 }

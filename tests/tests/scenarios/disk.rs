@@ -8,7 +8,7 @@ use quaero_tests::{
     folders::{self, Disk},
 };
 
-use super::{Place, counts, index};
+use super::{Place, completed_at_least, counts, index};
 
 #[test]
 fn a_full_disk_stops_nothing_for_good() {

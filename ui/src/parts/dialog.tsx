@@ -12,6 +12,8 @@ type Props = {
   /** Only for those who cannot see the window: the content says it to the others. */
   hideTitle?: boolean;
   closeLabel: string;
+  /** A click beside it does not close it. */
+  steadfast?: boolean;
   className?: string;
   children: ReactNode;
 };
@@ -22,12 +24,13 @@ export function Dialog({
   title,
   hideTitle,
   closeLabel,
+  steadfast = false,
   className = "w-[28rem]",
   children,
 }: Props) {
   const popup = useRef<HTMLDivElement>(null);
   return (
-    <Base.Root open={open} onOpenChange={(next) => !next && onClose()}>
+    <Base.Root open={open} onOpenChange={(next) => !next && onClose()} disablePointerDismissal={steadfast}>
       <Base.Portal>
         <Base.Backdrop className="fixed inset-0 bg-scrim" />
         <Base.Popup

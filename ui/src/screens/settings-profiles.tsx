@@ -2,7 +2,7 @@
 // never comes back.
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { backend } from "../backend";
 import type { ImportedProfile, KeyPlace, ProfileView } from "../backend/types";
 import { useCommand } from "../data/hooks";
@@ -45,6 +45,8 @@ export function Profiles() {
         onClose={() => setAdding(null)}
         title={adding === "sign-in" ? words.signInTitle : words.importTitle}
         closeLabel={text.services.close}
+        // Whoever comes back from the other window clicks anywhere.
+        steadfast={adding === "sign-in"}
         className="w-[32rem]"
       >
         {adding === "sign-in" && <SignIn done={done} cancel={() => setAdding(null)} />}
@@ -106,8 +108,10 @@ function SignIn({ done, cancel }: { done: (kept: ImportedProfile) => void; cance
   const [address, setAddress] = useState("");
   const place = usePlace();
   const [opened, setOpened] = useState<string | null>(null);
+  const left = useRef(false);
   const opening = useCommand(async () => {
     await backend.openSignIn(name.trim(), address.trim());
+    if (left.current) await backend.closeSignIn();
     return address.trim();
   }, setOpened);
   const keeping = useCommand(async () => {
@@ -115,7 +119,13 @@ function SignIn({ done, cancel }: { done: (kept: ImportedProfile) => void; cance
     await client.invalidateQueries({ queryKey: profilesQuery.queryKey });
     return kept;
   }, done);
-  useEffect(() => () => void backend.closeSignIn().catch(() => {}), []);
+  useEffect(() => {
+    left.current = false;
+    return () => {
+      left.current = true;
+      backend.closeSignIn().catch(() => {});
+    };
+  }, []);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const command = opened ? keeping : opening;
@@ -149,8 +159,14 @@ function SignIn({ done, cancel }: { done: (kept: ImportedProfile) => void; cance
           {words.cancel}
         </Button>
         {opened && (
-          <Button busy={opening.pending} onClick={() => opening.start(undefined)}>
-            {words.openAgain}
+          <Button
+            busy={opening.pending}
+            onClick={() => {
+              keeping.reset();
+              opening.start(undefined);
+            }}
+          >
+            {words.showWindow}
           </Button>
         )}
         <Button type="submit" look="primary" busy={opening.pending || keeping.pending}>

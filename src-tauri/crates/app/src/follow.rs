@@ -1,6 +1,6 @@
 //! Following one run from outside: its events as they come, then how it ended.
 
-use quaero_contract::{ApiError, ErrorCode, JobId, RunView};
+use quaero_contract::{ApiError, ErrorCode, JobId, RunView, StorageWait};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{App, AppEvent};
@@ -75,6 +75,10 @@ impl App {
         mut events: broadcast::Receiver<AppEvent>,
         sender: &mpsc::Sender<Result<Followed, ApiError>>,
     ) -> Result<Followed, ApiError> {
+        if let Ok(Some(error)) = self.storage_wait().await {
+            let waits = AppEvent::Waits(StorageWait { error: Some(error) });
+            let _ = sender.send(Ok(Followed::Event(waits))).await;
+        }
         let mut ended = std::pin::pin!(self.wait_run(run));
         let outcome = loop {
             tokio::select! {

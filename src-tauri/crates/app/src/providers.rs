@@ -214,7 +214,9 @@ impl App {
         let is_of = |other: &&ProviderInfo| {
             other.key_prefix.is_some_and(|prefix| key.trim().starts_with(prefix))
         };
-        if let Some(other) = PROVIDERS.iter().find(is_of).filter(|other| other.id != info.id) {
+        let other = PROVIDERS.iter().find(is_of).filter(|other| other.id != info.id);
+        // The password of a server of the user's own may begin with anything.
+        if let Some(other) = other.filter(|_| info.needs_key) {
             let message = format!("This is a key of {}, not of {}.", other.name, info.name);
             let hint = "Nothing was kept. Copy the key again from the page of the right service.";
             return Err(ApiError::new(ErrorCode::Invalid, message).with_hint(hint));

@@ -49,6 +49,20 @@ impl SignIn {
         &self.address
     }
 
+    /// Whether it is one at the same address, for the same profile.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name && self.address == other.address
+    }
+
+    /// What to say if there is nothing to keep.
+    #[must_use]
+    pub fn nothing_yet(&self) -> ApiError {
+        invalid(format!("{} has set no cookies yet.", self.site)).with_hint(
+            "Finish signing in in the window, and keep it then. A site that knows you without cookies cannot be kept like this.",
+        )
+    }
+
     /// The site whose cookies are kept.
     #[must_use]
     pub fn site(&self) -> &str {
@@ -59,7 +73,15 @@ impl SignIn {
     /// prove who they are, and of the host that the user has named.
     #[must_use]
     pub fn may_show(&self, url: &Url) -> bool {
-        self.policy.check(url).is_ok() || matches!(url.as_str(), "about:blank" | "about:srcdoc")
+        if matches!(url.as_str(), "about:blank" | "about:srcdoc") {
+            return true;
+        }
+        // Addresses of sign-ins carry a lot and may be long; it is the host that matters.
+        let mut bare = url.clone();
+        bare.set_path("");
+        bare.set_query(None);
+        bare.set_fragment(None);
+        self.policy.check(&bare).is_ok()
     }
 
     /// What is kept: those of `cookies` (the text of a `cookies.txt`) that are of the site.
@@ -113,6 +135,8 @@ mod tests {
         let rows = [
             ("http://intranet:8080/home", true),
             ("https://login.example.com/oauth", true),
+            (&*format!("https://login.example.com/saml?request={}", "x".repeat(9_000)), true),
+            (&*format!("http://192.168.1.1/{}", "x".repeat(9_000)), false),
             ("about:blank", true),
             ("http://intranet:9090/", false),
             ("http://127.0.0.1:8080/", false),

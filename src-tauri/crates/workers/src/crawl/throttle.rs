@@ -25,6 +25,10 @@ const FAILURES: u32 = 10;
 const PATIENCE_MS: i64 = 5 * 60 * 1_000;
 /// It is asked again after so long, in milliseconds.
 const DOWN_MS: i64 = 10 * 60 * 1_000;
+/// So often its pages wait for that; after that they fail. The computer itself may have been cut off.
+const WAITS: u32 = 3;
+/// Failures that are further apart, in milliseconds, are not in a row.
+const ROW_MS: i64 = 3 * DOWN_MS;
 /// More hosts are not remembered at once; forgetting them only costs them a refusal.
 const HOSTS: usize = 10_000;
 
@@ -37,10 +41,27 @@ pub(super) struct Throttle {
 #[derive(Debug, Default)]
 struct Host {
     brake: Duration,
-    /// In a row, since when, and until when it is not asked.
+    row: Row,
+}
+
+/// Failures in a row.
+#[derive(Debug, Default)]
+struct Row {
     failures: u32,
     since_ms: i64,
+    last_ms: i64,
+    /// Until then the host is not asked.
     down_until_ms: i64,
+    times_down: u32,
+}
+
+/// A host that is not asked for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Down {
+    /// For how long it has given nothing.
+    pub(super) minutes: i64,
+    /// Until it is asked again; none if that has been waited for often enough.
+    pub(super) wait_ms: Option<u64>,
 }
 
 impl Throttle {
@@ -62,26 +83,33 @@ impl Throttle {
     pub(super) fn note(&self, url: &Url, failed: bool, now_ms: i64) {
         self.change(url, |host| {
             if !failed {
-                host.failures = 0;
+                host.row = Row::default();
                 return;
             }
-            if host.failures == 0 {
-                host.since_ms = now_ms;
+            let row = &mut host.row;
+            // What was long ago, or later than now, says nothing of today.
+            if row.failures == 0 || !(0..=ROW_MS).contains(&(now_ms - row.last_ms)) {
+                *row = Row { since_ms: now_ms, ..Row::default() };
             }
-            host.failures = host.failures.saturating_add(1);
-            if host.failures >= FAILURES && now_ms - host.since_ms >= PATIENCE_MS {
-                host.down_until_ms = now_ms.saturating_add(DOWN_MS);
+            row.failures = row.failures.saturating_add(1);
+            row.last_ms = now_ms;
+            let over = now_ms >= row.down_until_ms;
+            if over && row.failures >= FAILURES && now_ms - row.since_ms >= PATIENCE_MS {
+                row.down_until_ms = now_ms.saturating_add(DOWN_MS);
+                row.times_down += 1;
             }
         });
     }
 
-    /// For how many minutes a host that is down has given nothing; none if it may be asked.
-    pub(super) fn down_minutes(&self, url: &Url, now_ms: i64) -> Option<i64> {
+    /// What a host that is down has to be told about; none if it may be asked.
+    pub(super) fn down(&self, url: &Url, now_ms: i64) -> Option<Down> {
         self.change(url, |host| {
-            // A clock that was set back must not keep it down.
-            let is_down = host.failures > 0
-                && (host.down_until_ms - DOWN_MS..host.down_until_ms).contains(&now_ms);
-            is_down.then(|| (now_ms - host.since_ms) / 60_000)
+            let row = &host.row;
+            let left_ms = row.down_until_ms - now_ms;
+            (1..=DOWN_MS).contains(&left_ms).then(|| Down {
+                minutes: (now_ms - row.since_ms) / 60_000,
+                wait_ms: (row.times_down <= WAITS).then_some(left_ms.unsigned_abs()),
+            })
         })
     }
 
@@ -92,7 +120,7 @@ impl Throttle {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut host = hosts.remove(&name).unwrap_or_default();
         let changed = change(&mut host);
-        if !host.brake.is_zero() || host.failures > 0 {
+        if !host.brake.is_zero() || host.row.failures > 0 {
             if hosts.len() >= HOSTS {
                 hosts.clear();
             }
@@ -114,24 +142,38 @@ mod tests {
     fn a_host_that_has_failed_often_and_for_long_is_down_for_a_while() {
         let throttle = Throttle::default();
         let (url, minute) = (host("a"), 60_000);
+        let fail = |at: i64| throttle.note(&url, true, at * minute);
+        let down = |at: i64| {
+            let down = throttle.down(&url, at * minute);
+            down.map(|down| (down.minutes, down.wait_ms.map(|ms| ms / 60_000)))
+        };
         for failure in 0..50 {
             throttle.note(&url, true, failure);
         }
-        assert_eq!(throttle.down_minutes(&url, 50), None, "often, but not for long");
-        throttle.note(&url, true, 5 * minute);
-        assert_eq!(throttle.down_minutes(&url, 5 * minute), Some(5));
-        assert_eq!(throttle.down_minutes(&host("b"), 5 * minute), None, "another host");
-        assert_eq!(throttle.down_minutes(&url, 14 * minute), Some(14));
-        assert_eq!(throttle.down_minutes(&url, -minute), None, "the clock was set back");
-        assert_eq!(throttle.down_minutes(&url, 15 * minute), None, "it is asked again");
-        throttle.note(&url, true, 15 * minute);
-        assert_eq!(throttle.down_minutes(&url, 16 * minute), Some(16), "once");
-        throttle.note(&url, false, 25 * minute);
-        assert_eq!(throttle.down_minutes(&url, 25 * minute), None, "it has answered");
-        for at in [30, 36, 42] {
-            throttle.note(&url, true, at * minute);
+        assert_eq!(down(1), None, "often, but not for long");
+        fail(5);
+        assert_eq!(down(5), Some((5, Some(10))), "its pages wait");
+        assert_eq!(throttle.down(&host("b"), 5 * minute), None, "another host");
+        assert_eq!(down(14), Some((14, Some(1))));
+        assert_eq!(down(-1), None, "the clock was set back");
+        assert_eq!(down(15), None, "it is asked again");
+        for again in [15, 25] {
+            fail(again);
+            assert_eq!(down(again + 1), Some((again + 1, Some(9))), "and again");
         }
-        assert_eq!(throttle.down_minutes(&url, 42 * minute), None, "for long, but not often");
+        fail(35);
+        assert_eq!(down(36), Some((36, None)), "now they fail");
+        throttle.note(&url, false, 45 * minute);
+        fail(46);
+        assert_eq!(down(46), None, "it has answered meanwhile");
+        for at in [50, 53] {
+            fail(at);
+        }
+        assert_eq!(down(53), None, "for long, but not often");
+        for failure in 0..20 {
+            throttle.note(&url, true, (90 + failure) * minute);
+        }
+        assert_eq!(down(110), Some((20, Some(9))), "what was long before does not count");
     }
 
     #[test]

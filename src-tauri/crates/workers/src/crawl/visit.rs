@@ -16,7 +16,7 @@ use super::{
     listing::{self, Listing},
     similar,
     sitemap::pages,
-    throttle::Throttle,
+    throttle::{Down, Throttle},
     worker::KnownHosts,
 };
 use crate::{
@@ -24,6 +24,10 @@ use crate::{
     extract::{self, ExtractError, Format, PdfExtractor},
     parsing,
 };
+
+/// Errors for which a host is to blame, or the way to it.
+const HOST_FAILED: [&str; 5] =
+    ["host_not_found", "cannot_connect", "timeout", "interrupted", "server_error"];
 
 /// What a visit needs.
 #[derive(Clone)]
@@ -107,17 +111,20 @@ impl Visitor {
     /// is no error.
     pub(super) async fn visit(&self, url: &Url, visit: Visit) -> Result<Visited, TaskError> {
         self.need_browser()?;
-        if let Some(minutes) = self.throttle.down_minutes(url, visit.now_ms) {
-            let host = url.host_str().unwrap_or_default();
-            let message = format!(
-                "{url} was not asked for: {host} has given nothing for {minutes} minutes. Run what has failed again when it is back."
-            );
-            return Err(TaskError::permanent("host_down", message));
+        if let Some(down) = self.throttle.down(url, visit.now_ms) {
+            return Err(not_asked(url, down));
         }
-        let mut pause = Duration::ZERO;
-        let came = self.ask(url, visit, &mut pause).await;
-        let failed = came.as_ref().is_err_and(|error| error.retry != Retry::Never);
-        self.throttle.note(url, failed, visit.now_ms);
+        let (mut pause, mut asked) = (Duration::ZERO, url.clone());
+        let came = self.ask(url, visit, &mut pause, &mut asked).await;
+        match &came {
+            Err(error) if error.retry == Retry::Backoff => {
+                // Not what this computer could not do, nor who has asked for patience.
+                if HOST_FAILED.contains(&&*error.code) {
+                    self.throttle.note(&asked, true, visit.now_ms);
+                }
+            }
+            _ => self.throttle.note(&asked, false, visit.now_ms),
+        }
         if let Ok(Came::Page { rules: Some(rules), .. }) = &came {
             pause = pause.max(rules.crawl_delay().unwrap_or_default());
         }
@@ -157,13 +164,20 @@ impl Visitor {
         })
     }
 
-    /// Asks for a page, along its redirects.
-    async fn ask(&self, url: &Url, visit: Visit, pause: &mut Duration) -> Result<Came, TaskError> {
+    /// Asks for a page, along its redirects; whoever was `asked` last has given what came.
+    async fn ask(
+        &self,
+        url: &Url,
+        visit: Visit,
+        pause: &mut Duration,
+        asked: &mut Url,
+    ) -> Result<Came, TaskError> {
         let nothing = |visited| Ok(Came::Nothing(visited));
         let mut trail = self.client.trail(url, self.options());
         let (mut redirected, mut under_condition) = (false, true);
         loop {
             let here = trail.address().clone();
+            asked.clone_from(&here);
             if redirected && visit.depth > 0 && self.frontier.excludes(&normalise(&here)) {
                 let message = format!("{url} leads to {here}, which `exclude_patterns` leave out.");
                 return nothing(Visited::default().info(message));
@@ -475,6 +489,18 @@ fn parse(
         forbidden_links: 0,
         noindex: page.noindex || says("noindex"),
     })
+}
+
+/// What a task of a host that is down says; the others of its lane wait with it.
+fn not_asked(url: &Url, down: Down) -> TaskError {
+    let Down { minutes, wait_ms } = down;
+    let host = url.host_str().unwrap_or_default();
+    let given = format!("{url} was not asked for: {host} has given nothing for {minutes} minutes");
+    let (message, retry) = match wait_ms {
+        Some(ms) => (format!("{given}. It is asked again later."), Retry::PauseLane { ms }),
+        None => (format!("{given}. Run what has failed again when it is back."), Retry::Never),
+    };
+    TaskError { code: "host_down".into(), message, retry }
 }
 
 fn unsuitable(address: &Url, content_type: Option<&str>) -> String {
