@@ -17,7 +17,7 @@ const PAGE: &str = "<!doctype html><title>Welcome</title><h1>Welcome</h1><script
         const told = [];
         const ask = async (name, what) => {
             try { told.push(name + ': got ' + JSON.stringify(await what())); }
-            catch (error) { told.push(name + ': ' + error); }
+            catch (error) { told.push(name + ': ' + String(error).split(/\\s+/).join(' ')); }
         };
         const invoke = (command, args) => window.__TAURI_INTERNALS__.invoke(command, args);
         await ask('profiles', () => invoke('list_profiles'));

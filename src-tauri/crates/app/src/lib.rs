@@ -25,7 +25,7 @@ mod whole_file;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
@@ -35,7 +35,8 @@ use quaero_contract::{
     StorageWait,
 };
 use quaero_engine::{
-    Adopt, Clock, Engine, EngineOptions, Event, SystemClock, definition::check, work::Registry,
+    Adopt, Clock, Engine, EngineOptions, Event, JobMonitor, SystemClock, definition::check,
+    work::Registry,
 };
 use quaero_net::{NoProviders, Providers};
 use quaero_store::{Access, Store, shared_file_system};
@@ -266,7 +267,9 @@ impl App {
             None => None,
         };
         if let Some(engine) = &engine {
-            tokio::spawn(forward(engine.events(), events.clone()));
+            // Who tells must not be kept from ending.
+            let monitor = Arc::downgrade(engine.monitor());
+            tokio::spawn(forward(engine.events(), monitor, events.clone()));
         }
         let closing = CancellationToken::new();
         let watch = DefinitionWatch::new(
@@ -481,7 +484,11 @@ fn all_definitions(
 }
 
 /// Turns the engine's events into the application's until the engine is gone.
-async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<AppEvent>) {
+async fn forward(
+    mut from: broadcast::Receiver<Event>,
+    monitor: Weak<JobMonitor>,
+    to: broadcast::Sender<AppEvent>,
+) {
     loop {
         let event = match from.recv().await {
             Ok(Event::Progress(event)) => AppEvent::Progress(event),
@@ -490,7 +497,11 @@ async fn forward(mut from: broadcast::Receiver<Event>, to: broadcast::Sender<App
             Ok(Event::Log(event)) => AppEvent::Log(event),
             Ok(Event::Waits(why)) => AppEvent::Waits(StorageWait { error: why.map(error::store) }),
             Ok(Event::Halted(why)) => AppEvent::Halted(EngineHalted { error: error::store(why) }),
-            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            // Others are told again by what follows them; this is not.
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                let Some(monitor) = monitor.upgrade() else { return };
+                AppEvent::Waits(StorageWait { error: monitor.why_waits().map(error::store) })
+            }
             Err(broadcast::error::RecvError::Closed) => return,
         };
         // Without a listener there is nobody to tell.

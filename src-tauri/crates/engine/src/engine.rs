@@ -317,7 +317,7 @@ impl Engine {
 
     /// Knows where every live run stands.
     #[must_use]
-    pub fn monitor(&self) -> &JobMonitor {
+    pub const fn monitor(&self) -> &Arc<JobMonitor> {
         &self.monitor
     }
 

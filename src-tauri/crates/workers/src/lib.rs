@@ -57,6 +57,9 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
         .with_worker(email::EmailWorker::new(providers))
 }
 
+/// The exchange is asked only by steps that say that its terms are accepted.
+const UNASKED: &str = "It needs no key, and nothing is asked of it before you have accepted its terms in a step (`accept_asx_terms = true`). Whether it answers shows in the run.";
+
 /// Asks a service for the least it has to give. Returns how much of it is left, if it says so.
 ///
 /// # Errors
@@ -73,7 +76,7 @@ pub async fn test_provider(providers: &dyn Providers, id: &str) -> Result<Option
                 "eodhd" => market::test_eodhd(&provider).await,
                 "google_places" => places::test_places(&provider).await,
                 "searxng" | "brave" | "tavily" => web_search::test_search(&provider).await,
-                _ => Err(TaskError::permanent("no_test", "This service cannot be tested yet.")),
+                _ => Err(TaskError::permanent("no_test", UNASKED)),
             }
         }
     };

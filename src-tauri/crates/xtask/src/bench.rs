@@ -45,10 +45,10 @@ struct Sizes {
 const FULL: Sizes = Sizes {
     rounds: 5,
     jobs: 100_000,
-    burn_seconds: 12.0,
-    latency_seconds: 20.0,
+    burn_seconds: 6.0,
+    latency_seconds: 8.0,
     wake_gap_seconds: 10.0,
-    wakes: 50,
+    wakes: 20,
     idle_seconds: 60,
     children: 10_000,
 };

@@ -227,6 +227,9 @@ function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: stri
   );
 }
 
+/** Characters of a date with its time, and of most figures: cells with no more are kept whole. */
+const SHORT = 18;
+
 /** Readies the text after it has been drawn, and reads its outline from it. */
 function useHeadings(body: React.RefObject<HTMLDivElement | null>, document: DocumentView): Heading[] {
   const [headings, setHeadings] = useState<Heading[]>([]);
@@ -242,6 +245,9 @@ function useHeadings(body: React.RefObject<HTMLDivElement | null>, document: Doc
     const repeatsTitle = first?.element.tagName === "H1" && first.text === document.title.trim();
     if (first && repeatsTitle) first.element.hidden = true;
     setHeadings((repeatsTitle ? rest : all).filter((heading) => heading.text !== ""));
+    for (const cell of root.querySelectorAll("td, th")) {
+      cell.classList.toggle("short", (cell.textContent ?? "").length <= SHORT);
+    }
     // What scrolls sideways must be reachable by keyboard.
     for (const wide of root.querySelectorAll<HTMLElement>("pre, table")) {
       if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0;
