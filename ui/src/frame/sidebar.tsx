@@ -60,7 +60,7 @@ export function Sidebar({ onPalette }: { onPalette: () => void }) {
         <span className={wide}>{text.nav.search}</span>
         <kbd className="ml-auto @max-[50rem]/app:hidden">Ctrl K</kbd>
       </button>
-      <div className="mt-auto grid gap-px border-t border-line pt-2">
+      <div className="mt-auto grid grid-cols-[minmax(0,1fr)] gap-px border-t border-line pt-2">
         <PauseAll />
         <RunsNow live={open} last={runs[0]} />
         <ul>
@@ -163,7 +163,7 @@ function RunsNow({ live, last }: { live: RunSummary[]; last: RunSummary | undefi
         {run.name}
         <span className="sr-only">, {text.status[shownStatus(run)]}</span>
       </span>
-      <span className="num text-faint @max-[50rem]/app:hidden">
+      <span className="num shrink-0 whitespace-nowrap text-faint @max-[50rem]/app:hidden">
         {run.status === "running"
           ? percent(doneTasks(run.jobs), run.jobs.total)
           : when(run.finished ?? run.started)}
