@@ -101,7 +101,7 @@ impl Throttle {
         });
     }
 
-    /// What a host that is down has to be told about; none if it may be asked.
+    /// For how long a host has been down, and what its pages do meanwhile; none if it may be asked.
     pub(super) fn down(&self, url: &Url, now_ms: i64) -> Option<Down> {
         self.change(url, |host| {
             let row = &host.row;
