@@ -62,6 +62,7 @@ async fn run(given: &HashMap<&str, &str>) -> Result<(), Box<dyn Error>> {
         text,
         set: BTreeMap::new(),
         request_id: "bench".to_owned(),
+        anyway: false,
     };
     let run = app.run_text(request).await?;
     app.wait_run(run).await?;

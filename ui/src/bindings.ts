@@ -407,8 +407,10 @@ export type ErrorCode =
 "invalid" | 
 /**  The request does not fit the present state, such as cancelling a finished run. */
 "conflict" | 
-/**  Another process runs the engine on this data folder. */
+/**  Another process runs the engine on this data folder, or keeps its database to itself. */
 "busy" | 
+/**  Something that a step of the run needs is not set up. It can be run all the same. */
+"not_set_up" | 
 /**  The disk is full, read-only or not accessible. */
 "storage" | 
 /**  The database cannot be read; recovery is needed. */
@@ -982,6 +984,8 @@ export type RerunRequest = {
 	set: ([string, string])[],
 	/**  Use the definition as it is now, not as it was then. */
 	current_definition: boolean,
+	/**  As in [`crate::RunRequest`]. */
+	anyway: boolean,
 };
 
 /**  Documents have been written. Many may be told of at once; the ids are the newest, at most 50. */
@@ -1005,6 +1009,8 @@ export type RunRequest = {
 	definition_id: string,
 	/**  Values for keys of `[config]`. */
 	set: ([string, string])[],
+	/**  Run it although something that a step needs is not set up. */
+	anyway: boolean,
 };
 
 /**  What stands out in a run. */

@@ -8,6 +8,7 @@ export const jobs = {
   run: "Run…",
   runNamed: (name: string) => `Run “${name}”`,
   start: "Run",
+  anyway: "Run anyway",
   cancel: "Close",
   none: "No job definitions yet",
   noneAbout: (dir: string) => `A job definition is a TOML file. Put one into ${dir} and it appears here.`,

@@ -26,6 +26,9 @@ pub(super) enum Command {
         /// A value for a key of the definition's [config]; can be repeated
         #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
         set: Vec<(String, String)>,
+        /// Run it although something that a step needs is not set up
+        #[arg(long)]
+        anyway: bool,
         /// Print one JSON object a line
         #[arg(long)]
         json: bool,
@@ -222,6 +225,9 @@ pub(super) enum Runs {
         /// Use the definition as it is now
         #[arg(long)]
         current: bool,
+        /// Run it although something that a step needs is not set up
+        #[arg(long)]
+        anyway: bool,
         /// Print one JSON object a line
         #[arg(long)]
         json: bool,

@@ -19,7 +19,7 @@ mod serve;
 use std::{ffi::OsString, iter, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use quaero_contract::{ApiError, ErrorCode, RerunPart};
+use quaero_contract::{ApiError, ErrorCode, RerunPart, RerunRequest};
 
 use args::{Cli, Command, Docs, Runs, Schedule};
 use output::Output;
@@ -56,6 +56,7 @@ impl Exit {
             ErrorCode::NotFound | ErrorCode::Invalid => Self::Invalid,
             ErrorCode::Conflict
             | ErrorCode::Busy
+            | ErrorCode::NotSetUp
             | ErrorCode::Storage
             | ErrorCode::Corrupt
             | ErrorCode::Internal => Self::Failed,
@@ -98,8 +99,8 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
     let data_dir = || crate::data_dir::resolve(cli.data_dir.clone());
     match cli.command {
         Command::Validate { files, json } => Ok(problems::validate(&files, json, output)),
-        Command::Run { definition, set, json } => {
-            run::definition(&data_dir()?, &definition, set, json, output).await
+        Command::Run { definition, set, anyway, json } => {
+            run::definition(&data_dir()?, &definition, (set, anyway), json, output).await
         }
         Command::Profiles(asked) => profiles::command(data_dir()?, asked, output).await,
         Command::Providers(asked) => providers::command(data_dir()?, asked, output).await,
@@ -116,13 +117,21 @@ async fn command(cli: Cli, output: &mut Output) -> Result<Exit, ApiError> {
         Command::Runs(Runs::Pause { id: None, .. }) => {
             run::pause_all(&data_dir()?, true, output).await
         }
-        Command::Runs(Runs::Rerun { id, from, failed, set, current, json }) => {
+        Command::Runs(Runs::Rerun { id, from, failed, set, current, anyway, json }) => {
             let part = match (from, failed) {
                 (Some(step), _) => RerunPart::From(step),
                 (None, true) => RerunPart::Failed,
                 (None, false) => RerunPart::Whole,
             };
-            run::rerun(&data_dir()?, (id, part, set, current), json, output).await
+            let request = RerunRequest {
+                request_id: run::request_id(),
+                run: id,
+                part,
+                set,
+                current_definition: current,
+                anyway,
+            };
+            run::rerun(&data_dir()?, request, json, output).await
         }
         Command::Runs(Runs::Prune { keep_runs, keep_days }) => {
             run::prune(&data_dir()?, keep_runs, keep_days, output).await

@@ -8,9 +8,7 @@ use std::{
 };
 
 use quaero_app::{App, EngineAt, Follow, Remote, RunText, library};
-use quaero_contract::{
-    ApiError, DefinitionView, ErrorCode, InputKind, JobId, RerunPart, RerunRequest,
-};
+use quaero_contract::{ApiError, DefinitionView, ErrorCode, InputKind, JobId, RerunRequest};
 use tokio::sync::watch;
 
 use super::{
@@ -23,7 +21,7 @@ use super::{
 pub(super) async fn definition(
     data_dir: &Path,
     name: &str,
-    set: Vec<(String, String)>,
+    (set, anyway): (Vec<(String, String)>, bool),
     json: bool,
     output: &mut Output,
 ) -> Result<Exit, ApiError> {
@@ -32,7 +30,8 @@ pub(super) async fn definition(
         return Ok(problems::refuse(&view.summary.file, &view.text, &view.problems, output));
     }
     let set = values(&view, set)?;
-    let text = RunText { file: view.summary.file, text: view.text, set, request_id: request_id() };
+    let (file, text, request_id) = (view.summary.file, view.text, request_id());
+    let text = RunText { file, text, set, request_id, anyway };
     let mut at = open(data_dir).await?;
     let follow = match &at.engine {
         EngineAt::Here(app) => {
@@ -42,7 +41,7 @@ pub(super) async fn definition(
         }
         EngineAt::There(remote) => remote.run(text).await,
     };
-    at.watch(follow, json, output).await
+    at.watch(follow.map_err(or_anyway), json, output).await
 }
 
 /// `quaero runs resume`
@@ -134,12 +133,11 @@ pub(super) async fn prune(
 /// `quaero runs rerun`
 pub(super) async fn rerun(
     data_dir: &Path,
-    (run, part, set, current_definition): (JobId, RerunPart, Vec<(String, String)>, bool),
+    request: RerunRequest,
     json: bool,
     output: &mut Output,
 ) -> Result<Exit, ApiError> {
-    super::reader(data_dir.to_owned()).await?.get_run(run).await?;
-    let request = RerunRequest { request_id: request_id(), run, part, set, current_definition };
+    super::reader(data_dir.to_owned()).await?.get_run(request.run).await?;
     let mut at = open(data_dir).await?;
     let follow = match &at.engine {
         EngineAt::Here(app) => {
@@ -148,7 +146,17 @@ pub(super) async fn rerun(
         }
         EngineAt::There(remote) => remote.rerun(request).await,
     };
-    at.watch(follow, json, output).await
+    at.watch(follow.map_err(or_anyway), json, output).await
+}
+
+/// How the command line runs what is not set up.
+fn or_anyway(error: ApiError) -> ApiError {
+    match error.code {
+        ErrorCode::NotSetUp => error.with_hint(
+            "Set it up first, or add --anyway: what does not need it works. The services: quaero providers list",
+        ),
+        _ => error,
+    }
 }
 
 /// Asks one thing of the engine, wherever it is.
@@ -345,7 +353,7 @@ fn values(
 }
 
 /// Each call of the command is a wish of its own.
-fn request_id() -> String {
+pub(super) fn request_id() -> String {
     let process = std::process::id();
     format!("cli-{process}-{:016x}", RandomState::new().hash_one(process))
 }

@@ -108,6 +108,7 @@ fn exit_codes_are_those_of_the_contract() {
         (ErrorCode::NotFound, Exit::Invalid),
         (ErrorCode::Invalid, Exit::Invalid),
         (ErrorCode::Busy, Exit::Failed),
+        (ErrorCode::NotSetUp, Exit::Failed),
         (ErrorCode::Corrupt, Exit::Failed),
     ] {
         assert_eq!(Exit::of(&ApiError::new(code, "")), exit);

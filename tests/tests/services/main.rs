@@ -101,6 +101,7 @@ impl Desk {
             text: format!("id = \"{id}\"\nname = \"Job\"\n{steps}"),
             set: BTreeMap::new(),
             request_id: format!("run-{run}"),
+            anyway: true,
         };
         let events = Mutex::new(self.app.events());
         let id = self.app.run_text(request).await.unwrap_or_else(|error| panic!("{error:?}"));

@@ -79,6 +79,11 @@ export function InlineError({ error, id }: { error: ApiError; id?: string }) {
   );
 }
 
+/** Whether something that a step needs is missing, so that the same wish again means: all the same. */
+export function isNotSetUp(error: ApiError | null): boolean {
+  return error?.code === "not_set_up";
+}
+
 export function details(error: ApiError): string {
   const place = error.where ? ` (${error.where.file}:${error.where.line}:${error.where.column})` : "";
   return `${error.code}: ${error.message}${place}${error.hint ? `\n${error.hint}` : ""}`;

@@ -13,7 +13,7 @@ import { Button, LinkButton } from "../parts/button";
 import { Field, Input, SearchInput } from "../parts/field";
 import { Icon, type IconName } from "../parts/icon";
 import { Card, useTitle } from "../parts/page";
-import { Failed, SkeletonRows } from "../parts/states";
+import { Failed, isNotSetUp, SkeletonRows } from "../parts/states";
 import { text } from "../text";
 import { RunLine } from "./runs/run-line";
 
@@ -251,6 +251,7 @@ function Starter({
       request_id: request.current,
       definition_id: starter.definition.id,
       set: [[starter.input.key, completed]],
+      anyway: isNotSetUp(start.error),
     });
   };
   const refused = start.error ?? choosing.error;
@@ -293,7 +294,7 @@ function Starter({
       </Field>
       <div className="mt-1">
         <Button type="submit" look={primary ? "primary" : "plain"} busy={start.pending}>
-          {words.submit}
+          {isNotSetUp(start.error) ? text.jobs.anyway : words.submit}
         </Button>
       </div>
     </form>

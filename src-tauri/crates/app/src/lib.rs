@@ -135,6 +135,8 @@ pub struct RunText {
     pub set: BTreeMap<String, String>,
     /// See [`quaero_contract::RunRequest::request_id`].
     pub request_id: String,
+    /// See [`quaero_contract::RunRequest::anyway`].
+    pub anyway: bool,
 }
 
 /// One line of `quaero doctor`.

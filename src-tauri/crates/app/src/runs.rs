@@ -6,7 +6,10 @@ use quaero_contract::{
     ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, LogPage, LogQuery,
     RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView, StartedBy,
 };
-use quaero_engine::Engine;
+use quaero_engine::{
+    Engine,
+    work::{Need, Registry},
+};
 use quaero_store::{Keep, NewRun, Reuse};
 use tokio::sync::RwLockReadGuard;
 
@@ -16,29 +19,33 @@ impl App {
     /// Accepts a run of a definition of the library. The same request again is the same run.
     ///
     /// # Errors
-    /// `not_found`; `invalid` with the first problem of the definition or of the values.
+    /// `not_found`; `invalid` with the first problem of the definition or of the values; `not_set_up`
+    /// if a step needs something that is not there.
     pub async fn run_definition(&self, request: RunRequest) -> Result<JobId, ApiError> {
-        let RunRequest { request_id, definition_id, set } = request;
+        let RunRequest { request_id, definition_id, set, anyway } = request;
         let DefinitionView { summary, text, problems } =
             self.get_definition(&definition_id).await?;
         if summary.errors > 0 {
             return Err(error::problems(&summary.file, &problems));
         }
         let set = set.into_iter().collect();
-        self.run_text(RunText { file: summary.file, text, set, request_id }).await
+        self.run_text(RunText { file: summary.file, text, set, request_id, anyway }).await
     }
 
     /// Accepts a run of a definition given as text. The same request again is the same run.
     ///
     /// # Errors
     /// `invalid` with the first problem of the definition or of the values; [`App::validate`] gives
-    /// all of the definition's.
+    /// all of the definition's; `not_set_up` if a step needs something that is not there.
     pub async fn run_text(&self, request: RunText) -> Result<JobId, ApiError> {
-        let RunText { file, text, set, request_id } = request;
+        let RunText { file, text, set, request_id, anyway } = request;
         if !(1..=64).contains(&request_id.chars().count()) {
             return Err(ApiError::new(ErrorCode::Invalid, "A request id has 1 to 64 characters."));
         }
         let run = self.compose(file, text, set).await?;
+        if !anyway {
+            self.check_needs(&run).await?;
+        }
         self.submit(NewRun { request_id, ..run }).await
     }
 
@@ -57,6 +64,26 @@ impl App {
         .await?
     }
 
+    /// Whether everything is there that the steps of a run need, so that what is missing is told now
+    /// and not after an hour of work.
+    async fn check_needs(&self, run: &NewRun) -> Result<(), ApiError> {
+        let mut needs = Vec::new();
+        collect_needs(run, &self.core.registry, &mut needs);
+        let now = self.core.clock.now_ms() / 1_000;
+        let mut missing = Vec::new();
+        for (step, need) in needs {
+            if let Err(why) = quaero_workers::check_need(&*self.core.providers, &need, now).await {
+                missing.push(format!("Step `{step}`: {why}"));
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let message = missing.join("\n");
+        Err(ApiError::new(ErrorCode::NotSetUp, message)
+            .with_hint("Set it up first, or run it anyway: what does not need it works."))
+    }
+
     pub(crate) async fn submit(&self, run: NewRun) -> Result<JobId, ApiError> {
         self.engine().await?.submit(run).await.map_err(error::engine)
     }
@@ -72,7 +99,7 @@ impl App {
     /// `not_found`; `conflict` if the earlier run has not ended; `invalid` if there is no such step,
     /// or as [`App::run_definition`].
     pub async fn rerun(&self, request: RerunRequest) -> Result<JobId, ApiError> {
-        let RerunRequest { request_id, run, part, set, current_definition } = request;
+        let RerunRequest { request_id, run, part, set, current_definition, anyway } = request;
         let earlier = self.get_run(run).await?;
         let summary = &earlier.summary;
         if !summary.status.is_terminal() {
@@ -99,6 +126,9 @@ impl App {
             let names: Vec<&str> = new.steps.iter().map(|step| step.name.as_str()).collect();
             return Err(ApiError::new(ErrorCode::Invalid, format!("There is no step `{step}`."))
                 .with_hint(format!("The steps are: {}.", names.join(", "))));
+        }
+        if !anyway {
+            self.check_needs(&new).await?;
         }
         let (started_by, reuse) = (StartedBy::Rerun, Some(Reuse { run, part }));
         self.submit(NewRun { request_id, started_by, reuse, ..new }).await
@@ -267,6 +297,21 @@ impl App {
                     _ => {}
                 }
             }
+        }
+    }
+}
+
+/// What the steps of a run and of those within it need, each once, with the first step that needs it.
+fn collect_needs(run: &NewRun, registry: &Registry, into: &mut Vec<(String, Need)>) {
+    for step in &run.steps {
+        let manager = registry.manager(&step.step_type);
+        for need in manager.map(|manager| manager.needs(&step.config)).unwrap_or_default() {
+            if into.iter().all(|(_, known)| *known != need) {
+                into.push((step.name.clone(), need));
+            }
+        }
+        for run in &step.instances {
+            collect_needs(run, registry, into);
         }
     }
 }

@@ -350,6 +350,7 @@ const fn may_pass(code: ErrorCode) -> bool {
         ErrorCode::NotFound | ErrorCode::Invalid => false,
         ErrorCode::Conflict
         | ErrorCode::Busy
+        | ErrorCode::NotSetUp
         | ErrorCode::Storage
         | ErrorCode::Corrupt
         | ErrorCode::Internal => true,

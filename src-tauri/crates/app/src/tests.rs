@@ -42,6 +42,7 @@ impl Bench {
             text: "id = \"index\"\nname = \"Index\"\n[config]\nfolder = \"\"\n[step.index]\ntype = \"local_dir\"\npath = \"{config.folder}\"\n".to_owned(),
             set: BTreeMap::from([("folder".to_owned(), folder)]),
             request_id: request_id.to_owned(),
+            anyway: false,
         }
     }
 }
@@ -58,6 +59,7 @@ async fn a_folder_is_indexed_found_and_read() {
         request_id: "one".to_owned(),
         definition_id: "index-folder".to_owned(),
         set: vec![("folder".to_owned(), bench.documents.path().to_string_lossy().into_owned())],
+        anyway: false,
     };
     let run = app.run_definition(request.clone()).await.expect("accepted");
     let ended = app.wait_run(run).await.expect("ended");
@@ -158,6 +160,7 @@ async fn a_wrong_request_says_what_is_wrong() {
         request_id: "1".to_owned(),
         definition_id: "none".to_owned(),
         set: Vec::new(),
+        anyway: false,
     };
     assert_eq!(app.run_definition(unknown).await.expect_err("unknown").code, ErrorCode::NotFound);
     for missing in [

@@ -305,4 +305,6 @@ pub struct RunRequest {
     pub definition_id: String,
     /// Values for keys of `[config]`.
     pub set: Vec<(String, String)>,
+    /// Run it although something that a step needs is not set up.
+    pub anyway: bool,
 }

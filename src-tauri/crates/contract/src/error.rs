@@ -13,8 +13,10 @@ pub enum ErrorCode {
     Invalid,
     /// The request does not fit the present state, such as cancelling a finished run.
     Conflict,
-    /// Another process runs the engine on this data folder.
+    /// Another process runs the engine on this data folder, or keeps its database to itself.
     Busy,
+    /// Something that a step of the run needs is not set up. It can be run all the same.
+    NotSetUp,
     /// The disk is full, read-only or not accessible.
     Storage,
     /// The database cannot be read; recovery is needed.

@@ -209,6 +209,8 @@ pub struct RerunRequest {
     pub set: Vec<(String, String)>,
     /// Use the definition as it is now, not as it was then.
     pub current_definition: bool,
+    /// As in [`crate::RunRequest`].
+    pub anyway: bool,
 }
 
 /// One change of a job's state. The sequence number grows over all runs.

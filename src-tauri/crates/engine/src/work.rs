@@ -171,6 +171,11 @@ pub trait StepManager: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What a step with this configuration cannot work without.
+    fn needs(&self, _config: &Value) -> Vec<Need> {
+        Vec::new()
+    }
+
     /// What a step with this configuration works on, for people: a folder, an address.
     fn subject(&self, _config: &Value) -> Option<String> {
         None
@@ -192,6 +197,19 @@ pub trait StepManager: Send + Sync + 'static {
     fn look_after(&self, _step: &StepStart, _unseen: &[Unseen]) -> Vec<NewTask> {
         Vec::new()
     }
+}
+
+/// Something of which only the user can see to it that it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The outside service with this id.
+    Service(&'static str),
+    /// Any of the services that search the web.
+    WebSearch,
+    /// The sign-in profile of this name.
+    SignIn(String),
+    /// An installed browser.
+    Browser,
 }
 
 /// How one type of task is done.

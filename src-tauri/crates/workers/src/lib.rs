@@ -19,7 +19,7 @@ pub mod web_search;
 
 use std::sync::Arc;
 
-use quaero_engine::work::{Registry, TaskError};
+use quaero_engine::work::{Need, Registry, TaskError};
 use quaero_net::Providers;
 
 /// Every step type of the product. PDF files are read with `pdf`; outside services are found with
@@ -55,6 +55,25 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
         .with_worker(maintenance::MaintenanceWorker)
         .with_manager(email::EmailManager)
         .with_worker(email::EmailWorker::new(providers))
+}
+
+/// What is missing of what a step needs, at this time (in seconds since 1970).
+///
+/// # Errors
+/// What is not there and what to do, in sentences.
+pub async fn check_need(providers: &dyn Providers, need: &Need, now: i64) -> Result<(), String> {
+    let found = match need {
+        Need::Service("smtp") => providers.mail().await.map(drop),
+        Need::Service(id) => providers.find(id).await.map(drop),
+        Need::SignIn(profile) => providers.session(profile, now).await.map(drop),
+        Need::WebSearch => {
+            return web_search::services(providers).await.map(drop).map_err(|e| e.message);
+        }
+        Need::Browser => {
+            return browser::Browser::default().find().map(drop).map_err(|e| e.to_string());
+        }
+    };
+    found.map_err(|error| error.to_string())
 }
 
 /// The exchange is asked only by steps that say that its terms are accepted.

@@ -53,6 +53,8 @@ export class FakeBackend implements Backend, Host {
   readonly ready = { count: 0 };
   /** What keeps the data from being used at all. */
   broken: ApiError | null = null;
+  /** What a step needs and is not set up. */
+  missing: string | null = null;
   folderToChoose: string | null = "/home/you/Documents/energy";
   readonly #options: FakeOptions;
   /** Whether the user picks a file when asked for one. */
@@ -234,6 +236,7 @@ export class FakeBackend implements Backend, Host {
         if (input.kind === "folder" && !given.startsWith("/"))
           throw error("invalid", `${given} is not a full path.`, "Begin with /, or choose the folder.");
       }
+      this.#checkNeeds(request);
       const run = this.#start(definition.id, request.set, this.#options.size);
       this.#requests.set(request.request_id, run.id);
       this.#wind();
@@ -241,12 +244,19 @@ export class FakeBackend implements Backend, Host {
       return run.id;
     });
 
+  #checkNeeds(request: { anyway: boolean }): void {
+    if (this.missing === null || request.anyway) return;
+    const hint = "Set it up first, or run it anyway: what does not need it works.";
+    throw error("not_set_up", this.missing, hint);
+  }
+
   rerun = (request: RerunRequest) =>
     this.#answer("rerun", (): string => {
       const known = this.#requests.get(request.request_id);
       if (known) return known;
       const earlier = this.#run(request.run);
       if (!isEnded(earlier)) throw error("conflict", `Run ${earlier.id} has not ended.`);
+      this.#checkNeeds(request);
       const set = new Map([...earlier.given, ...request.set]);
       const text = request.current_definition
         ? this.library.get(earlier.definition.id).text

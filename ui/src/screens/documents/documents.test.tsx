@@ -181,7 +181,12 @@ it("says when a document has gone", async () => {
 it("shows first results as they come, and later ones on request", async () => {
   const { fake, advance } = await open({ at: "/documents" });
   await screen.findByText("No documents yet");
-  await fake.runDefinition({ request_id: "1", definition_id: "index-folder", set: [["folder", "/docs"]] });
+  await fake.runDefinition({
+    request_id: "1",
+    definition_id: "index-folder",
+    set: [["folder", "/docs"]],
+    anyway: false,
+  });
   await advance(3);
   await waitFor(() => expect(titles()).not.toHaveLength(0));
   const before = titles().length;

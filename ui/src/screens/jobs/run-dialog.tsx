@@ -6,6 +6,7 @@ import { backend } from "../../backend";
 import type { DefinitionSummary } from "../../backend/types";
 import { useCommand } from "../../data/hooks";
 import { Dialog } from "../../parts/dialog";
+import { isNotSetUp } from "../../parts/states";
 import { text } from "../../text";
 import { ValuesForm } from "./values-form";
 
@@ -46,7 +47,12 @@ function Form({ definition, onClose }: { definition: DefinitionSummary; onClose:
         // What equals the definition's own value is left to the definition.
         const own = new Map(definition.inputs.map((input) => [input.key, input.default]));
         const set = values.filter(([key, value]) => value !== own.get(key));
-        start.start({ request_id: request.current, definition_id: definition.id, set });
+        start.start({
+          request_id: request.current,
+          definition_id: definition.id,
+          set,
+          anyway: isNotSetUp(start.error),
+        });
       }}
     />
   );

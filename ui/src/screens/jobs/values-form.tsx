@@ -8,7 +8,7 @@ import { Button } from "../../parts/button";
 import { DialogFoot } from "../../parts/confirm";
 import { Field, Input } from "../../parts/field";
 import { Icon } from "../../parts/icon";
-import { InlineError } from "../../parts/states";
+import { InlineError, isNotSetUp } from "../../parts/states";
 import { Toggle } from "../../parts/toggle";
 import { text } from "../../text";
 
@@ -68,7 +68,11 @@ export function ValuesForm({ inputs, earlier, busy, error, onChange, onClose, on
         ))}
         {error && <InlineError error={error} />}
       </div>
-      <DialogFoot onClose={onClose} submit={text.jobs.start} busy={busy} />
+      <DialogFoot
+        onClose={onClose}
+        submit={isNotSetUp(error) ? text.jobs.anyway : text.jobs.start}
+        busy={busy}
+      />
     </form>
   );
 }

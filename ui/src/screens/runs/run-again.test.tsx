@@ -124,3 +124,32 @@ it("shows what changed in the definition since the run that it repeats", async (
   expect(diff).toHaveTextContent(/removed: max_pages = 40.*added: max_pages = 60/);
   expect(screen.getByText("1 line added, 1 removed")).toBeVisible();
 });
+
+const missing = "Step `index`: EODHD needs a key. Set one in the settings, under Services.";
+
+it.each<[string, string[], string | null]>([
+  ["everything", ["Everything"], null],
+  ["only what failed", ["Only what failed"], "it"],
+])("says what is not set up before it runs %s, and then runs that all the same", async (_, items, reused) => {
+  const window = await openRun(flawed);
+  window.fake.missing = missing;
+  await choose(window, ...items);
+  expect(await screen.findByRole("alert")).toHaveTextContent(missing);
+  expect(await window.fake.listRuns(null, 9)).toHaveLength(1);
+  await window.user.click(screen.getByRole("button", { name: "Run anyway" }));
+  expect((await next(window)).steps[1]?.reused_from).toEqual(reused && window.id);
+});
+
+it("says in the dialog what is not set up, and forgets it when a value changes", async () => {
+  const window = await openRun(flawed);
+  window.fake.missing = missing;
+  await choose(window, "With other values…");
+  const dialog = await screen.findByRole("dialog");
+  await window.user.click(within(dialog).getByRole("button", { name: "Run" }));
+  expect(await within(dialog).findByRole("alert")).toHaveTextContent(missing);
+  await window.user.type(within(dialog).getByRole("textbox", { name: "Folder" }), "/more");
+  expect(within(dialog).getByRole("button", { name: "Run" })).toBeVisible();
+  await window.user.click(within(dialog).getByRole("button", { name: "Run" }));
+  await window.user.click(await within(dialog).findByRole("button", { name: "Run anyway" }));
+  expect((await next(window)).given).toEqual([["folder", "/home/you/flawed/more"]]);
+});

@@ -12,6 +12,7 @@ import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { Icon } from "../../parts/icon";
 import { Menu, MenuCheck, MenuItem, MenuLine, SubMenu } from "../../parts/menu";
+import { isNotSetUp } from "../../parts/states";
 import { text } from "../../text";
 import { ValuesForm } from "../jobs/values-form";
 
@@ -19,6 +20,7 @@ import { ValuesForm } from "../jobs/values-form";
 export function useRerun(run: RunView, current: boolean) {
   const navigate = useNavigate();
   const request = useRef({ wish: "", id: "" });
+  const last = useRef<[RerunPart, [string, string][]]>(["whole", []]);
   const rerun = useCommand(backend.rerun.bind(backend), (id) => {
     request.current = { wish: "", id: "" };
     void navigate({ to: "/runs/$id", params: { id } });
@@ -27,14 +29,18 @@ export function useRerun(run: RunView, current: boolean) {
   const { id } = run.summary;
   const again = useMemo(
     () =>
-      (part: RerunPart, set: [string, string][] = []) => {
+      (part: RerunPart, set: [string, string][] = [], anyway = false) => {
+        last.current = [part, set];
         const wish = JSON.stringify([part, set, current]);
         if (request.current.wish !== wish) request.current = { wish, id: crypto.randomUUID() };
-        start({ request_id: request.current.id, run: id, part, set, current_definition: current });
+        start({ request_id: request.current.id, run: id, part, set, current_definition: current, anyway });
       },
     [start, id, current],
   );
-  return { again, pending: rerun.pending, error: rerun.error, reset: rerun.reset };
+  const { pending, error, reset } = rerun;
+  /** Starts what was refused because something is not set up. */
+  const anyway = isNotSetUp(error) ? () => again(...last.current, true) : null;
+  return { again, anyway, pending, error, reset };
 }
 
 /** Whether the definition can be used as it is now, and says something else than it did. */
@@ -53,7 +59,7 @@ type Props = {
 };
 
 export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
-  const { again, pending, error, reset } = useRerun(run, current);
+  const { again, anyway, pending, error, reset } = useRerun(run, current);
   const changed = useDefinitionChanged(run);
   const [asking, setAsking] = useState(false);
   const steps = run.steps.map((step) => step.name).join("\n");
@@ -78,6 +84,11 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
         <p role="alert" className="min-w-0 truncate text-meta text-error" title={error.hint ?? undefined}>
           {error.message}
         </p>
+      )}
+      {anyway && !asking && (
+        <Button onClick={anyway} busy={pending}>
+          {text.jobs.anyway}
+        </Button>
       )}
       <Menu
         trigger={
@@ -171,6 +182,7 @@ function Values({
         again(
           "whole",
           values.filter(([key, value]) => value !== earlier.get(key)),
+          isNotSetUp(error),
         )
       }
     />

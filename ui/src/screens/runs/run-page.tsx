@@ -172,6 +172,7 @@ function Content({ run, tab, other, current }: ContentProps) {
                 onClose={close}
                 onAgain={isEnded(summary.status) ? () => rerun.again({ from: step.name }) : null}
                 refused={rerun.error}
+                onAnyway={rerun.anyway}
               />
             )
           )}

@@ -13,18 +13,20 @@ import { remedies, text } from "../../text";
 import { JobLog } from "./log-view";
 
 type Props = { run: string; onClose: () => void } & (
-  | { job: JobNode; step?: never; onAgain?: never; refused?: never }
+  | { job: JobNode; step?: never; onAgain?: never; refused?: never; onAnyway?: never }
   | {
       step: StepView;
       job?: never;
       /** Runs again from this step; `null` while the run has not ended. */
       onAgain: (() => void) | null;
       refused: ApiError | null;
+      /** Runs again what was refused, if it can. */
+      onAnyway: (() => void) | null;
     }
 );
 
 /** What is known of one step or task, and its own log. */
-export function TaskDetail({ run, job, step, onClose, onAgain, refused }: Props) {
+export function TaskDetail({ run, job, step, onClose, onAgain, refused, onAnyway }: Props) {
   const shown = job ?? step;
   return (
     <section
@@ -54,6 +56,11 @@ export function TaskDetail({ run, job, step, onClose, onAgain, refused }: Props)
           )}
         </div>
         {refused && <InlineError error={refused} />}
+        {onAnyway && (
+          <div>
+            <Button onClick={onAnyway}>{text.jobs.anyway}</Button>
+          </div>
+        )}
         {step?.description && <p className="text-muted">{step.description}</p>}
         {shown.error && <Why error={shown.error} skipped={shown.status === "skipped"} />}
         <Facts>

@@ -278,6 +278,7 @@ async fn the_definitions_of_two_runs_are_compared() {
             request_id: request_id.to_owned(),
             definition_id: "a".to_owned(),
             set: Vec::new(),
+            anyway: false,
         };
         let run = app.run_definition(request).await.expect("accepted");
         app.wait_run(run).await.expect("ended");

@@ -30,7 +30,10 @@ fn put(bench: &Bench, home: &str, id: &str, text: &str) {
 async fn run_text(app: &App, text: String) -> RunView {
     let (file, set) = ("x.toml".to_owned(), BTreeMap::new());
     let request_id = blake3_of(&text);
-    let run = app.run_text(RunText { file, text, set, request_id }).await.expect("accepted");
+    let run = app
+        .run_text(RunText { file, text, set, request_id, anyway: false })
+        .await
+        .expect("accepted");
     app.wait_run(run).await.expect("ended");
     app.get_run(run).await.expect("read")
 }
@@ -115,7 +118,7 @@ async fn a_template_can_be_a_link_to_a_file_and_to_nothing_else() {
     assert_eq!(app.info().await.expect("read").documents, 2);
     for template in ["endless", "all", "circle"] {
         let (file, set, request_id) = ("x.toml".to_owned(), BTreeMap::new(), template.to_owned());
-        let wish = RunText { file, text: text(template), set, request_id };
+        let wish = RunText { file, text: text(template), set, request_id, anyway: false };
         let refused = app.run_text(wish).await.expect_err("there is no such template");
         assert_eq!(refused.code, ErrorCode::Invalid, "{refused}");
         assert!(refused.message.contains(template), "{refused}");
@@ -132,8 +135,12 @@ async fn what_leads_nowhere_or_in_a_circle_is_refused_before_it_runs() {
     for (id, expected) in [("a", "circle"), ("b", "circle")] {
         let view = app.get_definition(id).await.expect("read");
         assert!(view.problems.iter().any(|p| p.message.contains(expected)), "{:?}", view.problems);
-        let request =
-            RunRequest { request_id: id.to_owned(), definition_id: id.to_owned(), set: Vec::new() };
+        let request = RunRequest {
+            request_id: id.to_owned(),
+            definition_id: id.to_owned(),
+            set: Vec::new(),
+            anyway: false,
+        };
         let refused = app.run_definition(request).await.expect_err("refused");
         assert_eq!(refused.code, ErrorCode::Invalid, "{refused}");
     }
@@ -148,6 +155,7 @@ async fn rerun(app: &App, run: JobId, part: RerunPart, set: &[(&str, &str)]) -> 
         part,
         set: set.iter().map(pairs).collect(),
         current_definition: false,
+        anyway: false,
     };
     let run = app.rerun(request).await.expect("accepted");
     app.wait_run(run).await.expect("ended");
@@ -175,6 +183,7 @@ async fn a_run_is_repeated_with_the_text_and_the_values_it_had() {
         part: RerunPart::From("nowhere".to_owned()),
         set: Vec::new(),
         current_definition: false,
+        anyway: false,
     };
     let refused = app.rerun(wrong).await.expect_err("refused");
     assert!(refused.to_string().contains("index"), "it names the steps: {refused}");
@@ -201,6 +210,7 @@ async fn a_definition_that_changes_under_a_run_changes_nothing_in_it() {
         request_id: request_id.to_owned(),
         definition_id: "pinned".to_owned(),
         set: Vec::new(),
+        anyway: false,
     };
     // Accepted, and not yet begun.
     app.pause_all(true).await.expect("paused");
@@ -288,6 +298,7 @@ async fn what_changes_while_the_first_step_is_at_work_changes_none_of_those_afte
         request_id: request_id.to_owned(),
         definition_id: "pinned".to_owned(),
         set: Vec::new(),
+        anyway: false,
     };
     let old = app.run_definition(start("old")).await.expect("accepted");
     gate.at_work.notified().await;
@@ -424,4 +435,61 @@ async fn a_scheduled_definition_runs_at_its_time_by_itself() {
     let schedule = app.schedules().await.expect("read").remove(0);
     assert_eq!((schedule.last_run, schedule.started), (Some(run), 1));
     assert_eq!(schedule.next[0], "2026-06-02T07:30:00.000Z");
+}
+
+#[tokio::test]
+async fn what_is_not_set_up_is_told_before_anything_is_done() {
+    let bench = Bench::new();
+    let app = bench.open(Role::Engine).await;
+    let with = |step: &str| {
+        format!("{}[step.other]\n{step}\ndepends = []\n", reads("x", &folder(&bench), ""))
+    };
+    let run = async |text: &str, anyway| {
+        let (file, text, request_id) = ("x.toml".to_owned(), text.to_owned(), blake3_of(text));
+        app.run_text(RunText { file, text, set: BTreeMap::new(), request_id, anyway }).await
+    };
+    let crawl = "type = \"crawl\"\nstart_urls = [\"https://example.com/\"]";
+    for (step, said) in [
+        ("type = \"web_search\"\nquery = \"a\"", "No search service is set up."),
+        ("type = \"places_search\"\nsearch_query = \"a\"", "Google Places needs a key."),
+        ("type = \"asx_stock_collector\"\nasx_codes = [\"BHP\"]", "EODHD needs a key."),
+        (
+            "type = \"email\"\nto = \"a@example.com\"\nsubject = \"a\"\nbody = \"a\"",
+            "E-mail has no address yet.",
+        ),
+        (&format!("{crawl}\nauth_id = \"work\""), "There is no sign-in profile `work`."),
+    ] {
+        let text = with(step);
+        let refused = run(&text, false).await.expect_err("something is missing");
+        assert_eq!(refused.code, ErrorCode::NotSetUp, "{refused}");
+        assert!(
+            refused.message.starts_with("Step `other`: ") && refused.message.contains(said),
+            "{refused}"
+        );
+    }
+    assert_eq!(app.list_runs(None, 1).await.expect("listed"), [], "nothing has begun");
+
+    let text = with("type = \"web_search\"\nquery = \"a\"");
+    let id = run(&text, true).await.expect("it was asked for");
+    let ended = app.wait_run(id).await.expect("ended");
+    assert_eq!((ended.status, ended.documents.created), (RunStatus::Completed, 2), "{ended:?}");
+    let again = RerunRequest {
+        request_id: "again".to_owned(),
+        run: id,
+        part: RerunPart::Failed,
+        set: Vec::new(),
+        current_definition: false,
+        anyway: false,
+    };
+    let refused = app.rerun(again).await.expect_err("it is still missing");
+    assert_eq!(refused.code, ErrorCode::NotSetUp, "{refused}");
+
+    for step in [
+        "type = \"asx_stock_collector\"\nasx_codes = [\"BHP\"]\nprovider = \"synthetic\"",
+        "type = \"email\"\nto = \"a@example.com\"\nsubject = \"a\"\nbody = \"a\"\nsend = false",
+    ] {
+        let id = run(&with(step), false).await.expect("nothing is missing");
+        assert_eq!(app.wait_run(id).await.expect("ended").status, RunStatus::Completed);
+    }
+    app.close().await;
 }

@@ -62,13 +62,17 @@ impl Processor {
         due: Vec<JobId>,
         now_ms: i64,
     ) -> Next {
+        let mut held_by = None;
         for lease in done {
             let registry = self.registry.clone();
             let written =
                 self.store.write(move |tx| complete_all(tx, &[lease], &registry, now_ms)).await;
             match written {
                 Ok(_) => {}
-                Err(error) if error.may_pass() => self.done.push(lease),
+                Err(error) if error.may_pass() => {
+                    self.done.push(lease);
+                    held_by = Some(error);
+                }
                 // The lease stays; the next start takes the task back.
                 Err(error) => {
                     tracing::error!(%error, job = %lease.job, "a result could not be written");
@@ -80,9 +84,15 @@ impl Processor {
             let written = self.store.write(move |tx| advance(tx, run, &registry, now_ms)).await;
             match written {
                 Ok(()) => {}
-                Err(error) if error.may_pass() => self.wake(&[run], now_ms),
+                Err(error) if error.may_pass() => {
+                    self.wake(&[run], now_ms);
+                    held_by = Some(error);
+                }
                 Err(error) => tracing::error!(%error, %run, "a run could not be moved on"),
             }
+        }
+        if let Some(error) = held_by {
+            self.waits.get_or_insert_with(|| self.waiting.begin(&error));
         }
         self.rest(now_ms)
     }

@@ -2,7 +2,7 @@
 
 use quaero_engine::{
     definition::parse_duration,
-    work::{ConfigProblem, NewTask, StepManager, StepStart, TaskError},
+    work::{ConfigProblem, Need, NewTask, StepManager, StepStart, TaskError},
 };
 use quaero_net::{AddressPolicy, Refusal};
 use quaero_store::Unseen;
@@ -172,6 +172,15 @@ impl StepManager for CrawlManager {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(CrawlConfig)
+    }
+
+    fn needs(&self, config: &Value) -> Vec<Need> {
+        let Ok(config) = serde_json::from_value::<CrawlConfig>(config.clone()) else {
+            return Vec::new();
+        };
+        let browser = config.enable_javascript.then_some(Need::Browser);
+        let sign_in = config.auth_id.or(config.authentication).map(Need::SignIn);
+        browser.into_iter().chain(sign_in).collect()
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {

@@ -19,7 +19,8 @@ use async_trait::async_trait;
 use lettre::message::Mailbox;
 use quaero_contract::{DocumentView, JobStatus, LogLevel, LogQuery, RunView};
 use quaero_engine::work::{
-    ConfigProblem, JobContext, JobWorker, Lane, NewTask, Outcome, StepManager, StepStart, TaskError,
+    ConfigProblem, JobContext, JobWorker, Lane, Need, NewTask, Outcome, StepManager, StepStart,
+    TaskError,
 };
 use quaero_net::Providers;
 use quaero_store::{DocumentFilter, DocumentId, NewDocument, rfc3339};
@@ -146,6 +147,15 @@ impl StepManager for EmailManager {
 
     fn schema(&self) -> Schema {
         schema_for!(EmailConfig)
+    }
+
+    fn needs(&self, config: &Value) -> Vec<Need> {
+        let config = serde_json::from_value::<EmailConfig>(config.clone());
+        if config.is_ok_and(|config| config.send) {
+            vec![Need::Service("smtp")]
+        } else {
+            Vec::new()
+        }
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use quaero_contract::LogLevel;
 use quaero_engine::work::{
-    ConfigProblem, JobContext, JobWorker, Lane, NewTask, Outcome, StepManager, StepStart, TaskError,
+    ConfigProblem, JobContext, JobWorker, Lane, Need, NewTask, Outcome, StepManager, StepStart,
+    TaskError,
 };
 use quaero_net::{Limits, Providers};
 use schemars::{JsonSchema, Schema, schema_for};
@@ -219,6 +220,10 @@ impl StepManager for PlacesManager {
 
     fn schema(&self) -> Schema {
         schema_for!(PlacesConfig)
+    }
+
+    fn needs(&self, _config: &Value) -> Vec<Need> {
+        vec![Need::Service("google_places")]
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {

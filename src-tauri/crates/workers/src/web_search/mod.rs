@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use quaero_contract::LogLevel;
 use quaero_engine::work::{
-    JobContext, JobWorker, Lane, NewTask, Outcome, StepManager, StepStart, TaskError,
+    JobContext, JobWorker, Lane, Need, NewTask, Outcome, StepManager, StepStart, TaskError,
 };
 use quaero_net::{Provider, Providers, normalise};
 use quaero_store::NewDocument;
@@ -103,6 +103,10 @@ impl StepManager for WebSearchManager {
         schema_for!(WebSearchConfig)
     }
 
+    fn needs(&self, _config: &Value) -> Vec<Need> {
+        vec![Need::WebSearch]
+    }
+
     fn subject(&self, config: &Value) -> Option<String> {
         config["query"].as_str().map(str::to_owned)
     }
@@ -131,23 +135,33 @@ impl WebSearchWorker {
     pub fn new(providers: Arc<dyn Providers>) -> Self {
         Self { providers }
     }
+}
 
-    /// The services that are set up, in the order in which they are to be asked.
-    async fn services(&self) -> (Vec<Provider>, Vec<String>) {
-        let mut order = self.providers.search_order().await;
-        if order.is_empty() {
-            order = SERVICES.iter().map(|id| (*id).to_owned()).collect();
-        }
-        order.retain(|id| SERVICES.contains(&id.as_str()));
-        let (mut ready, mut problems) = (Vec::new(), Vec::new());
-        for id in order {
-            match self.providers.find(&id).await {
-                Ok(provider) => ready.push(provider),
-                Err(error) => problems.push(not_set_up(&error).message),
-            }
-        }
-        (ready, problems)
+/// The services that are set up, in the order in which they are to be asked.
+///
+/// # Errors
+/// `no_search_service` if there is none.
+pub(crate) async fn services(providers: &dyn Providers) -> Result<Vec<Provider>, TaskError> {
+    let mut order = providers.search_order().await;
+    if order.is_empty() {
+        order = SERVICES.iter().map(|id| (*id).to_owned()).collect();
     }
+    order.retain(|id| SERVICES.contains(&id.as_str()));
+    let (mut ready, mut problems) = (Vec::new(), Vec::new());
+    for id in order {
+        match providers.find(&id).await {
+            Ok(provider) => ready.push(provider),
+            Err(error) => problems.push(not_set_up(&error).message),
+        }
+    }
+    if ready.is_empty() {
+        let message = format!(
+            "No search service is set up. {} Set one up in the settings, under Services.",
+            problems.join(" ")
+        );
+        return Err(TaskError::permanent("no_search_service", message));
+    }
+    Ok(ready)
 }
 
 /// What one service gave.
@@ -176,14 +190,7 @@ impl JobWorker for WebSearchWorker {
                 return Ok(Outcome { documents: vec![document], ..Outcome::default() });
             }
         }
-        let (services, problems) = self.services().await;
-        if services.is_empty() {
-            let message = format!(
-                "No search service is set up. {} Set one up in the settings, under Services.",
-                problems.join(" ")
-            );
-            return Err(TaskError::permanent("no_search_service", message));
-        }
+        let services = services(&*self.providers).await?;
         let breadth = usize::try_from(config.breadth).unwrap_or(1);
         let (mut answers, mut failures, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
         for provider in &services {

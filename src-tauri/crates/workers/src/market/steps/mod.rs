@@ -10,7 +10,7 @@ mod desk;
 mod worker;
 
 use quaero_engine::work::{
-    ConfigProblem, Lane, NewTask, StepManager, StepStart, Targets, TaskError,
+    ConfigProblem, Lane, Need, NewTask, StepManager, StepStart, Targets, TaskError,
 };
 use schemars::{Schema, schema_for};
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,11 @@ fn vendor(config: &dyn Shared) -> Lane {
     if config.is_synthetic() { Lane::local() } else { Lane::host("eodhd.com", 2, 100) }
 }
 
+/// The vendor of a step that does not invent its market.
+fn vendor_of(config: &dyn Shared) -> Vec<Need> {
+    if config.is_synthetic() { Vec::new() } else { vec![Need::Service("eodhd")] }
+}
+
 fn no_code() -> ConfigProblem {
     let fix =
         "Write `asx_codes = [\"BHP\"]`, or `variables = [{ ticker = \"BHP\" }]` under `[config]`.";
@@ -116,6 +121,10 @@ impl StepManager for StockManager {
 
     fn take_targets(&self, config: &mut Value, targets: &Targets<'_>) {
         take_codes(config, targets.variables);
+    }
+
+    fn needs(&self, config: &Value) -> Vec<Need> {
+        read::<StockConfig>(config).map_or(Vec::new(), |config| vendor_of(&config))
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {
@@ -157,6 +166,10 @@ impl StepManager for IndexManager {
 
     fn take_targets(&self, config: &mut Value, targets: &Targets<'_>) {
         take_codes(config, targets.benchmarks);
+    }
+
+    fn needs(&self, config: &Value) -> Vec<Need> {
+        read::<IndexConfig>(config).map_or(Vec::new(), |config| vendor_of(&config))
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {
