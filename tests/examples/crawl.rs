@@ -55,7 +55,6 @@ async fn run(given: &HashMap<&str, &str>) -> Result<(), Box<dyn Error>> {
          max_depth = 100\nmax_pages = {max_pages}\n"
     );
     println!("{}", json!({"ready": {"peer": "quaero"}}));
-    let start = Instant::now();
     let app = App::open(AppOptions { data_dir, role: Role::Engine }).await?;
     let request = RunText {
         file: "bench.toml".to_owned(),
@@ -64,6 +63,7 @@ async fn run(given: &HashMap<&str, &str>) -> Result<(), Box<dyn Error>> {
         request_id: "bench".to_owned(),
         anyway: false,
     };
+    let start = Instant::now();
     let run = app.run_text(request).await?;
     app.wait_run(run).await?;
     let seconds = start.elapsed().as_secs_f64();

@@ -127,6 +127,7 @@ export const text = {
     truncated: "This document is very long. What follows is its beginning.",
     gone: (time: string) => `Its source was found gone ${time}. What follows is what it said before.`,
     fetched: "Fetched",
+    documentLink: (id: string) => `document ${id}`,
     seen: "Last seen",
     run: "Run",
     facts: "Details",

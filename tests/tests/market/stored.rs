@@ -73,6 +73,9 @@ async fn prices_are_kept_with_the_document_and_not_asked_for_again() {
     assert_eq!((ended.status, ended.documents), (RunStatus::Completed, (2, 0, 0)), "{ended:?}");
     assert_eq!(ended.warnings, Vec::<String>::new());
     assert_eq!(bench.eodhd.requests(), 13, "{:?}", bench.eodhd.targets());
+    let told = &bench.documents(&["asx-announcement", "abc"]).await[0];
+    let built_from = told.metadata["built_from"].as_array().expect("where the prices are from");
+    assert_eq!(built_from.len(), 2, "the stock's document and the index's: {}", told.markdown);
     let document = bench.documents(&["asx-announcement", "xyz"]).await.remove(0);
     let items = document.metadata["announcements"].as_array().expect("a list");
     assert!(items.iter().any(|item| item["index_return"].is_number()));

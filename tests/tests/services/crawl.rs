@@ -288,6 +288,26 @@ async fn a_run_gives_account_of_what_it_asked_of_whom() {
     desk.close().await;
 }
 
+#[tokio::test]
+async fn what_is_refused_is_accounted_for_under_the_host_it_was_for() {
+    let (desk, site) = (Desk::with(&[]).await, site());
+    site.page("/", "Front", &text(0), &["http://10.0.0.1/x", "http://10.0.0.1/x#y", "/moved"]);
+    let headers = "Location: http://169.254.169.254/latest\r\n".to_owned();
+    site.put("/moved", Page { status: 302, headers, body: Vec::new() });
+    let ended = desk.run(&crawl(&site, "same_site = false\n")).await;
+    let all = requests(&ended).await;
+    let mut told: Vec<(&str, u32, &str)> = all
+        .iter()
+        .flat_map(|host| {
+            host.answers.iter().map(|answer| (&*host.host, answer.count, &*answer.answer))
+        })
+        .filter(|(host, ..)| *host != site.host())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, [("10.0.0.1", 1, "refused"), ("169.254.169.254", 1, "refused")], "{all:?}");
+    desk.close().await;
+}
+
 #[test]
 fn a_crawl_asks_at_least_once_at_a_time_and_never_without_bounds() {
     for (concurrency, is_right) in

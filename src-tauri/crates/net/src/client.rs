@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    Account, AddressPolicy, NetError, Overflow, Phase, Session, USER_AGENT,
+    Account, AddressPolicy, Exchange, NetError, Overflow, Phase, Session, USER_AGENT,
     account::Entry,
     body::{self, BOMB_RATIO, Decoder, Stop},
     error::shown,
@@ -382,7 +382,12 @@ impl Trail {
         let mut target =
             self.url.join(location).map_err(|_| bad("its target is not an address"))?;
         target.set_fragment(None);
-        self.shared.policy.check(&target).map_err(|reason| NetError::refused(&target, reason))?;
+        if let Err(reason) = self.shared.policy.check(&target) {
+            if let Some(account) = &self.account {
+                account(Exchange::left_out(&target, Exchange::REFUSED));
+            }
+            return Err(NetError::refused(&target, reason));
+        }
         if !self.seen.insert(target.clone()) {
             return Err(NetError::RedirectLoop { url: shown(first) });
         }

@@ -8,7 +8,7 @@ use quaero_net::{
     Account, Client, Exchange, ExposeSecret as _, NetError, Provider, ProviderError, Response,
     ServiceRequest,
 };
-use quaero_store::{NewDocument, Request};
+use quaero_store::{DocumentId, NewDocument, Request};
 use serde_json::Value;
 
 /// The pause after "too many requests" if the service does not say how long, in milliseconds.
@@ -157,10 +157,20 @@ pub(crate) async fn stored(
     job: &JobContext,
     source: (&str, &str),
 ) -> Result<Option<NewDocument>, TaskError> {
+    Ok(provided(job, source).await?.map(|(_, document)| document))
+}
+
+/// The document of this type and id that another worker has made, if there is one, with the number by
+/// which what is made of it can name it.
+pub(crate) async fn provided(
+    job: &JobContext,
+    source: (&str, &str),
+) -> Result<Option<(DocumentId, NewDocument)>, TaskError> {
     let Some(state) = job.store().document_state(source.0, source.1).await? else {
         return Ok(None);
     };
-    Ok(job.store().document_with_original(state.id).await?)
+    let document = job.store().document_with_original(state.id).await?;
+    Ok(document.map(|document| (state.id, document)))
 }
 
 /// Text within a line of Markdown, so that it stays text.

@@ -202,3 +202,18 @@ it("says since when a source is gone", async () => {
   });
   expect(within(pane).getByTestId("gone")).toHaveTextContent("Its source was found gone");
 });
+
+it("leads from a document to those that its figures were taken from", async () => {
+  const seed = folderRun(200);
+  const { user, router } = await open({
+    at: "/documents",
+    seed: (fake) => {
+      seed(fake);
+      fake.metadata = { built_from: ["7", "9"] };
+    },
+  });
+  await user.click((await screen.findAllByTestId("search-result"))[0] as HTMLElement);
+  await user.click(await screen.findByText(/^Fetched/, { selector: "summary" }));
+  await user.click(screen.getByRole("link", { name: "document 9" }));
+  await waitFor(() => expect(router.state.location.search).toMatchObject({ doc: "9" }));
+});

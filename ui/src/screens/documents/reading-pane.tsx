@@ -179,6 +179,26 @@ function shown(value: unknown): string {
   return said.length > MOST_SHOWN ? text.reader.large(said.length) : said;
 }
 
+/** The documents whose figures a document has taken over. */
+const BUILT_FROM = "built_from";
+
+function Documents({ ids }: { ids: string[] }) {
+  return (
+    <span className="flex flex-wrap gap-x-3">
+      {ids.map((id) => (
+        <Link
+          key={id}
+          to="/documents"
+          search={{ doc: id }}
+          className="text-accent underline underline-offset-2"
+        >
+          {text.reader.documentLink(id)}
+        </Link>
+      ))}
+    </span>
+  );
+}
+
 function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: string) => void }) {
   const facts = Object.entries((document.metadata ?? {}) as Record<string, unknown>).filter(
     ([, value]) => value !== null && value !== "",
@@ -217,7 +237,7 @@ function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: stri
             </Fact>
             {facts.map(([name, value]) => (
               <Fact key={name} name={name.replaceAll("_", " ")}>
-                {shown(value)}
+                {name === BUILT_FROM && Array.isArray(value) ? <Documents ids={value.map(String)} /> : shown(value)}
               </Fact>
             ))}
           </Facts>

@@ -23,6 +23,8 @@ use crate::extract::Link;
 pub(super) const ROBOTS_FILE: &str = "/robots.txt";
 /// More links of one page are not followed.
 pub(super) const MAX_LINKS: usize = 5_000;
+/// So many refused links of a page are accounted for.
+const MAX_REFUSED: usize = 100;
 /// Deeper paths are made by machines for machines.
 const MAX_SEGMENTS: usize = 24;
 /// The same folder this often in one path is a link that leads back into itself.
@@ -136,25 +138,31 @@ impl Frontier {
             && !is_trap(url)
     }
 
-    /// The links of a page that are followed, each once, in one spelling, in the page's order; and
-    /// whether there are more of them.
-    pub(super) fn select(&self, links: &[Link]) -> (Vec<Url>, bool) {
+    /// The links of a page that are followed, each once, in one spelling, in the page's order.
+    pub(super) fn select(&self, links: &[Link]) -> Selected {
         let mut seen = HashSet::new();
-        let mut selected = Vec::new();
+        let mut selected = Selected::default();
         for link in links {
             if link.nofollow && self.config.respect_robots {
                 continue;
             }
             let url = normalise(&link.url);
+            if self.policy.check(&url).is_err() {
+                if self.covers(&url) && selected.refused.len() < MAX_REFUSED {
+                    selected.refused.insert(url);
+                }
+                continue;
+            }
             if !self.admits(&url) || !seen.insert(url.clone()) {
                 continue;
             }
-            if selected.len() == MAX_LINKS {
-                return (selected, true);
+            if selected.links.len() == MAX_LINKS {
+                selected.more = true;
+                break;
             }
-            selected.push(url);
+            selected.links.push(url);
         }
-        (selected, false)
+        selected
     }
 
     /// The task of reading a sitemap, or all of a host if the address is that of its robots.txt.
@@ -188,6 +196,17 @@ impl Frontier {
             ..NewTask::default()
         }
     }
+}
+
+/// What is to be done about a page's links.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    /// Those that are followed.
+    pub(super) links: Vec<Url>,
+    /// Whether there are more of them.
+    pub(super) more: bool,
+    /// Those that lead where no request may go.
+    pub(super) refused: HashSet<Url>,
 }
 
 /// Whether an address looks like one of an endless series: calendars, sessions, links that lead

@@ -1,17 +1,17 @@
 //! One page: asked for, read, and turned into a document and the next tasks.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Outcome, Retry, TaskError};
-use quaero_net::{Account, Client, Response, RobotRules, Session, decode, normalise};
+use quaero_net::{Account, Client, Exchange, Response, RobotRules, Session, decode, normalise};
 use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
     ask::{ROBOTS, failed, refusal},
-    frontier::{Frontier, MAX_LINKS},
+    frontier::{Frontier, MAX_LINKS, Selected},
     kind::{self, Promise},
     listing::{self, Listing},
     similar,
@@ -98,6 +98,8 @@ struct Content {
     canonical: Option<Url>,
     links: Vec<Url>,
     more_links: bool,
+    /// Links that lead where no request may go.
+    refused: HashSet<Url>,
     /// Links that robots.txt has taken out of `links`.
     forbidden_links: usize,
     noindex: bool,
@@ -348,6 +350,9 @@ impl Visitor {
                 false => self.frontier.task(link, delay(link)),
             })
             .collect();
+        for url in &content.refused {
+            self.left_out(url, Exchange::REFUSED);
+        }
         if content.forbidden_links > 0 {
             visited = visited.info(format!(
                 "{} links of {address} are not followed: robots.txt does not allow it.",
@@ -431,6 +436,7 @@ impl Content {
             canonical: None,
             links: Vec::new(),
             more_links: false,
+            refused: HashSet::new(),
             forbidden_links: 0,
             noindex: false,
         }
@@ -476,8 +482,8 @@ fn parse(
     }
     let page = extract::page(&text, &response.url)?;
     let nofollow = frontier.config.respect_robots && (page.nofollow || says("nofollow"));
-    let (links, more_links) =
-        if followed && !nofollow { frontier.select(&page.links) } else { (Vec::new(), false) };
+    let Selected { links, more, refused } =
+        if followed && !nofollow { frontier.select(&page.links) } else { Selected::default() };
     Ok(Content {
         title: page.title,
         markdown: page.markdown,
@@ -485,7 +491,8 @@ fn parse(
         charset,
         canonical: page.canonical,
         links,
-        more_links,
+        more_links: more,
+        refused,
         forbidden_links: 0,
         noindex: page.noindex || says("noindex"),
     })

@@ -4,6 +4,7 @@
 //! does not say. Conversion to a double happens where statistics are computed, and nowhere else.
 
 use jiff::{Timestamp, civil::Date};
+use quaero_store::DocumentId;
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::number::{Fields, Notes};
@@ -103,6 +104,8 @@ pub struct Series {
     pub warning: Option<String>,
     /// What could not be read.
     pub notes: Notes,
+    /// The document that they were taken from, if the provider was not asked.
+    pub document: Option<DocumentId>,
 }
 
 /// A recent price, 15 to 20 minutes old during a session.

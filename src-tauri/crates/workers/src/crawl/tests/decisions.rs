@@ -7,7 +7,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::{CrawlManager, frontier::Frontier, kind};
+use super::super::{
+    CrawlManager,
+    frontier::{Frontier, Selected},
+    kind,
+};
 use crate::extract::{Format, Link};
 
 fn frontier(config: Value) -> Frontier {
@@ -69,7 +73,7 @@ fn links_are_one_per_page_and_without_those_that_ask_not_to_be_followed() {
         link("https://example.org/%62", false),
         link("https://example.org/c", true),
     ];
-    let (selected, more) = frontier.select(&links);
+    let Selected { links: selected, more, .. } = frontier.select(&links);
     assert_eq!(
         selected.iter().map(Url::as_str).collect::<Vec<_>>(),
         ["https://example.org/b", "https://example.org/a"]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use quaero_store::NewDocument;
+use quaero_store::{DocumentId, NewDocument};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -31,12 +31,60 @@ pub(in crate::market) struct Parts<'a> {
     pub(in crate::market) list: &'a List,
     /// Shown at most.
     pub(in crate::market) limit: usize,
-    /// Usable prices of the stock in order, or why there are none.
-    pub(in crate::market) bars: &'a Result<Vec<Bar>, Missing>,
-    /// Prices of the index in order.
-    pub(in crate::market) index: &'a [Bar],
+    pub(in crate::market) prices: &'a Prices,
     pub(in crate::market) period: &'a str,
     pub(in crate::market) request_hash: &'a str,
+}
+
+/// What announcements are held against.
+pub(in crate::market) struct Prices {
+    /// Usable prices of the stock in order, or why there are none.
+    pub(in crate::market) stock: Result<Vec<Bar>, Missing>,
+    /// Prices of the index in order.
+    pub(in crate::market) index: Vec<Bar>,
+    /// Who gave them, where they are not those of a document.
+    pub(in crate::market) provider: String,
+    /// The document of the stock's prices.
+    pub(in crate::market) stock_document: Option<DocumentId>,
+    /// The document of the index's prices.
+    pub(in crate::market) index_document: Option<DocumentId>,
+}
+
+impl Prices {
+    /// Nothing is known of what the price did.
+    pub(in crate::market) const fn missing(code: &'static str, reason: String) -> Self {
+        Self {
+            stock: Err(Missing { code, reason }),
+            index: Vec::new(),
+            provider: String::new(),
+            stock_document: None,
+            index_document: None,
+        }
+    }
+
+    /// Says where they are from, so that every figure can be followed to its source.
+    fn tell(&self, sheet: &mut Sheet, data: &mut Map<String, Value>) {
+        sheet.section("Data used");
+        for (name, bars, document) in [
+            ("Prices of the stock", self.stock.as_deref().unwrap_or_default(), self.stock_document),
+            ("Prices of the index", &self.index, self.index_document),
+        ] {
+            let [first, .., last] = bars else {
+                sheet.note(name, "none");
+                continue;
+            };
+            let from = match document {
+                Some(id) => format!("document {id}"),
+                None => plain(&self.provider),
+            };
+            sheet.note(name, &format!("{} to {}, from {from}", first.date, last.date));
+        }
+        let documents = [self.stock_document, self.index_document];
+        let documents: Vec<DocumentId> = documents.into_iter().flatten().collect();
+        if !documents.is_empty() {
+            data.insert("built_from".to_owned(), json!(documents));
+        }
+    }
 }
 
 /// The addresses of PDFs that a document knows, by the number of the announcement.
@@ -75,8 +123,10 @@ pub(in crate::market) fn announcements(
     let mut items = Vec::new();
     let mut rows = Vec::new();
     for item in list.items.iter().take(parts.limit) {
-        let answer = match parts.bars {
-            Ok(bars) => reaction(item.at, bars, parts.index, calendar).map_err(str::to_owned),
+        let answer = match &parts.prices.stock {
+            Ok(bars) => {
+                reaction(item.at, bars, &parts.prices.index, calendar).map_err(str::to_owned)
+            }
             Err(missing) => Err(missing.reason.clone()),
         };
         rows.push(row(item, &answer, local(item.at)));
@@ -135,7 +185,8 @@ pub(in crate::market) fn announcements(
     data.insert("events".to_owned(), list.events(parts.range, calendar).to_value());
     data.insert("unreadable".to_owned(), list.notes.count.into());
     data.insert("cut".to_owned(), list.cut.into());
-    data.insert("complete".to_owned(), parts.bars.is_ok().into());
+    data.insert("complete".to_owned(), parts.prices.stock.is_ok().into());
+    parts.prices.tell(&mut sheet, &mut data);
     if !parts.source.synthetic {
         data.insert("terms_version".to_owned(), TERMS.into());
     }

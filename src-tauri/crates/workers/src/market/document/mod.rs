@@ -21,7 +21,7 @@ use super::{
 };
 use format::Sheet;
 
-pub(super) use announcements::{Parts, announcements, pdfs};
+pub(super) use announcements::{Parts, Prices, announcements, pdfs};
 pub(super) use history::kept;
 pub(super) use stock::{Asked, events_hash, lacking, stock};
 

@@ -14,7 +14,7 @@ use crate::{
     market::{
         analysis::{self, Latest},
         calendar::Calendar,
-        model::{Bar, Events, Missing, Part, StockBundle},
+        model::{Bar, Events, Missing, Part, Series, StockBundle},
         quality::{Assessment, assess},
     },
     services::{link, plain},
@@ -86,6 +86,9 @@ pub(in crate::market) fn stock(
     let mut data = metadata(kind, &bundle.symbol, &bundle.source, bundle.fetched);
     view.describe(&mut data, asked, now, calendar);
     history::keep(&mut data, view.bars(), bundle.requested);
+    if let Ok((_, Series { document: Some(id), .. })) = &bundle.benchmark {
+        data.insert("built_from".to_owned(), json!([id]));
+    }
     let identity = (&bundle.symbol, &bundle.source, asked.period.as_str());
     document(kind, identity, title, sheet, data, (bundle.fetched, &asked.request_hash))
 }
@@ -399,6 +402,13 @@ impl View<'_> {
                 days.collect::<Vec<_>>().join(", ")
             };
             sheet.note("Announcements", &state(bundle.events.as_ref().map(known)));
+        }
+        if let Ok((index, series)) = &bundle.benchmark {
+            let from = match series.document {
+                Some(id) => format!("document {id}"),
+                None => plain(&bundle.source.name),
+            };
+            sheet.note("Index", &format!("{index}, from {from}"));
         }
         sheet.note("Articles", &state(bundle.news.as_ref().map(|list| list.len().to_string())));
         if asked.calls > 0 {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use futures::executor::block_on;
 use jiff::civil::date;
+use quaero_store::DocumentId;
 
 use super::*;
 use crate::market::{
@@ -280,22 +281,26 @@ fn announcements_show_mark_reaction_and_what_cannot_be_said() {
     let year = DateRange { from: date(2025, 11, 25), to: date(2026, 11, 25) };
     let list = block_on(market.list(&abc(), year)).expect("a list");
     let data = bundle(&market, &abc());
-    let bars = Ok(assess(&data, now(), asx()).bars);
     let index = block_on(market.prices(&Symbol::index("XJO").expect("an index"), range()));
-    let index = index.expect("prices").bars;
+    let known = Prices {
+        stock: Ok(assess(&data, now(), asx()).bars),
+        index: index.expect("prices").bars,
+        provider: "Synthetic market".to_owned(),
+        stock_document: Some(DocumentId(7)),
+        index_document: None,
+    };
     let source = crate::market::MarketData::source(&market);
-    let parts = |bars| Parts {
+    let parts = |prices| Parts {
         symbol: &data.symbol,
         source: &source,
         range: year,
         list: &list,
         limit: 10,
-        bars,
-        index: &index,
+        prices,
         period: "Y1",
         request_hash: "hash",
     };
-    let document = announcements(&parts(&bars), now(), asx());
+    let document = announcements(&parts(&known), now(), asx());
     assert_eq!(document.tags, ["asx-announcement", "abc", "date:2026-11-25", "synthetic"]);
     let items = document.metadata["announcements"].as_array().expect("a list");
     assert_eq!(items.len(), 10);
@@ -303,10 +308,16 @@ fn announcements_show_mark_reaction_and_what_cannot_be_said() {
         items.iter().all(|item| item["session"].is_string() && item["index_return"].is_number())
     );
     assert!(document.markdown.contains('★'));
-    let missing = Err(Missing { code: "no_key", reason: "There is no key.".to_owned() });
+    for (name, from) in [("stock", "document 7"), ("index", "Synthetic market")] {
+        let line = document.markdown.lines().find(|line| line.contains(&format!("of the {name}")));
+        assert!(line.is_some_and(|line| line.contains(from)), "{line:?}");
+    }
+    assert_eq!(document.metadata["built_from"], json!(["7"]));
+    let missing = Prices::missing("no_key", "There is no key.".to_owned());
     let document = announcements(&parts(&missing), now(), asx());
     assert!(document.markdown.contains("There is no key."));
     assert_eq!(document.metadata["complete"], false);
+    assert!(!document.metadata.contains_key("built_from"));
 }
 
 #[test]

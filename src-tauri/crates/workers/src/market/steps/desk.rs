@@ -8,7 +8,7 @@ use jiff::{Timestamp, civil::Date};
 use quaero_contract::{JobId, LogLevel};
 use quaero_engine::work::{JobContext, Outcome, TaskError};
 use quaero_net::Providers;
-use quaero_store::NewDocument;
+use quaero_store::{DocumentId, NewDocument};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
@@ -25,7 +25,7 @@ use crate::{
         provider::{MarketData, MarketError},
         synthetic::Synthetic,
     },
-    services::{accounted, fresh_document, not_set_up, stored},
+    services::{accounted, fresh_document, not_set_up, provided, stored},
 };
 
 /// What the workers share.
@@ -112,7 +112,7 @@ impl MarketData for Sharing<'_> {
         }
         let stored = stored_bars(self.job, (INDEX, symbol), range.from, self.hours, self.now).await;
         let series = match stored {
-            Ok(Some(bars)) => Series { bars, ..Series::default() },
+            Ok(Some((id, bars))) => Series { bars, document: Some(id), ..Series::default() },
             // What cannot be read is asked for.
             Ok(None) | Err(_) => self.vendor.prices(symbol, range).await?,
         };
@@ -151,17 +151,17 @@ impl MarketData for Sharing<'_> {
 }
 
 /// The bars of a document of the vendor that is younger than so many hours, has the last session that
-/// should be out, begins by `from`, and has no errors in its prices.
+/// should be out, begins by `from`, and has no errors in its prices; and which document that is.
 async fn stored_bars(
     job: &JobContext,
     (kind, symbol): (&str, &Symbol),
     from: Date,
     hours: u32,
     now: Timestamp,
-) -> Result<Option<Vec<Bar>>, TaskError> {
+) -> Result<Option<(DocumentId, Vec<Bar>)>, TaskError> {
     for period in Period::ALL {
         let id = document::source_id(symbol, "eodhd", period.name());
-        let Some(document) = stored(job, (kind, &id)).await? else { continue };
+        let Some((number, document)) = provided(job, (kind, &id)).await? else { continue };
         let age_ms = now.as_millisecond() - document.fetched_ms;
         let report = document.metadata.get("quality").and_then(|q| q.pointer("/report/technicals"));
         if !(0..i64::from(hours) * 3_600_000).contains(&age_ms) || report != Some(&true.into()) {
@@ -171,21 +171,21 @@ async fn stored_bars(
         let last = bars.last().and_then(|bar| asx().sessions_behind(bar.date, now));
         if last == Some(0) && days.from <= from {
             bars.retain(|bar| from <= bar.date);
-            return Ok(Some(bars));
+            return Ok(Some((number, bars)));
         }
     }
     Ok(None)
 }
 
 /// The usable prices of a stock from a document that needs no renewal, if they begin by `from` and
-/// have no errors.
+/// have no errors; and which document that is.
 pub(super) async fn stored_stock(
     job: &JobContext,
     config: &(dyn Shared + Sync),
     symbol: &Symbol,
     from: Date,
     now: Timestamp,
-) -> Result<Option<Vec<Bar>>, TaskError> {
+) -> Result<Option<(DocumentId, Vec<Bar>)>, TaskError> {
     if config.is_synthetic() {
         return Ok(None);
     }

@@ -18,8 +18,8 @@ use crate::{
     market::{
         announcements::{Announcements, Exchange, List},
         calendar::asx,
-        document::{self, ANNOUNCEMENTS, Asked, Parts as Listed, STOCK},
-        model::{BadSymbol, Bar, DateRange, Events, Missing, StockBundle, Symbol},
+        document::{self, ANNOUNCEMENTS, Asked, Parts as Listed, Prices, STOCK},
+        model::{BadSymbol, DateRange, Events, Missing, Series, StockBundle, Symbol},
         provider::{Parts, collect},
         quality::{Severity, assess, usable},
     },
@@ -239,42 +239,49 @@ impl AnnouncementsWorker {
         range: DateRange,
         events: Events,
         now: Timestamp,
-    ) -> (Result<Vec<Bar>, Missing>, Vec<Bar>) {
-        let missing = |code, reason: String| Missing { code, reason };
+    ) -> Prices {
         let from = range.from.checked_sub(BEFORE_DAYS.days()).unwrap_or(range.from);
         let stock = stored_stock(job, config, symbol, from, now).await;
         let market = self.0.market(job, config, config.usable_hours(), now).await;
-        if let Ok(Some(bars)) = stock {
-            let index = match (market, Symbol::index(INDEX)) {
-                (Ok(market), Ok(index)) => {
-                    market.prices(&index, DateRange { from, to: range.to }).await.ok()
-                }
-                _ => None,
+        if let Ok(Some((id, bars))) = stock {
+            let (mut index, mut provider) = (Series::default(), String::new());
+            if let (Ok(market), Ok(symbol)) = (market, Symbol::index(INDEX)) {
+                let days = DateRange { from, to: range.to };
+                index = market.prices(&symbol, days).await.unwrap_or_default();
+                provider = market.source().name;
+            }
+            return Prices {
+                stock: Ok(bars),
+                index: usable(&index, now, asx()),
+                provider,
+                stock_document: Some(id),
+                index_document: index.document,
             };
-            return (Ok(bars), index.map(|s| usable(&s, now, asx())).unwrap_or_default());
         }
         let market = match market {
             Ok(market) => market,
-            Err(error) => return (Err(missing("not_set_up", error.message)), Vec::new()),
+            Err(error) => return Prices::missing("not_set_up", error.message),
         };
         let range = match days(range.to, range.to - range.from) {
             Ok(range) => range,
-            Err(error) => return (Err(missing("bad_clock", error.message)), Vec::new()),
+            Err(error) => return Prices::missing("bad_clock", error.message),
         };
         let benchmark = Symbol::index(INDEX).ok();
         let parts = Parts { quote: false, fundamentals: false, news: false, benchmark };
         let mut bundle = match collect(&*market, symbol, range, &parts, now).await {
             Ok(bundle) => bundle,
-            Err(error) => return (Err(missing(error.code(), error.to_string())), Vec::new()),
+            Err(error) => return Prices::missing(error.code(), error.to_string()),
         };
         bundle.events = Ok(events);
         let assessment = assess(&bundle, now, asx());
-        let index = assessment.index;
-        if assessment.report.technicals {
-            (Ok(assessment.bars), index)
-        } else {
-            let reason = "The prices have errors, so nothing is said about what they did.";
-            (Err(missing("bad_prices", reason.to_owned())), index)
+        let reason = "The prices have errors, so nothing is said about what they did.";
+        let bad = Missing { code: "bad_prices", reason: reason.to_owned() };
+        Prices {
+            stock: if assessment.report.technicals { Ok(assessment.bars) } else { Err(bad) },
+            index: assessment.index,
+            provider: bundle.source.name,
+            stock_document: None,
+            index_document: bundle.benchmark.ok().and_then(|(_, series)| series.document),
         }
     }
 }
@@ -314,9 +321,9 @@ impl JobWorker for AnnouncementsWorker {
         let range = DateRange { from, to: today };
         let (source, list) = self.list(job, &config, &symbol, range, now).await?;
         let events = list.events(range, asx());
-        let (bars, index) = self.prices(job, &config, &symbol, range, events, now).await;
+        let prices = self.prices(job, &config, &symbol, range, events, now).await;
         let mut warnings = Vec::new();
-        if let Err(missing) = &bars {
+        if let Err(missing) = &prices.stock {
             warnings.push(format!("{symbol}: what the price did is not known. {}", missing.reason));
         }
         if list.notes.count > 0 {
@@ -329,8 +336,7 @@ impl JobWorker for AnnouncementsWorker {
             range,
             list: &list,
             limit: usize::try_from(config.limit).unwrap_or(usize::MAX),
-            bars: &bars,
-            index: &index,
+            prices: &prices,
             period,
             request_hash: &request_hash,
         };
