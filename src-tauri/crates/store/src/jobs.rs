@@ -8,7 +8,7 @@ use quaero_contract::{JobError, JobId, JobKind, JobStatus};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
 
-use crate::{change::Change, error::Result, point::Point, runs::status, writer::Tx};
+use crate::{change::Change, error::Result, known::Known, point::Point, runs::status, writer::Tx};
 
 /// Tasks that one statement writes.
 const CHUNK: usize = 1_000;
@@ -117,19 +117,35 @@ impl Tx {
         max_step_tasks: Option<u32>,
         now_ms: i64,
     ) -> Result<Inserted> {
+        let round: i64 =
+            self.scalar("SELECT max(attempt, 1) FROM jobs WHERE id = ?", [place.step.0])?;
+        let hash = |key: &String| Known::new(place.step.0, round, key);
+        let (mut hashes, mut new) = (Vec::new(), Vec::new());
+        for task in tasks {
+            let hash = task.key.as_ref().map(hash);
+            if hash.is_some_and(|hash| self.known.has(hash, place.depth)) {
+                continue;
+            }
+            hashes.extend(hash);
+            new.push(task);
+        }
+        let tasks = new;
+        if tasks.is_empty() {
+            return Ok(Inserted::default());
+        }
         // Its counter says how many the step has.
         self.flush()?;
         let row = self.one(
-            "SELECT s.max_tasks, s.task_attempts, s.priority, max(j.attempt, 1) AS round,
+            "SELECT s.max_tasks, s.task_attempts, s.priority,
                  c.total - s.before_completed - s.before_failed - s.before_cancelled AS present
-             FROM steps s JOIN jobs j ON j.id = s.id JOIN counters c ON c.job_id = s.id WHERE s.id = ?",
+             FROM steps s JOIN counters c ON c.job_id = s.id WHERE s.id = ?",
             [place.step.0],
         )?;
-        let (max_tasks, round): (u32, i64) = (row.get("max_tasks")?, row.get("round")?);
+        let max_tasks: u32 = row.get("max_tasks")?;
         let (attempts, priority): (i64, i64) = (row.get("task_attempts")?, row.get("priority")?);
         let most = max_step_tasks.unwrap_or(u32::MAX).min(max_tasks);
         let room = (i64::from(most) - row.get::<i64>("present")?).max(0);
-        let json = serde_json::to_string(tasks).expect("task rows are plain data");
+        let json = serde_json::to_string(&tasks).expect("task rows are plain data");
         let wanted: i64 = match i64::try_from(tasks.len()).is_ok_and(|count| count <= room) {
             true => 0,
             false => self.scalar(
@@ -155,11 +171,15 @@ impl Tx {
         self.tally.moved(place.run, place.step, None, JobStatus::Pending, count);
         self.tally.children_written(place.parent, count);
         let left_out = (wanted - count).max(0).unsigned_abs();
-        if place.depth > 0 && tasks.iter().any(|task| task.key.is_some()) {
+        let all_new = usize::try_from(count).is_ok_and(|count| count == tasks.len());
+        if place.depth > 0 && !all_new && !hashes.is_empty() {
             // A page that was first found by a longer way is now nearer.
             self.execute("UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
                  AND round = ?4
                  AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))", params![place.depth, place.step.0, &json, round])?;
+        }
+        if left_out == 0 {
+            hashes.into_iter().for_each(|key| self.known.add(key, place.depth));
         }
         let lanes: BTreeSet<&str> = tasks.iter().map(|t| t.lane.as_str()).collect();
         for lane in lanes {

@@ -20,6 +20,7 @@ pub mod faults;
 mod folder;
 mod history;
 mod jobs;
+mod known;
 mod logs;
 mod place;
 mod point;

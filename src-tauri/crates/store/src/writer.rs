@@ -35,6 +35,7 @@ use crate::{
     Durability,
     change::Change,
     error::{Result, StoreError},
+    known::KnownKeys,
     point::Point,
     tally::Tally,
     wal::{LARGE_WAL, WalSize},
@@ -54,6 +55,7 @@ pub struct Tx {
     /// Runs whose progress has changed, and whether that is to be told at once.
     touched: BTreeMap<JobId, bool>,
     pub(crate) tally: Tally,
+    pub(crate) known: KnownKeys,
     /// Whether no transaction was left open by an error.
     clean: bool,
     /// Whether commits wait for the disk if what they commit is to be durable, and whether they do now.
@@ -69,7 +71,7 @@ pub struct Tx {
 
 impl Tx {
     fn new(conn: Connection, epoch: i64, durability: Durability) -> Self {
-        let (changes, touched, tally) = Default::default();
+        let (changes, touched, tally, known) = Default::default();
         let waits = durability == Durability::Disk;
         let (clean, refused, version) = (true, None, None);
         let wal = WalSize::of(&conn);
@@ -79,6 +81,7 @@ impl Tx {
             changes,
             touched,
             tally,
+            known,
             clean,
             durability,
             waits,
@@ -305,7 +308,9 @@ async fn serve(
             tx.clean = clean(&tx.conn).is_ok();
             tx.changes.clear();
             tx.tally.clear();
+            tx.known.undo(0);
         }
+        tx.known.keep();
         if let Some(bytes) = tx.wal.outgrown(LARGE_WAL) {
             tracing::warn!(bytes, "the write-ahead log grows: a program reads without an end");
         }
@@ -416,7 +421,7 @@ fn group(
             }
             return Err(error);
         }
-        let mark = tx.changes.len();
+        let (mark, known) = (tx.changes.len(), tx.known.mark());
         let (mut done, answer) = (command.run)(Ok(tx));
         done = done.and_then(|()| Point::CommandDone.reach());
         if done.is_ok() {
@@ -435,6 +440,7 @@ fn group(
                 tx.notice_refusal(cause);
                 tx.changes.truncate(mark);
                 tx.tally.clear();
+                tx.known.undo(known);
                 // After a full disk, for one, SQLite has undone the whole transaction by itself.
                 state = undo(&tx.conn, alone).map_err(|_| cause.clone());
                 state = state.and_then(|()| tx.refused.clone().map_or(Ok(()), Err));

@@ -24,6 +24,7 @@ Usage: cargo xtask bench engine [OPTION…]
   --only A,B      of the programs burn latency wake idle tree flow
   --peers A,B     of the queues, beside the engine itself
   --sync A,B      of the modes full normal; latency, wake and idle only in the first of them
+  --add           keep what the last run has found and this one does not measure
   --write         put the tables into README.md
 ";
 
@@ -72,6 +73,7 @@ const MODES: [&str; 2] = ["full", "normal"];
 struct Asked {
     sizes: Sizes,
     is_quick: bool,
+    add: bool,
     write: bool,
     programs: Vec<String>,
     peers: Vec<String>,
@@ -89,7 +91,16 @@ pub(crate) fn engine(words: &[&str]) -> Result<ExitCode, String> {
     };
     fs::create_dir_all(bench_dir())
         .map_err(|error| format!("{} cannot be made: {error}.", bench_dir().display()))?;
-    let mut report = Report::new(asked.is_quick);
+    let (mut report, json) = (Report::new(asked.is_quick), bench_dir().join("engine.json"));
+    if asked.add {
+        let text = fs::read_to_string(&json)
+            .map_err(|error| format!("{} cannot be read: {error}.", json.display()))?;
+        report.add_earlier(&text, |key| {
+            asked.programs.contains(&key.program)
+                && asked.modes.contains(&key.mode)
+                && asked.peers.contains(&key.peer)
+        })?;
+    }
     let queues = install(&asked, &mut report)?;
     let start = Instant::now();
     let plan = Plan { asked: &asked, queues: &queues };
@@ -98,7 +109,7 @@ pub(crate) fn engine(words: &[&str]) -> Result<ExitCode, String> {
         println!("-- round {} of {} after {:.0?}", round + 1, asked.sizes.rounds, start.elapsed());
     }
     report.note("rounds", asked.sizes.rounds.into());
-    let (json, table) = (bench_dir().join("engine.json"), report.table());
+    let table = report.table();
     fs::write(&json, report.json())
         .map_err(|error| format!("{} cannot be written: {error}.", json.display()))?;
     println!("\n{table}\nThe figures are in {}.", json.display());
@@ -130,6 +141,7 @@ fn read(words: &[&str]) -> Result<Option<Asked>, String> {
     let mut asked = Asked {
         sizes: if is_quick { QUICK } else { FULL },
         is_quick,
+        add: words.contains(&"--add"),
         write: words.contains(&"--write"),
         programs: PROGRAMS.map(str::to_owned).to_vec(),
         peers: PEERS.map(|peer| peer.name.to_owned()).to_vec(),
@@ -148,7 +160,7 @@ fn read(words: &[&str]) -> Result<Option<Asked>, String> {
             }
         };
         match word {
-            "--quick" | "--write" => {}
+            "--quick" | "--add" | "--write" => {}
             "--only" => asked.programs = list(&PROGRAMS, rest.next())?,
             "--sync" => asked.modes = list(&MODES, rest.next())?,
             "--peers" => asked.peers = peers(rest.next().unwrap_or_default())?,

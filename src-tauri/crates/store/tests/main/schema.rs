@@ -1,7 +1,9 @@
 //! What the code gets wrong, the schema refuses.
 
 use quaero_contract::{JobError, JobStatus};
-use quaero_store::{Inserted, Lease, POISON_AFTER, SUSPECT_AFTER, Store, StoreError, TaskRow};
+use quaero_store::{
+    Inserted, Lease, POISON_AFTER, Place, SUSPECT_AFTER, Store, StoreError, TaskRow, Tx,
+};
 use sqlx::Connection;
 use tempfile::tempdir;
 
@@ -119,6 +121,49 @@ async fn a_key_is_used_once_in_a_step_and_a_step_has_a_bounded_number_of_tasks()
     assert_eq!(insert(&["a", "g"], None).await.unwrap(), inserted(1, 0));
     let refused = Inserted { written: 0, left_out: 0, too_many: Some(6) };
     assert_eq!(insert(&["h", "a"], None).await.unwrap(), refused);
+    assert_consistent(&store).await;
+}
+
+#[tokio::test]
+async fn a_key_that_was_undone_is_free_and_one_that_is_found_nearer_is_nearer() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    let insert = |keys: &'static [&'static str], depth| {
+        let place = Place { depth, ..place };
+        move |tx: &mut Tx| {
+            let rows: Vec<_> = keys.iter().map(|key| row(key)).collect();
+            tx.insert_tasks(place, &rows, None, 2_000).map(|inserted| inserted.written)
+        }
+    };
+    let depths = async || {
+        let rows = sqlx::query_as::<_, (String, i64)>(
+            "SELECT task_key, depth FROM jobs WHERE kind = 'task' ORDER BY id",
+        );
+        rows.fetch_all(&mut connect(folder.path()).await).await.unwrap()
+    };
+    // All three may share a commit; only the second is undone.
+    let (first, undone, last) = tokio::join!(
+        store.write(insert(&["b"], 3)),
+        store.write(move |tx| {
+            insert(&["b", "c"], 1)(tx)?;
+            Err::<(), _>(StoreError::Full)
+        }),
+        store.write(insert(&["b", "c"], 2)),
+    );
+    assert_eq!((first.unwrap(), undone.unwrap_err().may_pass(), last.unwrap()), (1, true, 1));
+    let at = |key: &str, depth| (key.to_owned(), depth);
+    assert_eq!(depths().await, [at("a", 0), at("b", 2), at("c", 2)]);
+    for (keys, depth, expected) in [
+        (&["b", "c"][..], 4, [0, 2, 2]),
+        (&["c", "a"], 1, [0, 2, 1]),
+        (&["c"], 1, [0, 2, 1]),
+        (&["b", "c"], 1, [0, 1, 1]),
+    ] {
+        assert_eq!(store.write(insert(keys, depth)).await.unwrap(), 0);
+        let found: Vec<i64> = depths().await.into_iter().map(|(_, depth)| depth).collect();
+        assert_eq!(found, expected, "{keys:?} at {depth}");
+    }
     assert_consistent(&store).await;
 }
 

@@ -71,6 +71,47 @@ impl Report {
         }
     }
 
+    /// Takes over what an earlier report has, as its JSON, but for what is measured anew.
+    ///
+    /// # Errors
+    /// If it is no such report.
+    pub(super) fn add_earlier(
+        &mut self,
+        json: &str,
+        is_measured: impl Fn(&Key) -> bool,
+    ) -> Result<(), String> {
+        let earlier: Value = serde_json::from_str(json)
+            .map_err(|error| format!("The last report cannot be read: {error}."))?;
+        let list = |name: &str| earlier[name].as_array().cloned().unwrap_or_default();
+        let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        for result in list("results") {
+            let key = Key {
+                program: word(&result, "program"),
+                mode: word(&result, "sync"),
+                variant: word(&result, "variant"),
+                peer: word(&result, "peer"),
+            };
+            if is_measured(&key) {
+                continue;
+            }
+            let rounds = result["rounds"].as_array().cloned().unwrap_or_default();
+            let rounds = rounds.iter().filter_map(Value::as_f64).collect();
+            if let Some(jobs) = result["jobs"].as_u64().and_then(|jobs| usize::try_from(jobs).ok())
+            {
+                self.jobs.insert(key.clone(), jobs);
+            }
+            self.figures.entry(key).or_default().insert(word(&result, "figure"), rounds);
+        }
+        for left_out in list("left_out") {
+            self.left_out.insert((word(&left_out, "what"), word(&left_out, "why")));
+        }
+        for database in list("databases") {
+            let mode = if database["synchronous"] == 2 { "full" } else { "normal" };
+            self.ready.insert((word(&database, "peer"), mode.to_owned()), database);
+        }
+        Ok(())
+    }
+
     pub(super) fn note(&mut self, name: &str, value: Value) {
         self.about.insert(name.to_owned(), value);
     }
@@ -453,6 +494,30 @@ mod tests {
             assert_eq!(short(value), text);
         }
         assert_eq!(cell(Some(Spread::of(&[1000.0, 2000.0, 3000.0]))), "2,000 (1,000–3,000)");
+    }
+
+    #[test]
+    fn what_was_found_before_stays_unless_it_is_measured_again() {
+        let outcome = |rate: u32| Outcome {
+            ready: json!({ "peer": "huey", "journal_mode": "wal", "synchronous": 2 }),
+            found: Map::from_iter([("jobs_per_s".to_owned(), rate.into())]),
+        };
+        let (burn, tree) =
+            (Key::new("huey", "burn", "full", "1×1"), Key::new("huey", "tree", "full", ""));
+        let mut first = Report::new(true);
+        first.add(&burn, &outcome(7));
+        first.add(&tree, &outcome(8));
+        first.set_jobs(&tree, 100);
+        let mut second = Report::new(true);
+        second.add_earlier(&first.json(), |key| key.program == "burn").expect("a report");
+        second.add(&burn, &outcome(9));
+        let found = |key, figure| second.spread(key, figure).map(|spread| spread.median);
+        assert_eq!(
+            (found(&burn, "jobs_per_s"), found(&tree, "jobs_per_s")),
+            (Some(9.0), Some(8.0))
+        );
+        assert_eq!(second.jobs(&tree), Some(100));
+        assert!(second.add_earlier("{", |_| true).is_err());
     }
 
     #[test]
