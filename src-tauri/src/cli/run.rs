@@ -152,9 +152,9 @@ pub(super) async fn rerun(
 /// How the command line runs what is not set up.
 fn or_anyway(error: ApiError) -> ApiError {
     match error.code {
-        ErrorCode::NotSetUp => error.with_hint(
-            "Set it up first, or add --anyway: what does not need it works. The services: quaero providers list",
-        ),
+        ErrorCode::NotSetUp => {
+            error.with_hint("Set it up first, or add --anyway: what does not need it works.")
+        }
         _ => error,
     }
 }

@@ -291,7 +291,9 @@ async fn a_run_gives_account_of_what_it_asked_of_whom() {
 #[tokio::test]
 async fn what_is_refused_is_accounted_for_under_the_host_it_was_for() {
     let (desk, site) = (Desk::with(&[]).await, site());
-    site.page("/", "Front", &text(0), &["http://10.0.0.1/x", "http://10.0.0.1/x#y", "/moved"]);
+    let inside = ["http://10.0.0.1/x", "http://10.0.0.1/x#y", "mailto:a@example.com"];
+    site.page("/", "Front", &text(0), &[&inside[..], &["/a", "/moved"]].concat());
+    site.page("/a", "A", &text(1), &inside);
     let headers = "Location: http://169.254.169.254/latest\r\n".to_owned();
     site.put("/moved", Page { status: 302, headers, body: Vec::new() });
     let ended = desk.run(&crawl(&site, "same_site = false\n")).await;
@@ -304,7 +306,11 @@ async fn what_is_refused_is_accounted_for_under_the_host_it_was_for() {
         .filter(|(host, ..)| *host != site.host())
         .collect();
     told.sort_unstable();
-    assert_eq!(told, [("10.0.0.1", 1, "refused"), ("169.254.169.254", 1, "refused")], "{all:?}");
+    assert_eq!(
+        told,
+        [("10.0.0.1", 1, "address_refused"), ("169.254.169.254", 1, "address_refused")],
+        "{all:?}"
+    );
     desk.close().await;
 }
 

@@ -1,16 +1,17 @@
 //! Starting, watching and ending runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quaero_contract::{
-    ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, LogPage, LogQuery,
-    RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView, StartedBy,
+    ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, JobStatus, LogPage,
+    LogQuery, RerunPart, RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView,
+    StartedBy,
 };
 use quaero_engine::{
     Engine,
     work::{Need, Registry},
 };
-use quaero_store::{Keep, NewRun, Reuse};
+use quaero_store::{Keep, NewRun, NewStep, Reuse};
 use tokio::sync::RwLockReadGuard;
 
 use crate::{App, AppEvent, RunText, blocking, compose::compose, error, follow};
@@ -44,7 +45,7 @@ impl App {
         }
         let run = self.compose(file, text, set).await?;
         if !anyway {
-            self.check_needs(&run).await?;
+            self.check_needs(&request_id, &run, |_| true).await?;
         }
         self.submit(NewRun { request_id, ..run }).await
     }
@@ -64,23 +65,33 @@ impl App {
         .await?
     }
 
-    /// Whether everything is there that the steps of a run need, so that what is missing is told now
-    /// and not after an hour of work.
-    async fn check_needs(&self, run: &NewRun) -> Result<(), ApiError> {
-        let mut needs = Vec::new();
-        collect_needs(run, &self.core.registry, &mut needs);
-        let now = self.core.clock.now_ms() / 1_000;
-        let mut missing = Vec::new();
-        for (step, need) in needs {
-            if let Err(why) = quaero_workers::check_need(&*self.core.providers, &need, now).await {
-                missing.push(format!("Step `{step}`: {why}"));
-            }
+    /// Whether everything is there that the steps of a run need, of those that `is_done` picks, so that
+    /// what is missing is told now and not after an hour of work. Not asked of a run that has been
+    /// accepted before.
+    async fn check_needs(
+        &self,
+        request_id: &str,
+        run: &NewRun,
+        is_done: impl Fn(&str) -> bool,
+    ) -> Result<(), ApiError> {
+        if self.core.store.knows_request(request_id).await.map_err(error::store)? {
+            return Ok(());
         }
+        let mut needs = Vec::new();
+        for step in run.steps.iter().filter(|step| is_done(&step.name)) {
+            collect_needs(&step.name, step, &self.core.registry, &mut needs);
+        }
+        let now = self.core.clock.now_ms() / 1_000;
+        let asked = needs.iter().map(async |(step, need)| {
+            let checked = quaero_workers::check_need(&*self.core.providers, need, now).await;
+            checked.map_err(|why| format!("Step `{step}`: {why}")).err()
+        });
+        let missing: Vec<String> =
+            futures::future::join_all(asked).await.into_iter().flatten().collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let message = missing.join("\n");
-        Err(ApiError::new(ErrorCode::NotSetUp, message)
+        Err(ApiError::new(ErrorCode::NotSetUp, missing.join(" "))
             .with_hint("Set it up first, or run it anyway: what does not need it works."))
     }
 
@@ -120,7 +131,7 @@ impl App {
         let mut values: BTreeMap<String, String> = earlier.given.into_iter().collect();
         values.extend(set);
         let new = self.compose(file, text, values).await?;
-        if let quaero_contract::RerunPart::From(step) = &part
+        if let RerunPart::From(step) = &part
             && !new.steps.iter().any(|known| known.name == *step)
         {
             let names: Vec<&str> = new.steps.iter().map(|step| step.name.as_str()).collect();
@@ -128,7 +139,8 @@ impl App {
                 .with_hint(format!("The steps are: {}.", names.join(", "))));
         }
         if !anyway {
-            self.check_needs(&new).await?;
+            let again = done_again(&new, &earlier, &part);
+            self.check_needs(&request_id, &new, |step| again.contains(step)).await?;
         }
         let (started_by, reuse) = (StartedBy::Rerun, Some(Reuse { run, part }));
         self.submit(NewRun { request_id, started_by, reuse, ..new }).await
@@ -301,17 +313,46 @@ impl App {
     }
 }
 
-/// What the steps of a run and of those within it need, each once, with the first step that needs it.
-fn collect_needs(run: &NewRun, registry: &Registry, into: &mut Vec<(String, Need)>) {
-    for step in &run.steps {
-        let manager = registry.manager(&step.step_type);
-        for need in manager.map(|manager| manager.needs(&step.config)).unwrap_or_default() {
-            if into.iter().all(|(_, known)| *known != need) {
-                into.push((step.name.clone(), need));
+/// The steps that are done again, as far as can be seen before the run: those asked for, and what
+/// depends on them.
+fn done_again(run: &NewRun, earlier: &RunView, part: &RerunPart) -> BTreeSet<String> {
+    let failed = |name: &str| {
+        earlier
+            .steps
+            .iter()
+            .find(|step| step.name == name)
+            .is_none_or(|step| step.status != JobStatus::Completed || step.jobs.failed > 0)
+    };
+    let asked = |name: &str| match part {
+        RerunPart::Whole => true,
+        RerunPart::Failed => failed(name),
+        RerunPart::From(step) => name == step,
+    };
+    let mut again: BTreeSet<String> =
+        run.steps.iter().map(|step| step.name.clone()).filter(|name| asked(name)).collect();
+    loop {
+        let before = again.len();
+        for step in &run.steps {
+            if step.depends.iter().any(|name| again.contains(name)) {
+                again.insert(step.name.clone());
             }
         }
-        for run in &step.instances {
-            collect_needs(run, registry, into);
+        if again.len() == before {
+            return again;
         }
+    }
+}
+
+/// What a step needs, and the steps of the runs within it, each once; they go by the name of the step
+/// that the user knows.
+fn collect_needs(name: &str, step: &NewStep, registry: &Registry, into: &mut Vec<(String, Need)>) {
+    let manager = registry.manager(&step.step_type);
+    for need in manager.map(|manager| manager.needs(&step.config)).unwrap_or_default() {
+        if into.iter().all(|(_, known)| *known != need) {
+            into.push((name.to_owned(), need));
+        }
+    }
+    for step in step.instances.iter().flat_map(|run| &run.steps) {
+        collect_needs(name, step, registry, into);
     }
 }

@@ -171,7 +171,7 @@ pub trait StepManager: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What a step with this configuration cannot work without.
+    /// What a step with this configuration asks when it has to collect anything.
     fn needs(&self, _config: &Value) -> Vec<Need> {
         Vec::new()
     }
@@ -199,11 +199,13 @@ pub trait StepManager: Send + Sync + 'static {
     }
 }
 
-/// Something of which only the user can see to it that it is there.
+/// Something that only the user can provide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The outside service with this id.
     Service(&'static str),
+    /// A mail server.
+    Mail,
     /// Any of the services that search the web.
     WebSearch,
     /// The sign-in profile of this name.

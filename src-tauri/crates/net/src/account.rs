@@ -24,9 +24,6 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// The answer that stands for an address which the policy refuses.
-    pub const REFUSED: &str = "refused";
-
     /// What would have been asked, but for a reason.
     #[must_use]
     pub fn left_out(url: &Url, reason: &str) -> Self {

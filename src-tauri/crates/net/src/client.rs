@@ -383,10 +383,11 @@ impl Trail {
             self.url.join(location).map_err(|_| bad("its target is not an address"))?;
         target.set_fragment(None);
         if let Err(reason) = self.shared.policy.check(&target) {
+            let error = NetError::refused(&target, reason);
             if let Some(account) = &self.account {
-                account(Exchange::left_out(&target, Exchange::REFUSED));
+                account(Exchange::left_out(&target, error.code()));
             }
-            return Err(NetError::refused(&target, reason));
+            return Err(error);
         }
         if !self.seen.insert(target.clone()) {
             return Err(NetError::RedirectLoop { url: shown(first) });

@@ -174,7 +174,7 @@ impl Tx {
         let all_new = usize::try_from(count).is_ok_and(|count| count == tasks.len());
         if place.depth > 0 && !all_new && !hashes.is_empty() {
             // A page that was first found by a longer way is now nearer.
-            self.execute("UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status = 'pending' AND depth > ?1
+            self.execute("UPDATE jobs SET depth = ?1 WHERE step_id = ?2 AND status IN ('pending', 'running') AND depth > ?1
                  AND round = ?4
                  AND task_key IN (SELECT value ->> 'key' FROM json_each(?3))", params![place.depth, place.step.0, &json, round])?;
         }

@@ -37,6 +37,15 @@ impl Store {
         progress(&mut *self.readers.acquire().await?, run).await
     }
 
+    /// Whether a run has been accepted for this request.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub async fn knows_request(&self, request_id: &str) -> Result<bool> {
+        let known = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM runs WHERE request_id = ?)");
+        Ok(known.bind(request_id).fetch_one(&self.readers).await?)
+    }
+
     /// A run with its steps.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ pub fn registry(pdf: extract::PdfExtractor, providers: Arc<dyn Providers>) -> Re
 /// What is not there and what to do, in sentences.
 pub async fn check_need(providers: &dyn Providers, need: &Need, now: i64) -> Result<(), String> {
     let found = match need {
-        Need::Service("smtp") => providers.mail().await.map(drop),
+        Need::Mail => providers.mail().await.map(drop),
         Need::Service(id) => providers.find(id).await.map(drop),
         Need::SignIn(profile) => providers.session(profile, now).await.map(drop),
         Need::WebSearch => {

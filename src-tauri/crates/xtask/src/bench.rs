@@ -92,15 +92,12 @@ pub(crate) fn engine(words: &[&str]) -> Result<ExitCode, String> {
     fs::create_dir_all(bench_dir())
         .map_err(|error| format!("{} cannot be made: {error}.", bench_dir().display()))?;
     let (mut report, json) = (Report::new(asked.is_quick), bench_dir().join("engine.json"));
-    if asked.add {
-        let text = fs::read_to_string(&json)
-            .map_err(|error| format!("{} cannot be read: {error}.", json.display()))?;
-        report.add_earlier(&text, |key| {
-            asked.programs.contains(&key.program)
-                && asked.modes.contains(&key.mode)
-                && asked.peers.contains(&key.peer)
-        })?;
-    }
+    let earlier = match asked.add {
+        true => fs::read_to_string(&json)
+            .map(Some)
+            .map_err(|error| format!("{} cannot be read: {error}.", json.display()))?,
+        false => None,
+    };
     let queues = install(&asked, &mut report)?;
     let start = Instant::now();
     let plan = Plan { asked: &asked, queues: &queues };
@@ -109,6 +106,9 @@ pub(crate) fn engine(words: &[&str]) -> Result<ExitCode, String> {
         println!("-- round {} of {} after {:.0?}", round + 1, asked.sizes.rounds, start.elapsed());
     }
     report.note("rounds", asked.sizes.rounds.into());
+    if let Some(earlier) = earlier {
+        report.add_earlier(&earlier)?;
+    }
     let table = report.table();
     fs::write(&json, report.json())
         .map_err(|error| format!("{} cannot be written: {error}.", json.display()))?;

@@ -153,3 +153,18 @@ it("says in the dialog what is not set up, and forgets it when a value changes",
   await window.user.click(await within(dialog).findByRole("button", { name: "Run anyway" }));
   expect((await next(window)).given).toEqual([["folder", "/home/you/flawed/more"]]);
 });
+
+it("asks anew for other values, whatever was refused before", async () => {
+  const window = await openRun(flawed);
+  window.fake.missing = missing;
+  await choose(window, "Everything");
+  await screen.findByRole("button", { name: "Run anyway" });
+  await choose(window, "With other values…");
+  const dialog = await screen.findByRole("dialog");
+  expect(within(dialog).queryByRole("alert")).not.toBeInTheDocument();
+  await window.user.click(within(dialog).getByRole("button", { name: "Run" }));
+  await within(dialog).findByRole("button", { name: "Run anyway" });
+  await window.user.click(within(dialog).getAllByRole("button", { name: "Cancel" })[0] as HTMLElement);
+  await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+  expect(screen.queryByRole("button", { name: "Run anyway" })).not.toBeInTheDocument();
+});

@@ -2,7 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { useMemo, useRef, useState } from "react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import { type Action, useActions } from "../../actions/registry";
 import { backend } from "../../backend";
 import type { InputField, RerunPart, RunView } from "../../backend/types";
@@ -12,7 +12,7 @@ import { Button } from "../../parts/button";
 import { Dialog } from "../../parts/dialog";
 import { Icon } from "../../parts/icon";
 import { Menu, MenuCheck, MenuItem, MenuLine, SubMenu } from "../../parts/menu";
-import { isNotSetUp } from "../../parts/states";
+import { InlineError, isNotSetUp } from "../../parts/states";
 import { text } from "../../text";
 import { ValuesForm } from "../jobs/values-form";
 
@@ -20,7 +20,8 @@ import { ValuesForm } from "../jobs/values-form";
 export function useRerun(run: RunView, current: boolean) {
   const navigate = useNavigate();
   const request = useRef({ wish: "", id: "" });
-  const last = useRef<[RerunPart, [string, string][]]>(["whole", []]);
+  /** What was wished for last. */
+  const [last, setLast] = useState<[RerunPart, [string, string][]]>(["whole", []]);
   const rerun = useCommand(backend.rerun.bind(backend), (id) => {
     request.current = { wish: "", id: "" };
     void navigate({ to: "/runs/$id", params: { id } });
@@ -30,7 +31,7 @@ export function useRerun(run: RunView, current: boolean) {
   const again = useMemo(
     () =>
       (part: RerunPart, set: [string, string][] = [], anyway = false) => {
-        last.current = [part, set];
+        setLast([part, set]);
         const wish = JSON.stringify([part, set, current]);
         if (request.current.wish !== wish) request.current = { wish, id: crypto.randomUUID() };
         start({ request_id: request.current.id, run: id, part, set, current_definition: current, anyway });
@@ -39,8 +40,8 @@ export function useRerun(run: RunView, current: boolean) {
   );
   const { pending, error, reset } = rerun;
   /** Starts what was refused because something is not set up. */
-  const anyway = isNotSetUp(error) ? () => again(...last.current, true) : null;
-  return { again, anyway, pending, error, reset };
+  const anyway = isNotSetUp(error) ? () => again(...last, true) : null;
+  return { again, anyway, part: last[0], pending, error, reset };
 }
 
 /** Whether the definition can be used as it is now, and says something else than it did. */
@@ -62,6 +63,14 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
   const { again, anyway, pending, error, reset } = useRerun(run, current);
   const changed = useDefinitionChanged(run);
   const [asking, setAsking] = useState(false);
+  // What was refused before says nothing of what is asked for next.
+  const ask = useCallback(
+    (open: boolean) => {
+      reset();
+      setAsking(open);
+    },
+    [reset],
+  );
   const steps = run.steps.map((step) => step.name).join("\n");
   const failed = run.steps.some((step) => step.status !== "completed" || step.jobs.failed > 0);
 
@@ -73,17 +82,17 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
       ...steps
         .split("\n")
         .map((step) => here(`again-${step}`, text.again.palette.from(step), () => again({ from: step }))),
-      here("again-values", text.again.palette.values, () => setAsking(true)),
+      here("again-values", text.again.palette.values, () => ask(true)),
     ];
-  }, [again, failed, steps]);
+  }, [again, ask, failed, steps]);
   useActions(actions);
 
   return (
     <>
       {error && !asking && (
-        <p role="alert" className="min-w-0 truncate text-meta text-error" title={error.hint ?? undefined}>
-          {error.message}
-        </p>
+        <div className="min-w-0">
+          <InlineError error={error} />
+        </div>
       )}
       {anyway && !asking && (
         <Button onClick={anyway} busy={pending}>
@@ -110,7 +119,7 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
             </MenuItem>
           ))}
         </SubMenu>
-        <MenuItem onClick={() => setAsking(true)}>{text.again.values}</MenuItem>
+        <MenuItem onClick={() => ask(true)}>{text.again.values}</MenuItem>
         {changed && (
           <>
             <MenuLine />
@@ -122,10 +131,7 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
       </Menu>
       <Dialog
         open={asking}
-        onClose={() => {
-          setAsking(false);
-          reset();
-        }}
+        onClose={() => ask(false)}
         title={text.again.valuesTitle(run.summary.name)}
         closeLabel={text.jobs.cancel}
       >
@@ -135,7 +141,7 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
           error={error}
           onChange={reset}
           again={again}
-          onClose={() => setAsking(false)}
+          onClose={() => ask(false)}
         />
       </Dialog>
     </>

@@ -4,7 +4,7 @@ import { Tabs } from "@base-ui/react/tabs";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { type ReactNode, useState, useSyncExternalStore } from "react";
-import type { JobNode, RunSummary, RunView } from "../../backend/types";
+import type { JobNode, RerunPart, RunSummary, RunView } from "../../backend/types";
 import { paceQuery, pausedQuery, runQuery } from "../../data/queries";
 import { isEnded } from "../../data/sync";
 import { clock, exactTime, number, percent, when } from "../../format";
@@ -171,8 +171,8 @@ function Content({ run, tab, other, current }: ContentProps) {
                 step={step}
                 onClose={close}
                 onAgain={isEnded(summary.status) ? () => rerun.again({ from: step.name }) : null}
-                refused={rerun.error}
-                onAnyway={rerun.anyway}
+                refused={isOfStep(rerun.part, step.name) ? rerun.error : null}
+                onAnyway={isOfStep(rerun.part, step.name) ? rerun.anyway : null}
               />
             )
           )}
@@ -282,6 +282,9 @@ function PaceWords({ run }: { run: string }) {
     </>
   );
 }
+
+/** Whether this step was the first to be run again. */
+const isOfStep = (part: RerunPart, step: string) => typeof part === "object" && part.from === step;
 
 /** What has started the run, and the run that it repeats or belongs to. */
 function Cause({ run: { started_by, rerun_of, parent_run } }: { run: RunSummary }) {

@@ -188,7 +188,7 @@ const answeredIn = (ms: number) => (ms < 1_000 ? text.statistics.milliseconds(ms
 /** Success, what was left alone by agreement, and failure. */
 function answerColour(answer: string): string {
   if (/^[23]/.test(answer) || answer === "redirect") return "text-ok";
-  return ["robots", "elsewhere", "refused"].includes(answer) ? "text-muted" : "text-error";
+  return ["robots", "elsewhere", "address_refused"].includes(answer) ? "text-muted" : "text-error";
 }
 
 function Failures({ statistics, onOpen }: { statistics: RunStatistics; onOpen: Open }) {

@@ -197,7 +197,7 @@ async fn a_run_that_signs_in_leaves_nothing_of_it_anywhere() {
         ),
         set: Default::default(),
         request_id: request_id.to_owned(),
-        anyway: false,
+        anyway: true,
     };
     let mut events = app.events();
     let early = app.run_text(run("early")).await.expect("accepted");

@@ -469,27 +469,42 @@ async fn what_is_not_set_up_is_told_before_anything_is_done() {
     }
     assert_eq!(app.list_runs(None, 1).await.expect("listed"), [], "nothing has begun");
 
+    // In a job before it, too, under the name that its definition knows.
+    let search =
+        "id = \"first\"\nname = \"First\"\n[step.inner]\ntype = \"web_search\"\nquery = \"a\"\n";
+    put(&bench, "definitions", "first", search);
+    let text = reads("x", &folder(&bench), "pre_jobs = [\"first\"]");
+    let refused = run(&text, false).await.expect_err("the first job needs it");
+    assert!(refused.message.starts_with("Step `before:first`: No search"), "{refused}");
+
     let text = with("type = \"web_search\"\nquery = \"a\"");
     let id = run(&text, true).await.expect("it was asked for");
     let ended = app.wait_run(id).await.expect("ended");
-    assert_eq!((ended.status, ended.documents.created), (RunStatus::Completed, 2), "{ended:?}");
-    let again = RerunRequest {
-        request_id: "again".to_owned(),
-        run: id,
-        part: RerunPart::Failed,
-        set: Vec::new(),
-        current_definition: false,
-        anyway: false,
+    assert_eq!(ended.documents.created, 2, "{ended:?}");
+    let view = app.get_run(id).await.expect("found");
+    let statuses: Vec<JobStatus> = view.steps.iter().map(|step| step.status).collect();
+    assert_eq!(statuses, [JobStatus::Completed, JobStatus::Failed], "what does not need it works");
+    assert_eq!(run(&text, false).await, Ok(id), "what was accepted is not asked again");
+    let again = async |part, anyway| {
+        let request_id = format!("{part:?} {anyway}");
+        let (set, current_definition) = (Vec::new(), false);
+        app.rerun(RerunRequest { request_id, run: id, part, set, current_definition, anyway }).await
     };
-    let refused = app.rerun(again).await.expect_err("it is still missing");
-    assert_eq!(refused.code, ErrorCode::NotSetUp, "{refused}");
+    for part in [RerunPart::Whole, RerunPart::Failed, RerunPart::From("other".to_owned())] {
+        let refused = again(part, false).await.expect_err("it is still missing");
+        assert_eq!(refused.code, ErrorCode::NotSetUp, "{refused}");
+    }
+    again(RerunPart::From("read".to_owned()), false).await.expect("only the other step needs it");
+    again(RerunPart::Failed, true).await.expect("it was asked for");
 
     for step in [
         "type = \"asx_stock_collector\"\nasx_codes = [\"BHP\"]\nprovider = \"synthetic\"",
         "type = \"email\"\nto = \"a@example.com\"\nsubject = \"a\"\nbody = \"a\"\nsend = false",
     ] {
         let id = run(&with(step), false).await.expect("nothing is missing");
-        assert_eq!(app.wait_run(id).await.expect("ended").status, RunStatus::Completed);
+        app.wait_run(id).await.expect("ended");
+        let steps = app.get_run(id).await.expect("found").steps;
+        assert!(steps.iter().all(|step| step.status == JobStatus::Completed), "{steps:?}");
     }
     app.close().await;
 }

@@ -129,7 +129,7 @@ async fn a_key_that_was_undone_is_free_and_one_that_is_found_nearer_is_nearer() 
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let place = started(&store, &["a"]).await;
-    let insert = |keys: &'static [&'static str], depth| {
+    let insert = move |keys: &'static [&'static str], depth| {
         let place = Place { depth, ..place };
         move |tx: &mut Tx| {
             let rows: Vec<_> = keys.iter().map(|key| row(key)).collect();

@@ -1,6 +1,10 @@
 //! Asking a host for a page: by its rules and at its pace.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{
@@ -9,7 +13,7 @@ use quaero_net::{
 use quaero_store::{DocumentId, PageState};
 use url::Url;
 
-use super::{listing, visit::Visitor};
+use super::{frontier::MAX_REFUSED, listing, visit::Visitor};
 
 const ACCEPT: &str = "text/html,application/xhtml+xml,text/markdown,text/plain;q=0.9,application/pdf;q=0.8,*/*;q=0.1";
 /// How long to leave a host alone that asks for it without saying how long, the first time.
@@ -20,6 +24,8 @@ pub(super) const USUAL_SITEMAP: &str = "/sitemap.xml";
 /// The code with which robots.txt and the bounds of a crawl are accounted for, as if they had answered.
 pub(super) const ROBOTS: &str = "robots";
 const ELSEWHERE: &str = "elsewhere";
+/// The code of an address that the policy refuses, as [`NetError`] has it.
+pub(super) const REFUSED: &str = "address_refused";
 
 impl Visitor {
     pub(super) fn options(&self) -> GetOptions {
@@ -36,6 +42,16 @@ impl Visitor {
     /// Accounts for an address that is not asked.
     pub(super) fn left_out(&self, url: &Url, reason: &str) {
         (self.account)(Exchange::left_out(url, reason));
+    }
+
+    /// Accounts for links that lead where no request may go, each once in a step.
+    pub(super) fn account_refused(&self, links: HashSet<Url>) {
+        let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        for url in links {
+            if told.len() < MAX_REFUSED && told.insert(url.clone()) {
+                self.left_out(&url, REFUSED);
+            }
+        }
     }
 
     /// How long the host of an answer is to be left alone.

@@ -23,8 +23,8 @@ use crate::extract::Link;
 pub(super) const ROBOTS_FILE: &str = "/robots.txt";
 /// More links of one page are not followed.
 pub(super) const MAX_LINKS: usize = 5_000;
-/// So many refused links of a page are accounted for.
-const MAX_REFUSED: usize = 100;
+/// So many refused links of a page, and of a step, are accounted for.
+pub(super) const MAX_REFUSED: usize = 100;
 /// Deeper paths are made by machines for machines.
 const MAX_SEGMENTS: usize = 24;
 /// The same folder this often in one path is a link that leads back into itself.
@@ -130,8 +130,12 @@ impl Frontier {
 
     /// Whether a link to this (normalised) address is followed.
     pub(super) fn admits(&self, url: &Url) -> bool {
-        self.policy.check(url).is_ok()
-            && self.covers(url)
+        self.policy.check(url).is_ok() && self.wants(url)
+    }
+
+    /// Whether a link to this (normalised) address would be followed if it may be.
+    fn wants(&self, url: &Url) -> bool {
+        self.covers(url)
             && (self.include.is_empty() || self.include.is_match(url.as_str()))
             && !self.excludes(url)
             && !kind::is_file_of_another_kind(url.path())
@@ -147,13 +151,16 @@ impl Frontier {
                 continue;
             }
             let url = normalise(&link.url);
+            if !matches!(url.scheme(), "http" | "https") || !self.wants(&url) {
+                continue;
+            }
             if self.policy.check(&url).is_err() {
-                if self.covers(&url) && selected.refused.len() < MAX_REFUSED {
+                if selected.refused.len() < MAX_REFUSED {
                     selected.refused.insert(url);
                 }
                 continue;
             }
-            if !self.admits(&url) || !seen.insert(url.clone()) {
+            if !seen.insert(url.clone()) {
                 continue;
             }
             if selected.links.len() == MAX_LINKS {

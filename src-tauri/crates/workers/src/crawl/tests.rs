@@ -65,6 +65,7 @@ fn visitor(config: Value) -> Visitor {
         account: Arc::new(|_| {}),
         store: None,
         known_hosts: Arc::default(),
+        refused: Arc::default(),
         browser: Browser::default(),
         session: None,
     }

@@ -1,10 +1,14 @@
 //! One page: asked for, read, and turned into a document and the next tasks.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use quaero_contract::LogLevel;
 use quaero_engine::work::{Outcome, Retry, TaskError};
-use quaero_net::{Account, Client, Exchange, Response, RobotRules, Session, decode, normalise};
+use quaero_net::{Account, Client, Response, RobotRules, Session, decode, normalise};
 use quaero_store::{DocumentId, NewDocument, PageState, Store};
 use serde_json::{Map, Value};
 use url::Url;
@@ -41,6 +45,8 @@ pub(super) struct Visitor {
     /// Where pages are remembered, if anywhere.
     pub(super) store: Option<Store>,
     pub(super) known_hosts: Arc<KnownHosts>,
+    /// The refused links that the step has told of.
+    pub(super) refused: Arc<Mutex<HashSet<Url>>>,
     pub(super) browser: Browser,
     /// The step's sign-in, if it names one.
     pub(super) session: Option<Session>,
@@ -350,9 +356,7 @@ impl Visitor {
                 false => self.frontier.task(link, delay(link)),
             })
             .collect();
-        for url in &content.refused {
-            self.left_out(url, Exchange::REFUSED);
-        }
+        self.account_refused(content.refused);
         if content.forbidden_links > 0 {
             visited = visited.info(format!(
                 "{} links of {address} are not followed: robots.txt does not allow it.",

@@ -1,7 +1,7 @@
 //! The worker of crawl tasks: finds what a step's tasks share, and visits.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,6 +14,7 @@ use quaero_contract::{JobId, LogLevel};
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
 use quaero_net::{Account, Client, Exchange, Limits, Providers, Session};
 use tokio::sync::OnceCell;
+use url::Url;
 
 use super::{
     CrawlConfig, Payload, TASK_TYPE,
@@ -49,6 +50,7 @@ pub(super) struct StepState {
     /// How many bytes the step has been sent; read when the first page asks.
     received: OnceCell<Arc<AtomicU64>>,
     known_hosts: Arc<KnownHosts>,
+    refused: Arc<Mutex<HashSet<Url>>>,
 }
 
 /// Whether there were pages of a host before this step, by origin: then each of its pages may be one of
@@ -71,8 +73,8 @@ impl Shared {
     pub(super) fn step(&self, job: &JobContext) -> Result<Arc<StepState>, TaskError> {
         remember(&self.steps, job.step_id, || {
             let frontier = Arc::new(Frontier::new(job.config()?)?);
-            let (prints, received, known_hosts) = Default::default();
-            Ok(Arc::new(StepState { frontier, prints, received, known_hosts }))
+            let (prints, received, known_hosts, refused) = Default::default();
+            Ok(Arc::new(StepState { frontier, prints, received, known_hosts, refused }))
         })
     }
 
@@ -104,6 +106,7 @@ impl Shared {
             throttle: self.throttle.clone(),
             store: Some(job.store().clone()),
             known_hosts: step.known_hosts.clone(),
+            refused: step.refused.clone(),
             session,
         })
     }

@@ -151,11 +151,7 @@ impl StepManager for EmailManager {
 
     fn needs(&self, config: &Value) -> Vec<Need> {
         let config = serde_json::from_value::<EmailConfig>(config.clone());
-        if config.is_ok_and(|config| config.send) {
-            vec![Need::Service("smtp")]
-        } else {
-            Vec::new()
-        }
+        if config.is_ok_and(|config| config.send) { vec![Need::Mail] } else { Vec::new() }
     }
 
     fn check(&self, config: &Value) -> Vec<ConfigProblem> {

@@ -41,7 +41,8 @@ pub(super) struct Report {
     figures: BTreeMap<Key, BTreeMap<String, Vec<f64>>>,
     ready: BTreeMap<(String, String), Value>,
     jobs: BTreeMap<Key, usize>,
-    left_out: BTreeSet<(String, String)>,
+    /// What is missing, and the first reason for it.
+    left_out: BTreeMap<String, String>,
 }
 
 impl Report {
@@ -67,23 +68,25 @@ impl Report {
             figures: BTreeMap::new(),
             ready: BTreeMap::new(),
             jobs: BTreeMap::new(),
-            left_out: BTreeSet::new(),
+            left_out: BTreeMap::new(),
         }
     }
 
-    /// Takes over what an earlier report has, as its JSON, but for what is measured anew.
+    /// Takes over what an earlier report of the same kind has, as its JSON, and this one has not.
     ///
     /// # Errors
-    /// If it is no such report.
-    pub(super) fn add_earlier(
-        &mut self,
-        json: &str,
-        is_measured: impl Fn(&Key) -> bool,
-    ) -> Result<(), String> {
+    /// If it is no such report, or of another machine or size.
+    pub(super) fn add_earlier(&mut self, json: &str) -> Result<(), String> {
         let earlier: Value = serde_json::from_str(json)
             .map_err(|error| format!("The last report cannot be read: {error}."))?;
+        for same in ["quick", "processor", "rounds"] {
+            if earlier["about"][same] != *self.about.get(same).unwrap_or(&Value::Null) {
+                return Err(format!("The last report cannot be added to: `{same}` differs."));
+            }
+        }
         let list = |name: &str| earlier[name].as_array().cloned().unwrap_or_default();
         let word = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let measured: BTreeSet<Key> = self.figures.keys().cloned().collect();
         for result in list("results") {
             let key = Key {
                 program: word(&result, "program"),
@@ -91,7 +94,7 @@ impl Report {
                 variant: word(&result, "variant"),
                 peer: word(&result, "peer"),
             };
-            if is_measured(&key) {
+            if measured.contains(&key) {
                 continue;
             }
             let rounds = result["rounds"].as_array().cloned().unwrap_or_default();
@@ -103,11 +106,15 @@ impl Report {
             self.figures.entry(key).or_default().insert(word(&result, "figure"), rounds);
         }
         for left_out in list("left_out") {
-            self.left_out.insert((word(&left_out, "what"), word(&left_out, "why")));
+            let (what, why) = (word(&left_out, "what"), word(&left_out, "why"));
+            if !measured.iter().any(|key| what.starts_with(&key.peer) && what.ends_with(&key.mode))
+            {
+                self.left_out(&what, &why);
+            }
         }
         for database in list("databases") {
             let mode = if database["synchronous"] == 2 { "full" } else { "normal" };
-            self.ready.insert((word(&database, "peer"), mode.to_owned()), database);
+            self.ready.entry((word(&database, "peer"), mode.to_owned())).or_insert(database);
         }
         Ok(())
     }
@@ -118,8 +125,11 @@ impl Report {
 
     /// A queue or a figure that is missing, and why.
     pub(super) fn left_out(&mut self, what: &str, why: &str) {
-        if self.left_out.insert((what.to_owned(), why.to_owned())) {
+        // A path says something about this machine only.
+        let why = why.replace(&format!("{}/", root().display()), "");
+        if !self.left_out.contains_key(what) {
             println!("-- left out: {what}: {why}");
+            self.left_out.insert(what.to_owned(), why);
         }
     }
 
@@ -345,6 +355,15 @@ impl Report {
             ),
             ("10 steps of fibonacci(33): ms beyond the work", "flow", "10×33", "beyond_work_ms"),
             (
+                "from a job's acceptance to the first line of its handler, 100 /s, µs: p50",
+                "latency",
+                "100",
+                "accepted_to_start_us p50",
+            ),
+            ("the same: p99", "latency", "100", "accepted_to_start_us p99"),
+            ("the same after 10 s of rest: p50", "wake", "", "accepted_to_start_us p50"),
+            ("the same after 10 s of rest: max", "wake", "", "accepted_to_start_us max"),
+            (
                 "progress of a run with all its jobs, read, µs: p50",
                 "burn",
                 "1000×16",
@@ -508,16 +527,22 @@ mod tests {
         first.add(&burn, &outcome(7));
         first.add(&tree, &outcome(8));
         first.set_jobs(&tree, 100);
+        first.left_out("huey burn 1×1 full", "It broke.");
+        first.left_out("liteque full", "It is not there.");
         let mut second = Report::new(true);
-        second.add_earlier(&first.json(), |key| key.program == "burn").expect("a report");
         second.add(&burn, &outcome(9));
+        second.add_earlier(&first.json()).expect("a report");
         let found = |key, figure| second.spread(key, figure).map(|spread| spread.median);
         assert_eq!(
             (found(&burn, "jobs_per_s"), found(&tree, "jobs_per_s")),
             (Some(9.0), Some(8.0))
         );
         assert_eq!(second.jobs(&tree), Some(100));
-        assert!(second.add_earlier("{", |_| true).is_err());
+        let left_out: Vec<&str> = second.left_out.keys().map(String::as_str).collect();
+        assert_eq!(left_out, ["liteque full"]);
+        assert!(second.add_earlier("{").is_err());
+        let other = Report::new(false).json();
+        assert!(second.add_earlier(&other).is_err_and(|why| why.contains("quick")));
     }
 
     #[test]

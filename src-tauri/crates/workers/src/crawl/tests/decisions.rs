@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use quaero_engine::work::StepManager as _;
+use quaero_engine::work::{Need, StepManager as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -182,4 +182,18 @@ fn settings_that_contradict_are_told_with_a_remedy() {
     let problems = CrawlManager.check(&json!({ "start_urls": ["http://a.example/"], "allow_hosts": ["http://x/", "::1", "y:8080"] }));
     let pointers: BTreeSet<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
     assert_eq!(pointers, BTreeSet::from(["/allow_hosts/0"]));
+}
+
+#[test]
+fn a_crawl_needs_a_browser_and_a_sign_in_only_if_it_says_so() {
+    let start = ["https://example.org/"];
+    for (more, expected) in [
+        (json!({}), vec![]),
+        (json!({"enable_javascript": true}), vec![Need::Browser]),
+        (json!({"authentication": "work"}), vec![Need::SignIn("work".to_owned())]),
+    ] {
+        let mut config = json!({"start_urls": start});
+        config.as_object_mut().expect("a table").extend(more.as_object().expect("a table").clone());
+        assert_eq!(CrawlManager.needs(&config), expected, "{config}");
+    }
 }

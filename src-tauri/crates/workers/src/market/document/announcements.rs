@@ -65,22 +65,22 @@ impl Prices {
     /// Says where they are from, so that every figure can be followed to its source.
     fn tell(&self, sheet: &mut Sheet, data: &mut Map<String, Value>) {
         sheet.section("Data used");
+        let mut documents = Vec::new();
         for (name, bars, document) in [
             ("Prices of the stock", self.stock.as_deref().unwrap_or_default(), self.stock_document),
             ("Prices of the index", &self.index, self.index_document),
         ] {
-            let [first, .., last] = bars else {
+            let (Some(first), Some(last)) = (bars.first(), bars.last()) else {
                 sheet.note(name, "none");
                 continue;
             };
+            documents.extend(document);
             let from = match document {
                 Some(id) => format!("document {id}"),
                 None => plain(&self.provider),
             };
             sheet.note(name, &format!("{} to {}, from {from}", first.date, last.date));
         }
-        let documents = [self.stock_document, self.index_document];
-        let documents: Vec<DocumentId> = documents.into_iter().flatten().collect();
         if !documents.is_empty() {
             data.insert("built_from".to_owned(), json!(documents));
         }
