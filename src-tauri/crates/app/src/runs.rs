@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use quaero_contract::{
     ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, JobStatus, LogPage,
     LogQuery, RerunPart, RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView,
-    StartedBy,
+    StartedBy, StepView,
 };
 use quaero_engine::{
     Engine,
@@ -139,7 +139,7 @@ impl App {
                 .with_hint(format!("The steps are: {}.", names.join(", "))));
         }
         if !anyway {
-            let again = done_again(&new, &earlier, &part);
+            let again = done_again(&new, &earlier.steps, &part);
             self.check_needs(&request_id, &new, |step| again.contains(step)).await?;
         }
         let (started_by, reuse) = (StartedBy::Rerun, Some(Reuse { run, part }));
@@ -315,10 +315,9 @@ impl App {
 
 /// The steps that are done again, as far as can be seen before the run: those asked for, and what
 /// depends on them.
-fn done_again(run: &NewRun, earlier: &RunView, part: &RerunPart) -> BTreeSet<String> {
+fn done_again(run: &NewRun, earlier: &[StepView], part: &RerunPart) -> BTreeSet<String> {
     let failed = |name: &str| {
         earlier
-            .steps
             .iter()
             .find(|step| step.name == name)
             .is_none_or(|step| step.status != JobStatus::Completed || step.jobs.failed > 0)
