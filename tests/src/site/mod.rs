@@ -1,5 +1,5 @@
-//! Web sites on this computer: one that serves a folder as it should, and one that misbehaves as
-//! real ones do.
+//! Web sites on this computer: one that serves a folder as it should, one that misbehaves as real
+//! ones do, and those that do what files of data say.
 //!
 //! A [`Site`] runs on a thread of its own and ends when it is dropped, so that tests with and
 //! without a runtime can use it. Its address is `127.0.0.1` with a port that the system chooses.
@@ -7,6 +7,7 @@
 mod generated;
 mod hostile;
 mod living;
+mod scripted;
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +22,14 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    runtime::Handle,
     sync::oneshot,
 };
 
 pub use generated::{GeneratedSite, vocable};
 pub use hostile::{HostileSite, RobotsFile};
 pub use living::{LivingSite, Page};
+pub use scripted::{Answer, Made, Row, ScriptedSite};
 
 /// A longer request is not read.
 const MAX_HEAD: u64 = 64 << 10;
@@ -63,24 +66,46 @@ impl Site {
         Answer: Future<Output = io::Result<()>> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut site, serving) = Self::prepare(handle)?;
+        site.thread = Some(std::thread::spawn(move || runtime.block_on(serving)));
+        Ok(site)
+    }
+
+    /// As [`Site::start`], beside others on their thread.
+    pub(crate) fn start_on<F, Answer>(runtime: &Handle, handle: F) -> io::Result<Self>
+    where
+        F: Fn(TcpStream, Arc<Log>) -> Answer + Send + 'static,
+        Answer: Future<Output = io::Result<()>> + Send + 'static,
+    {
+        let (site, serving) = Self::prepare(handle)?;
+        runtime.spawn(serving);
+        Ok(site)
+    }
+
+    /// A site, and what serves it until it is dropped.
+    fn prepare<F, Answer>(
+        handle: F,
+    ) -> io::Result<(Self, impl Future<Output = ()> + Send + 'static)>
+    where
+        F: Fn(TcpStream, Arc<Log>) -> Answer + Send + 'static,
+        Answer: Future<Output = io::Result<()>> + Send + 'static,
+    {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let log = Arc::new(Log::default());
         let shared = log.clone();
         let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::spawn(move || {
-            let ended = runtime.block_on(async {
-                tokio::select! {
-                    result = accept(listener, handle, shared) => result,
-                    _ = stopped => Ok(()),
-                }
-            });
+        let serving = async move {
+            let ended = tokio::select! {
+                result = accept(listener, handle, shared) => result,
+                _ = stopped => Ok(()),
+            };
             if let Err(error) = ended {
                 panic!("the test site stopped: {error}");
             }
-        });
-        Ok(Self { address, log, stop: Some(stop), thread: Some(thread) })
+        };
+        Ok((Self { address, log, stop: Some(stop), thread: None }, serving))
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end.

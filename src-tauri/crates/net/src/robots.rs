@@ -234,52 +234,6 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_of_a_file_hold() {
-        let rows = [
-            ("", "/a", true),
-            ("User-agent: *\nDisallow: /a", "/a/b", false),
-            ("User-agent: *\nDisallow: /a", "/b", true),
-            ("\u{feff}User-agent: *\nDisallow: /", "/b", false),
-            ("User-agent: other\nDisallow: /", "/b", true),
-            ("User-agent: *\nDisallow: /\nUser-agent: quaero\nAllow: /", "/b", true),
-            ("User-agent: *\nAllow: /\nUser-agent: Quaero/1.0\nDisallow: /", "/b", false),
-            ("User-agent: *\nDisallow: /a\nAllow: /a/b", "/a/b/c", true),
-            ("User-agent: *\nDisallow: /*.pdf$", "/a.pdf", false),
-            ("User-agent: *\nDisallow: /*.pdf$", "/a.pdf?x", true),
-            ("User-agent: *\nDisallow: /*?", "/a?b=1", false),
-            ("User-agent: *\nDisallow: /%3cx", "/%3Cx", false),
-            ("User-agent: *\nDisallow: /~joe", "/%7ejoe/", false),
-            ("User-agent: *\nDisallow: /ü", "/%C3%BC", false),
-            ("Disallow: /a", "/a", true),
-            ("User-agent: *\rDisallow: /a # private\r", "/a", false),
-            ("User-agent: *\nDisallow:", "/a", true),
-            ("User-agent: *\nDisallow: /", "/robots.txt", true),
-            ("<html>\nUser-agent: *\nDisallow: /", "/a", true),
-            ("User-agent: *\nDisallow: *$", "/a", false),
-        ];
-        for (file, path, expected) in rows {
-            assert_eq!(allowed(file, path), expected, "{path} under {file:?}");
-        }
-    }
-
-    #[test]
-    fn a_delay_is_kept_within_reason() {
-        let rows = [
-            ("2", Some(2000)),
-            ("0.5", Some(500)),
-            ("1e9", Some(30_000)),
-            ("0", None),
-            ("-1", None),
-            ("x", None),
-        ];
-        for (value, ms) in rows {
-            let file = format!("User-agent: *\nCrawl-delay: {value}\nDisallow: /a");
-            let delay = RobotRules::parse(None, file.as_bytes()).crawl_delay();
-            assert_eq!(delay, ms.map(Duration::from_millis), "{value}");
-        }
-    }
-
-    #[test]
     fn an_endless_file_costs_little_and_still_counts() {
         let mut file = String::from("User-agent: *\n");
         while file.len() < FILE_BYTES {

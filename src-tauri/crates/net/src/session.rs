@@ -307,7 +307,7 @@ fn parse(text: &str, url: &Url, now: i64) -> Option<Cookie> {
         secure: false,
         expires: None,
     };
-    let mut max_age = None;
+    let (mut max_age, mut names_domain) = (None, false);
     for part in parts {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let value = value.trim();
@@ -321,6 +321,7 @@ fn parse(text: &str, url: &Url, now: i64) -> Option<Cookie> {
                 // A whole domain like `co.uk` belongs to nobody.
                 cookie.subdomains = host != domain || psl::domain_str(&domain).is_some();
                 cookie.domain = domain;
+                names_domain = true;
             }
             "path" if value.starts_with('/') => cookie.path = value.to_owned(),
             "secure" => cookie.secure = true,
@@ -336,7 +337,21 @@ fn parse(text: &str, url: &Url, now: i64) -> Option<Cookie> {
         }
     }
     cookie.expires = max_age.or(cookie.expires);
-    (!cookie.name.is_empty()).then_some(cookie)
+    (!cookie.name.is_empty() && keeps_its_word(&cookie, url, names_domain)).then_some(cookie)
+}
+
+/// Whether a cookie that claims to be safe is (RFC 6265bis, 4.1.3 and 5.7): who can only change what
+/// goes in the clear must not set it.
+fn keeps_its_word(cookie: &Cookie, url: &Url, names_domain: bool) -> bool {
+    let claims = |prefix: &str| {
+        let start = cookie.name.get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    let safe = url.scheme() == "https" || bare_host(url).is_some_and(|host| is_loopback(&host));
+    let own = !names_domain && cookie.path == "/";
+    (safe || !cookie.secure)
+        && (cookie.secure || !claims("__Secure-"))
+        && (cookie.secure && own || !claims("__Host-"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Who gets what of a session.
 
+use serde::Deserialize;
+
 use super::*;
 
 const NOW: i64 = 1_000_000;
@@ -75,57 +77,57 @@ fn a_host_of_the_own_network_is_a_site_of_its_own() {
     }
 }
 
-#[test]
-fn what_a_site_sets_is_kept_as_browsers_keep_it() {
-    let url = Url::parse("https://www.example.org/docs/page").expect("an address");
-    let rows = [
-        ("a=1", "https://www.example.org/docs/x", "a=1"),
-        ("a=1", "https://www.example.org/", ""),
-        ("a=1", "https://example.org/docs/", ""),
-        ("a=1; Path=/; Domain=example.org", "https://example.org/", "a=1"),
-        ("a=1; path=/; domain=.Example.org", "https://b.example.org/", "a=1"),
-        ("a=1; Path=/; Domain=org", "https://www.example.org/", ""),
-        ("a=1; Path=/; Domain=b.example.org", "https://b.example.org/", ""),
-        ("a=1; Path=/; Domain=example.com", "https://example.com/", ""),
-        ("a=1; Path=/; Secure", "http://www.example.org/", ""),
-        ("a=1; Path=/; Max-Age=10", "https://www.example.org/", "a=1"),
-        ("a=1; Path=/; Max-Age=0", "https://www.example.org/", ""),
-        ("a=1; Path=/; Expires=Thu, 01-Jan-1970 00:00:00 GMT", "https://www.example.org/", ""),
-        ("a=1; Path=/; Expires=Thu, 01 Jan 2099 00:00:00 GMT", "https://www.example.org/", "a=1"),
-        ("a=b=c; Path=/; HttpOnly; SameSite=Lax", "https://www.example.org/", "a=b=c"),
-        ("no cookie", "https://www.example.org/docs/x", ""),
-        ("=x; Path=/", "https://www.example.org/", ""),
-    ];
-    for (header, asked, expected) in rows {
-        let session = session("example.org", Vec::new());
-        let mut answer = HeaderMap::new();
-        answer.append(SET_COOKIE, HeaderValue::from_str(header).expect("a header"));
-        session.take(&url, &answer);
-        assert_eq!(sent(&session, asked).0, expected, "{header} at {asked}");
-        let other = Url::parse("https://example.com/").expect("an address");
-        session.take(&other, &answer);
-        assert_eq!(sent(&session, asked).0, expected, "another site sets nothing");
-    }
+/// A row of `attacks/cookies.toml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    #[serde(default = "page")]
+    at: String,
+    set: Vec<String>,
+    #[serde(default = "once")]
+    times: usize,
+    #[serde(default = "once")]
+    long: usize,
+    #[serde(default = "page")]
+    asked: String,
+    sent: Option<String>,
+    kept: Option<usize>,
+}
+
+fn page() -> String {
+    "https://www.example.org/docs/page".to_owned()
+}
+
+const fn once() -> usize {
+    1
 }
 
 #[test]
-fn a_site_replaces_its_cookies_and_cannot_pile_them_up() {
-    let session = session("example.org", vec![cookie("a", "example.org")]);
-    let url = Url::parse("https://example.org/").expect("an address");
-    let set = |text: String| {
-        let mut answer = HeaderMap::new();
-        answer.append(SET_COOKIE, HeaderValue::from_str(&text).expect("a header"));
-        session.take(&url, &answer);
-    };
-    set("a=2".to_owned());
-    assert_eq!(sent(&session, "https://example.org/").0, "a=2");
-    set("a=; Max-Age=0".to_owned());
-    assert_eq!(sent(&session, "https://example.org/").0, "");
-    for n in 0..1_000 {
-        set(format!("c{n}={}", "x".repeat(1_000)));
+fn what_a_site_sets_is_kept_as_browsers_keep_it() {
+    #[derive(Deserialize)]
+    struct Table {
+        row: Vec<Row>,
     }
-    assert_eq!(session.cookies().len(), MAX_COOKIES);
-    assert!(sent(&session, "https://example.org/").0.len() <= MAX_HEADER_BYTES);
+    let text = include_str!("../../../../../tests/attacks/cookies.toml");
+    let table: Table = toml::from_str(text).expect("the rows");
+    for Row { name, at, set, times, long, asked, sent: expected, kept } in table.row {
+        let session = session("example.org", Vec::new());
+        let url = Url::parse(&at).expect("an address");
+        for n in 0..times {
+            let mut answer = HeaderMap::new();
+            for text in &set {
+                let text = text.replace("{n}", &n.to_string()).replace("{long}", &"x".repeat(long));
+                answer.append(SET_COOKIE, HeaderValue::from_bytes(text.as_bytes()).expect("one"));
+            }
+            session.take(&url, &answer);
+        }
+        let (found, _) = sent(&session, &asked);
+        assert!(expected.is_none_or(|expected| found == expected), "{name}: {found:.300}");
+        assert!(found.len() <= MAX_HEADER_BYTES, "{name}: {} bytes", found.len());
+        let number = session.cookies().len();
+        assert!(kept.is_none_or(|kept| number == kept), "{name}: {number} are kept");
+    }
 }
 
 #[test]

@@ -1,13 +1,11 @@
 //! A server of raw bytes, for tests.
 
 use std::{
-    io::Write as _,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use flate2::{Compression, write::GzEncoder};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -23,10 +21,8 @@ pub(super) enum Act {
     Say(Vec<u8>),
     /// Sends this and then nothing more.
     Hold(Vec<u8>),
-    /// Sends the first, then the second for ever, with a pause before each.
-    Repeat(Vec<u8>, Vec<u8>, Duration),
-    /// Sends this and resets the connection.
-    Reset(Vec<u8>),
+    /// Sends the first, then the second for ever.
+    Repeat(Vec<u8>, Vec<u8>),
 }
 
 pub(super) struct Server {
@@ -90,16 +86,11 @@ pub(super) async fn server(act: impl Fn(&str) -> Act + Send + Sync + 'static) ->
                         stream.write_all(&bytes).await?;
                         stream.read_to_end(&mut Vec::new()).await?;
                     }
-                    Act::Repeat(first, then, pause) => {
+                    Act::Repeat(first, then) => {
                         stream.write_all(&first).await?;
                         loop {
-                            tokio::time::sleep(pause).await;
                             stream.write_all(&then).await?;
                         }
-                    }
-                    Act::Reset(bytes) => {
-                        stream.write_all(&bytes).await?;
-                        stream.set_zero_linger()?;
                     }
                 }
                 std::io::Result::Ok(())
@@ -120,9 +111,4 @@ pub(super) fn redirect(target: &str) -> Vec<u8> {
         "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: {target}\r\n\r\n"
     )
     .into_bytes()
-}
-
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("in memory")
 }
