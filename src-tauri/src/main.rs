@@ -31,9 +31,13 @@ fn main() -> ExitCode {
 #[cfg(unix)]
 fn leave_no_core_dump() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // A file of one byte is none. On Linux it is also the one limit that keeps the system from handing
+    // the dump to a program of its own, which takes no notice of 0.
+    let most = if cfg!(target_os = "linux") { 1 } else { 0 };
     let maximum = getrlimit(Resource::Core).maximum;
+    let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
     // Where the system refuses, it is as before.
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
+    let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
 }
 
 #[cfg(not(unix))]

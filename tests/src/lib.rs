@@ -1,5 +1,6 @@
 //! Emulators and fixtures shared by the tests.
 
+pub mod canary;
 pub mod crash;
 pub mod data;
 pub mod dice;

@@ -4,7 +4,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -44,13 +44,21 @@ pub fn binary() -> PathBuf {
 #[derive(Clone, Debug)]
 pub struct Quaero {
     data_dir: PathBuf,
+    variables: Vec<(String, OsString)>,
 }
 
 impl Quaero {
     /// Uses this data folder, which need not exist.
     #[must_use]
     pub fn on(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into() }
+        Self { data_dir: data_dir.into(), variables: Vec::new() }
+    }
+
+    /// The same with an environment variable.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
     }
 
     /// The data folder.
@@ -65,6 +73,20 @@ impl Quaero {
     /// If it cannot be started or takes longer than [`LIMIT`].
     pub fn ask<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Answer {
         self.start(args).finish()
+    }
+
+    /// Runs a command that reads a text to its end.
+    ///
+    /// # Panics
+    /// If it cannot be started or takes longer than [`LIMIT`].
+    pub fn tell<S: AsRef<OsStr>>(&self, input: &str, args: impl IntoIterator<Item = S>) -> Answer {
+        let (mut command, what) = self.command(args);
+        let mut process = Process::start(command.stdin(Stdio::piped()), &what)
+            .unwrap_or_else(|error| panic!("{what} cannot be started: {error}"));
+        let mut stdin = process.child.stdin.take().expect("piped above");
+        stdin.write_all(input.as_bytes()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        drop(stdin);
+        process.finish()
     }
 
     /// Starts a command.
@@ -121,6 +143,7 @@ impl Quaero {
             .args(["-c", &format!("{line} && exec \"$@\""), "sh"])
             .arg(command.get_program())
             .args(command.get_args())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY");
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -138,6 +161,7 @@ impl Quaero {
             .arg(&self.data_dir)
             .args(args)
             .env_remove("QUAERO_DATA_DIR")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             // A command never opens a window, whatever display the tests have.
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")

@@ -60,7 +60,7 @@ pub(super) enum Command {
     /// List, change, compare and exchange definitions
     #[command(subcommand)]
     Definitions(Definitions),
-    /// Outside services: which can be used, their keys, and whether they answer
+    /// Outside services: where they are, which can be used, their keys, and whether they answer
     #[command(subcommand)]
     Providers(Providers),
     /// Sign-ins that steps take along: cookies and headers, each for one site
@@ -95,6 +95,20 @@ pub(super) enum Providers {
         /// The service
         id: String,
     },
+    /// Say where a service is; its key is forgotten if that is another host
+    SetUrl {
+        /// The service
+        id: String,
+        /// Its address [default: the one that comes with Quaero]
+        url: Option<String>,
+    },
+    /// Say which search services are asked, the first one first
+    SetOrder {
+        /// The services [default: all that are set up]
+        ids: Vec<String>,
+    },
+    /// Say how reports are sent; what is not named stays as it is. The password is the key of `smtp`
+    SetMail(SetMail),
     /// Ask a service whether it can be used, and how much of it is left
     Test {
         /// The service
@@ -103,6 +117,38 @@ pub(super) enum Providers {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// The mail server.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct SetMail {
+    /// Its name, such as smtp.example.org; empty for none
+    #[arg(long)]
+    pub(super) host: Option<String>,
+    /// Its port; 0 for the usual one
+    #[arg(long)]
+    pub(super) port: Option<u16>,
+    /// How the connection is protected
+    #[arg(long, value_enum)]
+    pub(super) security: Option<Security>,
+    /// Who signs in; empty if nobody has to
+    #[arg(long)]
+    pub(super) user: Option<String>,
+    /// The sender's address
+    #[arg(long)]
+    pub(super) from: Option<String>,
+}
+
+/// How the connection to a mail server is protected.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum Security {
+    /// TLS from the first byte, usually port 465
+    Tls,
+    /// TLS after the server's greeting, usually port 587
+    StartTls,
+    /// None, for a server on this computer or its network
+    None,
 }
 
 #[derive(Debug, Subcommand)]

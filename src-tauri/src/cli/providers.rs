@@ -1,15 +1,18 @@
-//! Outside services: which can be used, their keys, and whether they answer.
+//! Outside services: where they are, which can be used, their keys, and whether they answer.
 
 use std::{
     io::{self, IsTerminal, Read},
     path::PathBuf,
 };
 
-use quaero_contract::{ApiError, ErrorCode, KeepKey, KeyPlace, ProviderView};
+use quaero_contract::{
+    ApiError, ErrorCode, KeepKey, KeyPlace, MailSecurity, MailSettings, ProviderSettings,
+    ProviderView, Settings,
+};
 
 use super::{
     Exit,
-    args::{Keep, Providers},
+    args::{Keep, Providers, Security, SetMail},
     definitions::changer,
     output::{Output, one_line},
 };
@@ -71,6 +74,39 @@ pub(super) async fn command(
                 output.line(format_args!("Forgotten: the key of {}", one_line(&id)));
                 Ok(Exit::Done)
             }
+            Providers::SetUrl { id, url } => {
+                let mut settings = app.settings().await?;
+                settings.providers.insert(id.clone(), ProviderSettings { base_url: url });
+                app.set_settings(settings).await?;
+                let view = app.providers().await?.providers.into_iter().find(|now| now.id == id);
+                let url = view.and_then(|now| now.base_url.or(now.default_base_url));
+                let url = url.unwrap_or_else(|| "nowhere yet".to_owned());
+                output.line(format_args!("Set: {} is at {}", one_line(&id), one_line(&url)));
+                Ok(Exit::Done)
+            }
+            Providers::SetOrder { ids } => {
+                let settings = app.settings().await?;
+                let said = if ids.is_empty() {
+                    "all search services that are set up are asked".to_owned()
+                } else {
+                    format!("search services are asked in the order {}", ids.join(", "))
+                };
+                app.set_settings(Settings { search_order: ids, ..settings }).await?;
+                output.line(format_args!("Set: {}", one_line(&said)));
+                Ok(Exit::Done)
+            }
+            Providers::SetMail(mail) => {
+                let mut settings = app.settings().await?;
+                settings.mail = changed(settings.mail, mail);
+                let MailSettings { host, from, .. } = settings.mail.clone();
+                app.set_settings(settings).await?;
+                output.line(match (host.as_str(), from.as_str()) {
+                    ("", _) => "Set: no mail server".to_owned(),
+                    (host, "") => format!("Set: {}, without a sender yet", one_line(host)),
+                    (host, from) => format!("Set: {} from {}", one_line(host), one_line(from)),
+                });
+                Ok(Exit::Done)
+            }
             Providers::Test { id, json } => {
                 let test = app.test_provider(&id).await?;
                 if json {
@@ -88,6 +124,22 @@ pub(super) async fn command(
     let result = done.await;
     app.close().await;
     result
+}
+
+/// The mail server with what was named.
+fn changed(old: MailSettings, new: SetMail) -> MailSettings {
+    let security = new.security.map(|security| match security {
+        Security::Tls => MailSecurity::Tls,
+        Security::StartTls => MailSecurity::StartTls,
+        Security::None => MailSecurity::None,
+    });
+    MailSettings {
+        host: new.host.unwrap_or(old.host),
+        port: new.port.or(old.port).filter(|port| *port > 0),
+        security: security.unwrap_or(old.security),
+        user: new.user.unwrap_or(old.user),
+        from: new.from.unwrap_or(old.from),
+    }
 }
 
 fn key_of(provider: &ProviderView) -> String {

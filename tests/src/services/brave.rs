@@ -10,13 +10,15 @@ use super::{Asked, KEY, Reply, Service};
 pub struct Brave {
     /// Addresses of the results, page by page.
     pub pages: Vec<Vec<String>>,
+    /// A plan that is paid by use: it has no limit for the month.
+    pub by_use: bool,
 }
 
 impl Brave {
     /// A server with one page of results.
     #[must_use]
     pub fn finding(urls: &[&str]) -> Self {
-        Self { pages: vec![urls.iter().map(ToString::to_string).collect()] }
+        Self { pages: vec![urls.iter().map(ToString::to_string).collect()], by_use: false }
     }
 }
 
@@ -69,9 +71,10 @@ impl Service for Brave {
             // Without results there is no `web` at all.
             body["web"] = json!({"type": "search", "results": results, "family_friendly": true});
         }
+        let (limit, left) = if self.by_use { ("50, 0", "49, 0") } else { ("1, 15000", "0, 14523") };
         Reply::json(200, &body)
-            .with("x-ratelimit-limit", "1, 15000")
-            .with("x-ratelimit-remaining", "0, 14523")
+            .with("x-ratelimit-limit", limit)
+            .with("x-ratelimit-remaining", left)
             .with("x-ratelimit-reset", "1, 1419704")
     }
 

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -91,11 +92,15 @@ pub enum Fault {
     BadKey,
     /// An error of the service's own, in its words.
     Error(u16),
-    /// An error of the service's own that repeats the key it was given.
+    /// An error of the service's own that repeats the key it was given, in its words and its headers.
     Echo(u16),
+    /// The right answer, in which every text has the key at its end.
+    Repeat,
+    /// Something that is no JSON, with the key in it.
+    NoJson,
     /// 429, and how many seconds to wait if it says so.
     TooMany(Option<u32>),
-    /// The page of a server in between.
+    /// The page of a server in between, with the request that it could not pass on.
     Proxy(u16),
     /// The answer ends in the middle of its JSON, as if it were whole.
     Cut,
@@ -197,7 +202,23 @@ async fn serve<S: Service>(
             Some(Fault::Error(status)) => service.error(status, "Something is wrong."),
             Some(Fault::Echo(status)) => {
                 let key = service.key(&asked);
-                service.error(status, &format!("The key {key} (Bearer {key}) is wrong."))
+                let text = format!("The key {key} (Bearer {key}) is wrong.");
+                service
+                    .error(status, &text)
+                    .with("www-authenticate", format!("Bearer error=\"{key}\""))
+                    .with("x-request", format!("Bearer {}", STANDARD.encode(key)))
+            }
+            Some(Fault::Repeat) => {
+                let key = service.key(&asked);
+                let mut reply = service.answer(&asked);
+                if let Ok(mut body) = serde_json::from_str(&reply.body) {
+                    repeat(&mut body, &key);
+                    reply.body = body.to_string();
+                }
+                reply
+            }
+            Some(Fault::NoJson) => {
+                Reply { body: format!("{}: what?", service.key(&asked)), ..service.answer(&asked) }
             }
             Some(Fault::TooMany(wait)) => {
                 let reply = service.error(429, "Too many requests.");
@@ -206,10 +227,20 @@ async fn serve<S: Service>(
                     None => reply,
                 }
             }
-            Some(Fault::Proxy(status)) => Reply::page(
-                status,
-                "<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>",
-            ),
+            Some(Fault::Proxy(status)) => {
+                let key = service.key(&asked);
+                let code = STANDARD.encode(&key);
+                let percent: String =
+                    url::form_urlencoded::byte_serialize(key.as_bytes()).collect();
+                Reply::page(
+                    status,
+                    &format!(
+                        "<html><head><title>Bad Gateway</title></head><body><h1>Bad Gateway</h1>\
+                         <pre>{:?}\n?key={percent}\nBasic {code}</pre></body></html>",
+                        asked.headers
+                    ),
+                )
+            }
             Some(Fault::Cut) => {
                 let mut reply = service.answer(&asked);
                 let half = reply.body.floor_char_boundary(reply.body.len() / 2);
@@ -226,6 +257,19 @@ async fn serve<S: Service>(
         write(&mut stream, &reply).await?;
     }
     Ok(())
+}
+
+/// Puts the key at the end of every text.
+fn repeat(value: &mut Value, key: &str) {
+    match value {
+        Value::String(text) => {
+            text.push(' ');
+            text.push_str(key);
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| repeat(value, key)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| repeat(value, key)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 async fn write(stream: &mut BufReader<TcpStream>, reply: &Reply) -> io::Result<()> {

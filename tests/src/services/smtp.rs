@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -167,7 +168,8 @@ async fn serve(
                 signed_in = true;
                 "235 2.7.0 Authentication successful".to_owned()
             } else {
-                format!("535 5.7.8 Error: authentication failed: {KEY}")
+                // Some repeat what they were given, in the clear and as it came.
+                format!("535 5.7.8 Error: authentication failed: {KEY} ({given})")
             }
         } else if command.starts_with("MAIL FROM:") {
             if fault == Some(SmtpFault::HangUp) {
@@ -225,16 +227,5 @@ async fn data(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
 
 /// The user and the password as `AUTH PLAIN` sends them (RFC 4616), in base64.
 fn plain() -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bytes = format!("\0{USER}\0{KEY}").into_bytes();
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let at = |n: usize| u32::from(three.get(n).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for n in 0..4 {
-            let digit = usize::try_from(bits >> (18 - 6 * n) & 63).unwrap_or(0);
-            text.push(if n <= three.len() { char::from(DIGITS[digit]) } else { '=' });
-        }
-    }
-    text
+    STANDARD.encode(format!("\0{USER}\0{KEY}"))
 }

@@ -1,4 +1,5 @@
-//! Tavily: `POST /search` (<https://docs.tavily.com/documentation/api-reference/endpoint/search>).
+//! Tavily: `POST /search` (<https://docs.tavily.com/documentation/api-reference/endpoint/search>) and
+//! `GET /usage` (`…/usage`).
 
 use serde_json::{Value, json};
 
@@ -9,23 +10,47 @@ use super::{Asked, KEY, Reply, Service};
 pub struct Tavily {
     /// Addresses of the results, best first.
     pub found: Vec<String>,
+    /// The key's own limit of credits, of which 150 are used; most have none.
+    pub key_limit: Option<u64>,
 }
 
 impl Tavily {
     /// A server with these results.
     #[must_use]
     pub fn finding(urls: &[&str]) -> Self {
-        Self { found: urls.iter().map(ToString::to_string).collect() }
+        Self { found: urls.iter().map(ToString::to_string).collect(), key_limit: None }
+    }
+}
+
+impl Tavily {
+    fn usage(&self) -> Reply {
+        let used = |of: u64| {
+            json!({
+                "search_usage": of, "crawl_usage": 0, "extract_usage": 0, "map_usage": 0,
+                "research_usage": 0,
+            })
+        };
+        let (mut key, mut account) = (used(150), used(500));
+        key["usage"] = 150.into();
+        key["limit"] = self.key_limit.into();
+        account["current_plan"] = "Bootstrap".into();
+        account["plan_usage"] = 500.into();
+        account["plan_limit"] = 15_000.into();
+        account["paygo_usage"] = 25.into();
+        account["paygo_limit"] = 100.into();
+        Reply::json(200, &json!({"key": key, "account": account}))
     }
 }
 
 impl Service for Tavily {
     fn answer(&self, asked: &Asked) -> Reply {
-        if asked.path != "/search" || asked.method != "POST" {
-            return self.error(404, "Not Found");
-        }
         if self.key(asked) != KEY {
             return self.error(401, "Unauthorized: missing or invalid API key.");
+        }
+        match (&*asked.method, &*asked.path) {
+            ("POST", "/search") => {}
+            ("GET", "/usage") => return self.usage(),
+            _ => return self.error(404, "Not Found"),
         }
         let query = asked.body["query"].as_str().unwrap_or_default();
         let most = asked.body["max_results"].as_u64().unwrap_or(5);

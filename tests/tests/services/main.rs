@@ -6,11 +6,11 @@ mod egress;
 mod email;
 mod maintenance;
 mod places;
+mod secrets;
 mod web_search;
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -26,7 +26,7 @@ use quaero_app::{
 use quaero_contract::{LogLevel, LogQuery, ProviderSettings, RunView, Settings, StepView};
 use quaero_engine::{Clock, SystemClock};
 use quaero_net::SecretString;
-use quaero_tests::{data, services::KEY};
+use quaero_tests::{canary::Canaries, data, services::KEY};
 use tempfile::TempDir;
 use tokio::{
     sync::{Mutex, broadcast},
@@ -118,9 +118,10 @@ impl Desk {
     async fn close(self) {
         let dir = self.data_dir();
         // Before the log of the database is folded in, and after.
-        assert_no_key(&dir);
+        let canaries = Canaries::new(&[KEY]);
+        canaries.assert_none_below(&dir);
         self.app.close().await;
-        assert_no_key(&dir);
+        canaries.assert_none_below(&dir);
         data::assert_whole(&dir);
     }
 }
@@ -170,19 +171,6 @@ impl std::fmt::Debug for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let RunView { summary, steps, warnings, .. } = &self.view;
         f.debug_list().entry(summary).entries(steps).entries(warnings).finish()
-    }
-}
-
-fn assert_no_key(folder: &Path) {
-    for entry in std::fs::read_dir(folder).expect("listed") {
-        let path = entry.expect("listed").path();
-        if path.is_dir() {
-            assert_no_key(&path);
-            continue;
-        }
-        let Ok(bytes) = std::fs::read(&path) else { continue };
-        let found = bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes());
-        assert!(!found, "the key stands in {}", path.display());
     }
 }
 
@@ -238,7 +226,7 @@ async fn a_key_in_a_definition_is_refused_and_not_repeated() {
         [("web_search", "api_key"), ("places_search", "API_KEY"), ("email", "password")]
     {
         let text =
-            format!("id = \"a\"\nname = \"A\"\n[step.s]\ntype = \"{step}\"\n{field} = \"{KEY}\"\n");
+            format!("id = \"a\"\nname = \"A\"\n[step.s]\ntype = \"{step}\"\n{field} = {KEY:?}\n");
         let problems = App::validate("a.toml", text.as_bytes());
         let problem = problems.iter().find(|problem| problem.code == "unknown_field");
         let problem = problem.unwrap_or_else(|| panic!("{problems:?}"));

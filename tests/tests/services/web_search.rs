@@ -1,6 +1,6 @@
 //! `web_search`.
 
-use quaero_contract::{JobStatus, KeepKey, KeyPlace};
+use quaero_contract::JobStatus;
 use quaero_tests::services::{Brave, Emulator, Fault, Searxng, Tavily};
 use serde_json::Value;
 
@@ -235,7 +235,7 @@ async fn pages_are_asked_for_as_long_as_there_are_any() {
     let pages: Vec<Vec<String>> =
         (0..3).map(|page| vec![format!("https://p{page}.example/")]).collect();
     let searxng = Emulator::start(Searxng { pages: pages.clone(), ..Searxng::default() });
-    let brave = Emulator::start(Brave { pages });
+    let brave = Emulator::start(Brave { pages, ..Brave::default() });
     for (id, emulator, expected) in [("searxng", &searxng, 4), ("brave", &brave, 3)] {
         let desk = Desk::with(&[(id, &emulator.base_url())]).await;
         desk.run(&search("depth = 2")).await;
@@ -293,16 +293,39 @@ async fn a_fresh_result_is_used_again_and_gets_the_tags_of_the_step() {
 }
 
 #[tokio::test]
-async fn a_key_that_belongs_to_another_service_is_not_kept() {
-    let desk = Desk::with(&[]).await;
-    let keep = |provider: &str, key: &str| {
-        let (provider, key, place) = (provider.to_owned(), key.to_owned(), KeyPlace::Session);
-        desk.app.keep_key(KeepKey { provider, key, place })
-    };
-    let refused = keep("brave", " tvly-dev-0123456789abcdef\n").await.expect_err("Tavily's");
-    assert!(refused.message.contains("a key of Tavily, not of Brave"), "{}", refused.message);
-    assert!(!refused.message.contains("0123"), "the key is not repeated");
-    keep("tavily", "tvly-dev-0123456789abcdef").await.expect("its own");
-    keep("brave", "of-no-known-kind-0123456789").await.expect("nobody knows better");
-    desk.close().await;
+async fn a_test_tells_how_much_is_left() {
+    let brave = Brave::finding(&[A]);
+    let tavily = Tavily::finding(&[A]);
+    let rows = [
+        ("brave", Emulator::start(brave.clone()), Some("14523 of 15000 requests are left")),
+        ("brave", Emulator::start(Brave { by_use: true, ..brave }), None),
+        ("tavily", Emulator::start(tavily.clone()), Some("14500 of 15000 credits are left")),
+        (
+            "tavily",
+            Emulator::start(Tavily { key_limit: Some(1_000), ..tavily }),
+            Some("850 of 1000 credits are left"),
+        ),
+    ];
+    for (id, emulator, left) in rows {
+        let desk = Desk::with(&[(id, &emulator.base_url())]).await;
+        let test = desk.app.test_provider(id).await.expect("tested");
+        assert!(test.ok, "{id}: {test:?}");
+        let quota = test.quota.as_deref();
+        assert_eq!(quota.is_some(), left.is_some(), "{id}: {quota:?}");
+        assert!(quota.unwrap_or_default().starts_with(left.unwrap_or_default()), "{quota:?}");
+        let searches =
+            emulator.asked().iter().filter(|asked| asked.path.ends_with("search")).count();
+        assert_eq!(searches, usize::from(id == "brave"), "Tavily's account can be asked for free");
+
+        emulator.fail_next([Fault::BadKey]);
+        let test = desk.app.test_provider(id).await.expect("tested");
+        assert!(!test.ok && test.message.contains("refused the key"), "{id}: {test:?}");
+        if id == "tavily" {
+            // A server in between that knows searches only.
+            emulator.fail_next([Fault::Error(404)]);
+            let test = desk.app.test_provider(id).await.expect("tested");
+            assert!(test.ok && test.quota.is_none(), "{test:?}");
+        }
+        desk.close().await;
+    }
 }

@@ -7,15 +7,15 @@ use quaero_contract::{
     ProvidersView, Settings,
 };
 use quaero_net::{
-    MailServer, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers, SecretString, Session,
-    provider_info,
+    ExposeSecret as _, MailServer, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers,
+    SecretString, Session, provider_info,
 };
 use url::{Host, Url};
 
 use crate::{
     App,
     profiles::ProfilesFile,
-    secrets::{SecretError, Secrets, variable},
+    secrets::{SecretError, Secrets, trimmed, variable},
     settings::SettingsFile,
 };
 
@@ -211,17 +211,16 @@ impl App {
     pub async fn keep_key(&self, request: KeepKey) -> Result<(), ApiError> {
         let KeepKey { provider, key, place } = request;
         let info = known(&provider)?;
-        let is_of = |other: &&ProviderInfo| {
-            other.key_prefix.is_some_and(|prefix| key.trim().starts_with(prefix))
-        };
-        let other = PROVIDERS.iter().find(is_of).filter(|other| other.id != info.id);
-        // The password of a server of the user's own may begin with anything.
-        if let Some(other) = other.filter(|_| info.needs_key) {
-            let message = format!("This is a key of {}, not of {}.", other.name, info.name);
+        let key = trimmed(&key).map_err(|error| secret_error(&error))?;
+        // The password of a server of the user's own may be anything.
+        if info.needs_key
+            && let Some(wrong) = wrong_key(info, key.expose_secret())
+        {
             let hint = "Nothing was kept. Copy the key again from the page of the right service.";
-            return Err(ApiError::new(ErrorCode::Invalid, message).with_hint(hint));
+            return Err(ApiError::new(ErrorCode::Invalid, wrong).with_hint(hint));
         }
-        self.core.secrets.keep(&provider, &key, place).await.map_err(|e| secret_error(&e))
+        let kept = self.core.secrets.keep(&provider, key.expose_secret(), place).await;
+        kept.map_err(|error| secret_error(&error))
     }
 
     /// Forgets a service's key.
@@ -255,6 +254,18 @@ impl App {
             Err(message) => ProviderTest { ok: false, message, quota: None },
         })
     }
+}
+
+/// What is wrong with a service's key, if anything is.
+fn wrong_key(info: &ProviderInfo, key: &str) -> Option<String> {
+    let begins = |other: &&ProviderInfo| other.key_prefix.is_some_and(|p| key.starts_with(p));
+    if let Some(other) = PROVIDERS.iter().find(begins).filter(|other| other.id != info.id) {
+        return Some(format!("This is a key of {}, not of {}.", other.name, info.name));
+    }
+    // It goes into a header.
+    (!key.chars().all(|c| c.is_ascii_graphic())).then(|| {
+        format!("A key of {} has only letters, digits and signs, and no spaces.", info.name)
+    })
 }
 
 fn known(id: &str) -> Result<&'static ProviderInfo, ApiError> {

@@ -10,7 +10,10 @@ mod sealed;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,9 +39,13 @@ pub enum SecretError {
         "This computer has no keychain that can be used: {0} Keep the key in a file with a passphrase, or for this session only."
     )]
     NoKeychain(String),
-    #[error("The keychain did not answer within 5 seconds. Unlock it and try again.")]
+    #[error(
+        "The keychain did not answer within 5 seconds. Unlock it and try again, or keep the key in a file with a passphrase, or for this session only."
+    )]
     KeychainSilent,
-    #[error("The keychain refused: {0}")]
+    #[error(
+        "The keychain refused: {0} Unlock it and let Quaero use it, or keep the key in a file with a passphrase, or for this session only."
+    )]
     Keychain(String),
     #[error(
         "The file with your keys is locked. Unlock it in the settings, or set QUAERO_PASSPHRASE."
@@ -66,6 +73,10 @@ pub struct Secrets {
     keychain: Arc<dyn Keychain>,
     sealed: SealedFile,
     session: Arc<Mutex<BTreeMap<String, SecretString>>>,
+    /// How long the keychain may take.
+    patience: Duration,
+    /// Questions to the keychain that were given up and may still be answered.
+    given_up: Arc<AtomicUsize>,
 }
 
 impl Secrets {
@@ -73,7 +84,8 @@ impl Secrets {
     #[must_use]
     pub fn new(data_dir: &Path, keychain: Arc<dyn Keychain>, environment: Environment) -> Self {
         let (sealed, session) = (SealedFile::new(data_dir), Arc::default());
-        Self { environment, keychain, sealed, session }
+        let (patience, given_up) = (KEYCHAIN_TIME, Arc::default());
+        Self { environment, keychain, sealed, session, patience, given_up }
     }
 
     /// The secret of this name and where it was found.
@@ -181,7 +193,8 @@ impl Secrets {
         let sealed = self.sealed.clone();
         // Finding the key from a passphrase takes its time on purpose.
         let opened = tokio::task::spawn_blocking(move || sealed.unlock(&passphrase)).await;
-        opened.unwrap_or_else(|error| Err(SecretError::File(format!("{error}."))))
+        let failed = || SecretError::File("opening it failed unexpectedly.".to_owned());
+        opened.unwrap_or_else(|_| Err(failed()))
     }
 
     /// Opens the file with keys if the environment has its passphrase: for a process nobody types at.
@@ -218,16 +231,31 @@ impl Secrets {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// While one question waits for an answer that may never come, no other one does: a list of keys
+    /// would take as many times as long, and each would hold a thread.
     async fn ask_keychain<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&dyn Keychain) -> Result<T, SecretError> + Send + 'static,
     ) -> Result<T, SecretError> {
+        if self.given_up.load(Ordering::SeqCst) > 0 {
+            return Err(SecretError::KeychainSilent);
+        }
         let keychain = Arc::clone(&self.keychain);
-        let asked = tokio::task::spawn_blocking(move || ask(&*keychain));
-        match timeout(KEYCHAIN_TIME, asked).await {
+        let mut asked = tokio::task::spawn_blocking(move || ask(&*keychain));
+        match timeout(self.patience, &mut asked).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(SecretError::Keychain(format!("{error}."))),
-            Err(_) => Err(SecretError::KeychainSilent),
+            // What a panic says may hold what it stumbled over.
+            Ok(Err(_)) => Err(SecretError::Keychain("it failed unexpectedly.".to_owned())),
+            Err(_) => {
+                let given_up = Arc::clone(&self.given_up);
+                given_up.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(async move {
+                    // Whatever it is, nobody waits for it any more.
+                    let _ = asked.await;
+                    given_up.fetch_sub(1, Ordering::SeqCst);
+                });
+                Err(SecretError::KeychainSilent)
+            }
         }
     }
 }
@@ -238,8 +266,9 @@ pub fn variable(name: &str) -> String {
     format!("QUAERO_{}_API_KEY", name.to_ascii_uppercase())
 }
 
-/// A key as it was meant: without the spaces, quotes and line breaks that copying brings along.
-fn trimmed(text: &str) -> Result<SecretString, SecretError> {
+/// A key as it was meant: without the spaces, quotes and line breaks that copying brings along, and
+/// without the word `Bearer` that examples have before it.
+pub(crate) fn trimmed(text: &str) -> Result<SecretString, SecretError> {
     let wrong = |why: &str| Err(SecretError::NotASecret(why.to_owned()));
     let around = |c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}');
     let text = text.trim_matches(around);
@@ -248,11 +277,15 @@ fn trimmed(text: &str) -> Result<SecretString, SecretError> {
         _ => text,
     };
     let text = text.trim_matches(around);
-    if text.is_empty() {
+    let text = match text.split_once(' ') {
+        Some((word, rest)) if word.eq_ignore_ascii_case("bearer") => rest.trim_matches(around),
+        _ => text,
+    };
+    if text.is_empty() || text.eq_ignore_ascii_case("bearer") {
         return wrong("There is no key in what was given.");
     }
     if text.len() > MAX_SECRET {
-        return wrong("That is too long for a key.");
+        return wrong("That is too long for a key. Copy the key alone.");
     }
     if text.chars().any(|c| c.is_control()) {
         return wrong("A key has no line breaks and no tabs. Copy it again.");

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    Account, AddressPolicy, Exchange, NetError, Overflow, Phase, Session, USER_AGENT,
+    Account, AddressPolicy, Exchange, NetError, Overflow, Phase, Redactor, Session, USER_AGENT,
     account::Entry,
     body::{self, BOMB_RATIO, Decoder, Stop},
     error::shown,
@@ -64,7 +64,7 @@ impl Default for Limits {
 }
 
 /// What one request wants, where it differs from the client's limits.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GetOptions {
     /// The `Accept` header.
     pub accept: &'static str,
@@ -407,6 +407,8 @@ pub struct Reply {
     idle: Duration,
     deadline: Instant,
     entry: Entry,
+    /// What must not come back.
+    secrets: Option<Redactor>,
 }
 
 impl Reply {
@@ -427,7 +429,14 @@ impl Reply {
             return Err(NetError::HeadersTooLarge { url: shown(&url), limit: limits.header_bytes });
         }
         let (redirects, idle) = (Vec::new(), limits.idle);
-        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline, entry })
+        let secrets = None;
+        Ok(Self { url, redirects, answer, body_bytes, overflow, idle, deadline, entry, secrets })
+    }
+
+    /// The same answer, in whose body these are not read.
+    pub(crate) fn without(mut self, secrets: Redactor) -> Self {
+        self.secrets = Some(secrets);
+        self
     }
 
     /// The address that answered.
@@ -472,7 +481,10 @@ impl Reply {
             Ok((body, _)) => self.entry.read(body.len()),
             Err(error) => self.entry.failed(error),
         }
-        let (body, cut) = read?;
+        let (mut body, cut) = read?;
+        if let Some(secrets) = &self.secrets {
+            body = secrets.bytes(body);
+        }
         let content_type = self.header(CONTENT_TYPE.as_str()).map(str::to_owned);
         Ok(Response {
             status: self.status(),

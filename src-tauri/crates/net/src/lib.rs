@@ -16,6 +16,7 @@ mod client;
 mod error;
 mod policy;
 mod provider;
+mod redact;
 mod retry_after;
 mod robots;
 mod service;
@@ -35,6 +36,7 @@ pub use provider::{
     MailServer, NoProviders, PROVIDERS, Provider, ProviderError, ProviderInfo, Providers,
     provider_info,
 };
+pub use redact::Redactor;
 pub use retry_after::{LONGEST_WAIT, SHORTEST_WAIT};
 pub use robots::{LONGEST_CRAWL_DELAY, RobotRules};
 pub use secrecy::{ExposeSecret, SecretString};

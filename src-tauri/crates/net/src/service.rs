@@ -1,5 +1,8 @@
 //! One request to a service: an address, headers that may hold a key, an answer. Nothing is followed
 //! elsewhere, so that a key is never shown to anyone but the host it was made for.
+//!
+//! Architecture invariant: no answer holds the key that it was asked with. Some services and proxies
+//! repeat it; it is taken out of what they say, in whatever form, before anybody reads it.
 
 use std::time::Duration;
 
@@ -11,7 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use crate::{Client, NetError, Overflow, Phase, Reply, account::Entry, body, error::shown};
+use crate::{
+    Client, NetError, Overflow, Phase, Redactor, Reply, account::Entry, body, error::shown,
+};
 
 /// What is asked of a service.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub struct ServiceRequest {
 enum Part {
     Plain(String),
     Secret(SecretString),
+    /// After the word `Bearer`.
+    Bearer(SecretString),
 }
 
 impl ServiceRequest {
@@ -58,6 +65,13 @@ impl ServiceRequest {
         self
     }
 
+    /// Adds the header `Authorization` with a bearer token.
+    #[must_use]
+    pub fn bearer(mut self, token: SecretString) -> Self {
+        self.headers.push(("authorization", Part::Bearer(token)));
+        self
+    }
+
     /// At most so many bytes of the answer, decompressed, where that differs from the client's limit.
     #[must_use]
     pub const fn body_bytes(mut self, bytes: usize) -> Self {
@@ -84,9 +98,15 @@ impl Client {
         let deadline = Instant::now() + request.total.unwrap_or(limits.total);
         let body_bytes = request.body_bytes.unwrap_or(limits.body_bytes);
         let url = request.url.clone();
+        let secrets = request.headers.iter().filter_map(|(_, part)| match part {
+            Part::Plain(_) => None,
+            Part::Secret(secret) | Part::Bearer(secret) => Some(secret),
+        });
+        let secrets = Redactor::new(secrets);
         match self.send(request, deadline, &mut entry).await {
             Ok(answer) => {
-                Reply::new(url, answer, limits, (body_bytes, Overflow::Fail, deadline), entry)
+                let how = (body_bytes, Overflow::Fail, deadline);
+                Ok(Reply::new(url, answer, limits, how, entry)?.without(secrets))
             }
             Err(error) => {
                 entry.failed(&error);
@@ -118,14 +138,14 @@ impl Client {
                 ),
             };
             let value = match &part {
-                Part::Plain(text) => HeaderValue::from_str(text).map_err(|_| unusable())?,
-                Part::Secret(secret) => {
-                    let mut value =
-                        HeaderValue::from_str(secret.expose_secret()).map_err(|_| unusable())?;
-                    value.set_sensitive(true);
-                    value
+                Part::Plain(text) => HeaderValue::from_str(text),
+                Part::Secret(secret) => HeaderValue::from_str(secret.expose_secret()),
+                Part::Bearer(token) => {
+                    HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()))
                 }
             };
+            let mut value = value.map_err(|_| unusable())?;
+            value.set_sensitive(!matches!(part, Part::Plain(_)));
             asking = asking.header(HeaderName::from_static(name), value);
         }
         if let Some(json) = json {

@@ -12,12 +12,14 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{AddressPolicy, Site, retry_after};
+use crate::{AddressPolicy, Redactor, Site, retry_after};
 
 /// Cookies of one site; a site that sets more loses its oldest.
 const MAX_COOKIES: usize = 200;
 /// Bytes of one cookie, as browsers have it.
 const MAX_COOKIE_BYTES: usize = 4096;
+/// Bytes from which on a value is looked for in texts.
+const LONG_VALUE: usize = 8;
 /// Bytes of a `Cookie` header.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 /// Headers that would take the request elsewhere or break it.
@@ -196,6 +198,22 @@ impl Session {
     pub fn is_over(&self) -> bool {
         let (now, cookies) = (self.now(), self.cookies());
         !cookies.is_empty() && cookies.iter().all(|cookie| cookie.is_over(now))
+    }
+
+    /// What takes its cookies and headers out of texts. Short values are left: they are words such as
+    /// `true`, which stand in texts for other reasons.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        let headers = self.shared.headers.iter().flat_map(|(_, value)| {
+            // A word such as `Bearer` may not be repeated with the rest.
+            let last = value.expose_secret().rsplit(' ').next().unwrap_or_default().to_owned();
+            [value.clone(), SecretString::from(last)]
+        });
+        let cookies = self.cookies();
+        let cookies = cookies.iter().map(|cookie| SecretString::from(cookie.value.clone()));
+        let secrets: Vec<SecretString> = headers.chain(cookies).collect();
+        let long = |secret: &&SecretString| secret.expose_secret().len() >= LONG_VALUE;
+        Redactor::new(secrets.iter().filter(long))
     }
 
     /// What goes to this address.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use quaero_engine::work::{JobContext, Retry, TaskError};
 use quaero_net::{
-    Account, Client, Exchange, ExposeSecret as _, NetError, Provider, ProviderError, Response,
-    ServiceRequest,
+    Account, Client, Exchange, NetError, Provider, ProviderError, Reply, Response, ServiceRequest,
 };
 use quaero_store::{DocumentId, NewDocument, Request};
 use serde_json::Value;
@@ -42,6 +41,14 @@ pub(crate) async fn ask_json(
     request: ServiceRequest,
 ) -> Result<Value, TaskError> {
     let reply = client.ask(request).await.map_err(connection)?;
+    json_of(provider, reply).await
+}
+
+/// The JSON of an answer.
+///
+/// # Errors
+/// As [`ask_json`].
+pub(crate) async fn json_of(provider: &Provider, reply: Reply) -> Result<Value, TaskError> {
     let answer = reply.read().await.map_err(connection)?;
     if !(200..300).contains(&answer.status) {
         return Err(refusal(provider, &answer));
@@ -65,7 +72,7 @@ pub(crate) fn bad_answer(provider: &Provider, what: &str) -> TaskError {
 fn refusal(provider: &Provider, answer: &Response) -> TaskError {
     let name = provider.info.name;
     let told: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let said = said(provider, &told);
+    let said = said(&told);
     let status = answer.status;
     match status {
         _ if blames_key(status, &told) => TaskError::permanent(
@@ -106,16 +113,12 @@ fn blames_key(status: u16, told: &Value) -> bool {
         || told["error"]["details"].as_array().is_some_and(|list| list.iter().any(reason))
 }
 
-/// What a service says about an error, as the rest of a bracket, without the key that some repeat.
-fn said(provider: &Provider, told: &Value) -> String {
+/// What a service says about an error, as the rest of a bracket.
+fn said(told: &Value) -> String {
     let places =
         ["/error/message", "/error/detail", "/detail/error", "/detail", "/message", "/error"];
     // A page of a server in between says nothing that helps.
     let text = places.iter().find_map(|place| told.pointer(place)?.as_str()).unwrap_or_default();
-    let text = match &provider.key {
-        Some(key) if !key.expose_secret().is_empty() => text.replace(key.expose_secret(), "***"),
-        _ => text.to_owned(),
-    };
     let text: String = text
         .chars()
         .filter(|c| !c.is_control())

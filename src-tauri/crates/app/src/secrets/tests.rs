@@ -1,43 +1,121 @@
 //! Secrets go in, are found by workers, and are seen nowhere else.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, MutexGuard};
 
+use quaero_contract::KeepKey;
 use quaero_net::ExposeSecret as _;
+use serde::Deserialize;
 
 use super::*;
+use crate::{App, AppOptions, Role, World};
 
-/// A keychain in memory that can be absent, locked or silent.
+/// `tests/attacks/secrets.toml`, as far as it is about keeping.
+#[derive(Deserialize)]
+struct Table {
+    pasted: Vec<Pasted>,
+    keychain: Vec<Kept>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pasted {
+    name: String,
+    #[serde(default = "brave")]
+    provider: String,
+    text: String,
+    #[serde(default = "once")]
+    times: usize,
+    kept: Option<String>,
+    says: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    name: String,
+    #[serde(default)]
+    state: State,
+    secret: String,
+    #[serde(default = "once")]
+    times: usize,
+    shown: KeychainState,
+    says: Option<String>,
+    /// It is kept nowhere else either.
+    #[serde(default)]
+    unfit: bool,
+}
+
+fn brave() -> String {
+    "brave".to_owned()
+}
+
+const fn once() -> usize {
+    1
+}
+
+fn table() -> Table {
+    toml::from_str(include_str!("../../../../../tests/attacks/secrets.toml")).expect("the rows")
+}
+
+/// A keychain in memory that can be as keychains are.
 #[derive(Default)]
 struct Memory {
     kept: Mutex<BTreeMap<String, String>>,
-    missing: AtomicBool,
-    locked: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// How often it was asked.
+    asked: AtomicUsize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    #[default]
+    There,
+    Absent,
+    Locked,
+    Denied,
+    Silent,
+    Broken,
 }
 
 impl Memory {
-    fn open(&self) -> Result<std::sync::MutexGuard<'_, BTreeMap<String, String>>, SecretError> {
-        if self.missing.load(Ordering::SeqCst) {
-            return Err(SecretError::NoKeychain("There is none.".to_owned()));
+    fn open(&self, secret: &str) -> Result<MutexGuard<'_, BTreeMap<String, String>>, SecretError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let state = *self.state.lock().expect("no panic before");
+        match state {
+            State::There => Ok(self.kept.lock().expect("no panic before")),
+            State::Absent => Err(SecretError::NoKeychain("There is none.".to_owned())),
+            State::Locked => Err(SecretError::Keychain("It is locked.".to_owned())),
+            State::Denied => Err(SecretError::Keychain("Access was denied.".to_owned())),
+            State::Silent => {
+                let state = self.state.lock().expect("no panic before");
+                drop(self.changed.wait_while(state, |state| *state == State::Silent));
+                Err(SecretError::Keychain("It is too late.".to_owned()))
+            }
+            State::Broken => panic!("no entry for {secret}"),
         }
-        if self.locked.load(Ordering::SeqCst) {
-            return Err(SecretError::Keychain("It is locked.".to_owned()));
-        }
-        Ok(self.kept.lock().expect("no panic before"))
+    }
+
+    fn becomes(&self, state: State) {
+        *self.state.lock().expect("no panic before") = state;
+        self.changed.notify_all();
     }
 }
 
 impl Keychain for Memory {
     fn read(&self, name: &str) -> Result<Option<SecretString>, SecretError> {
-        Ok(self.open()?.get(name).cloned().map(SecretString::from))
+        Ok(self.open(name)?.get(name).cloned().map(SecretString::from))
     }
 
     fn write(&self, name: &str, secret: &SecretString) -> Result<(), SecretError> {
-        self.open()?.insert(name.to_owned(), secret.expose_secret().to_owned());
+        self.open(secret.expose_secret())?
+            .insert(name.to_owned(), secret.expose_secret().to_owned());
         Ok(())
     }
 
     fn remove(&self, name: &str) -> Result<(), SecretError> {
-        self.open()?.remove(name);
+        self.open(name)?.remove(name);
         Ok(())
     }
 }
@@ -105,29 +183,62 @@ async fn the_environment_wins_and_is_not_changed() {
     assert_eq!(bench.secrets.forget("brave").await, refused);
 }
 
-#[tokio::test]
-async fn without_a_keychain_nothing_is_written_in_the_clear() {
-    let bench = bench(&[]);
-    bench.keychain.missing.store(true, Ordering::SeqCst);
-    let kept = bench.secrets.keep("brave", "canary", KeyPlace::Keychain).await;
-    assert!(matches!(kept, Err(SecretError::NoKeychain(_))), "{kept:?}");
-    let kept = bench.secrets.keep("brave", "canary", KeyPlace::File).await;
-    assert_eq!(kept, Err(SecretError::Locked));
-    assert_eq!(bench.found("brave").await, None);
-    assert_eq!(std::fs::read_dir(bench.dir.path()).expect("read").count(), 0);
-    bench.secrets.keep("brave", "canary", KeyPlace::Session).await.expect("kept in memory");
-    assert_eq!(bench.secrets.info().await.keychain, KeychainState::Missing);
+/// Whether something of the secret stands in a file of the folder.
+fn written(folder: &Path, secret: &str) -> bool {
+    let part = &secret.as_bytes()[..12];
+    let files = std::fs::read_dir(folder).expect("read").flatten();
+    let texts = files.map(|file| std::fs::read(file.path()).expect("a file"));
+    texts.into_iter().any(|text| text.windows(part.len()).any(|there| there == part))
 }
 
 #[tokio::test]
-async fn a_locked_keychain_is_told_and_hides_no_key_of_the_session() {
-    let bench = bench(&[]);
-    bench.secrets.keep("brave", "old", KeyPlace::Keychain).await.expect("kept");
-    bench.keychain.locked.store(true, Ordering::SeqCst);
-    assert!(matches!(bench.secrets.find("brave").await, Err(SecretError::Keychain(_))));
-    assert_eq!(bench.secrets.info().await.keychain, KeychainState::Locked);
-    bench.secrets.keep("brave", "new", KeyPlace::Session).await.expect("kept in memory");
-    assert_eq!(bench.found("brave").await, Some(("new".to_owned(), KeyPlace::Session)));
+async fn a_keychain_that_cannot_be_used_is_told_and_nothing_is_written_in_the_clear() {
+    for row in table().keychain {
+        let name = &row.name;
+        let mut bench = bench(&[]);
+        if row.state == State::Silent {
+            bench.secrets.patience = Duration::from_millis(50);
+        }
+        bench.keychain.becomes(row.state);
+        let secret = row.secret.repeat(row.times);
+
+        let kept = bench.secrets.keep("brave", &secret, KeyPlace::Keychain).await;
+        let error = kept.err().map(|error| format!("{error} {error:?}"));
+        assert_eq!(error.is_some(), row.says.is_some(), "{name}: {error:?}");
+        if let (Some(error), Some(says)) = (&error, &row.says) {
+            assert!(error.contains(says) && !error.contains(&row.secret), "{name}: {error}");
+        }
+        assert_eq!(bench.secrets.info().await.keychain, row.shown, "{name}");
+        let asked = bench.keychain.asked.load(Ordering::SeqCst);
+        if row.state == State::Silent {
+            for _ in 0..20 {
+                assert_eq!(bench.secrets.place("brave").await, Err(SecretError::KeychainSilent));
+            }
+            assert_eq!(bench.keychain.asked.load(Ordering::SeqCst), asked, "one waits, not twenty");
+        }
+        let file = bench.secrets.keep("brave", &secret, KeyPlace::File).await;
+        let expected = if row.unfit { error.is_some() } else { file == Err(SecretError::Locked) };
+        assert!(expected, "{name}: {file:?}");
+        if !row.unfit {
+            let place = match row.state {
+                State::There => KeyPlace::Keychain,
+                _ => {
+                    let kept = bench.secrets.keep("brave", &secret, KeyPlace::Session).await;
+                    kept.unwrap_or_else(|error| panic!("{name}: {error}"));
+                    KeyPlace::Session
+                }
+            };
+            assert_eq!(bench.found("brave").await, Some((secret, place)), "{name}");
+        }
+        assert!(!written(bench.dir.path(), &row.secret), "{name}");
+
+        bench.secrets.patience = KEYCHAIN_TIME;
+        bench.keychain.becomes(State::There);
+        while bench.secrets.given_up.load(Ordering::SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.secrets.info().await.keychain, KeychainState::Ready, "{name}: later");
+    }
 }
 
 #[tokio::test]
@@ -174,27 +285,32 @@ async fn a_file_that_was_tampered_with_opens_nothing_and_stays() {
     }
 }
 
-#[test]
-fn what_is_pasted_is_taken_as_it_was_meant() {
-    let long = "x".repeat(MAX_SECRET + 1);
-    let rows = [
-        (" abc\n", Some("abc")),
-        ("\u{feff}abc", Some("abc")),
-        ("\"abc\"", Some("abc")),
-        ("' abc '", Some("abc")),
-        ("a b", Some("a b")),
-        ("pässwörd", Some("pässwörd")),
-        ("", None),
-        ("\"\"", None),
-        ("\"", Some("\"")),
-        ("a\nb", None),
-        ("a\u{0}b", None),
-        (&long, None),
-    ];
-    for (text, meant) in rows {
-        let found = trimmed(text).ok();
-        assert_eq!(found.as_ref().map(|secret| secret.expose_secret()), meant, "{text:.20}");
-        let said = trimmed(text).map(|_| ()).map_err(|error| error.to_string());
-        assert!(said.is_ok() || text.len() < 3 || !said.expect_err("an error").contains(text));
+#[tokio::test]
+async fn what_is_pasted_is_taken_as_it_was_meant_or_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let keychain = Arc::new(Memory::default());
+    keychain.becomes(State::Absent);
+    let world = World { keychain, environment: Arc::new(|_| None), ..World::default() };
+    let options = AppOptions { data_dir: dir.path().to_owned(), role: Role::EngineForOwnRuns };
+    let app = App::open_in(world, options).await.expect("opened");
+    for row in table().pasted {
+        let Pasted { name, provider, text, times, kept, says } = row;
+        let request =
+            |key: String| KeepKey { provider: provider.clone(), key, place: KeyPlace::Session };
+        app.keep_key(request("before".to_owned())).await.expect("kept");
+        let said = app.keep_key(request(text.repeat(times))).await;
+        let found = app.core.secrets.find(&provider).await.expect("found").expect("there");
+        let found = found.0.expose_secret().to_owned();
+        match (said, kept, says) {
+            (Ok(()), Some(kept), None) => assert_eq!(found, kept.repeat(times), "{name}"),
+            (Err(error), None, Some(says)) => {
+                assert!(error.message.contains(&says), "{name}: {error:?}");
+                let shown = format!("{error:?}");
+                assert!(text.len() < 5 || !shown.contains(&text), "{name}: {shown}");
+                assert_eq!(found, "before", "{name}");
+            }
+            (said, ..) => panic!("{name}: {said:?}"),
+        }
     }
+    app.close().await;
 }

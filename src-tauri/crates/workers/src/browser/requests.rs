@@ -48,7 +48,7 @@ const OWN: [&str; 12] = [
 const MAX_HEADERS: usize = 8 << 10;
 
 /// A request that waits for an answer.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Paused {
     pub(super) request_id: String,
@@ -57,7 +57,7 @@ pub(super) struct Paused {
     pub(super) request: Asked,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct Asked {
     pub(super) url: String,
     pub(super) method: String,

@@ -166,10 +166,32 @@ impl Visitor {
             }
             (Err(error), _) => Err(error),
         };
-        visited.map(|mut visited| {
+        let visited = visited.map(|mut visited| {
             visited.outcome.pause_lane_ms = pause_ms;
             visited
-        })
+        });
+        self.without_secrets(visited)
+    }
+
+    /// The same without what the sign-in is made of: a site may put it into an address, for one.
+    fn without_secrets(&self, visited: Result<Visited, TaskError>) -> Result<Visited, TaskError> {
+        let Some(session) = &self.session else { return visited };
+        match visited {
+            Ok(mut visited) => {
+                let warnings = visited.outcome.warnings.iter_mut();
+                let mut said: Vec<&mut String> =
+                    warnings.chain(visited.log.iter_mut().map(|(_, line)| line)).collect();
+                if !said.is_empty() {
+                    let secrets = session.redactor();
+                    said.iter_mut().for_each(|text| **text = secrets.text(text));
+                }
+                Ok(visited)
+            }
+            Err(error) => {
+                let message = session.redactor().text(&error.message);
+                Err(TaskError { message, ..error })
+            }
+        }
     }
 
     /// Asks for a page, along its redirects; whoever was `asked` last has given what came.

@@ -13,7 +13,7 @@ use lettre::{
 };
 use quaero_contract::MailSecurity;
 use quaero_engine::work::TaskError;
-use quaero_net::{ExposeSecret as _, MailServer};
+use quaero_net::{ExposeSecret as _, MailServer, Redactor};
 
 /// The time for each answer of the server.
 const TIME: Duration = Duration::from_secs(60);
@@ -105,11 +105,7 @@ fn said(server: &MailServer, error: &Error) -> String {
         text = cause.to_string();
         next = cause.source();
     }
-    if let Some(password) = &server.password
-        && !password.expose_secret().is_empty()
-    {
-        text = text.replace(password.expose_secret(), "***");
-    }
+    let text = Redactor::new(&server.password).text(&text);
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     text.trim().trim_end_matches('.').chars().take(MAX_SAID).collect()
 }

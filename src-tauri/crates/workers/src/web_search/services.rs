@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use quaero_engine::work::{JobContext, TaskError};
-use quaero_net::{Client, ExposeSecret as _, Limits, Provider, ServiceRequest};
+use quaero_net::{Client, Limits, Provider, Reply, ServiceRequest};
 use serde_json::{Value, json};
 
 use super::{TimeRange, WebSearchConfig};
-use crate::services::{accounted, ask_json, bad_answer, not_set_up};
+use crate::services::{accounted, ask_json, bad_answer, connection, json_of, not_set_up};
 
 /// In the order in which they are asked if the user has set none: an own server first.
 pub(super) const SERVICES: [&str; 3] = ["searxng", "brave", "tavily"];
@@ -78,11 +78,55 @@ pub(super) async fn search(
     Ok(found)
 }
 
-/// Makes the smallest search there is.
+/// Asks for the least there is. Returns how much is left, if the service says so.
 pub(crate) async fn test_search(provider: &Provider) -> Result<Option<String>, TaskError> {
     let config = serde_json::from_value(json!({"query": "test", "max_results": 1}));
-    let config = config.expect("the settings of a search");
-    search(provider, &config, None).await.map(|_| None)
+    let config: WebSearchConfig = config.expect("the settings of a search");
+    let client = provider.client(Limits::default());
+    match provider.info.id {
+        "brave" => {
+            let request = brave_request(provider, &config, 0)?;
+            let reply = client.ask(request).await.map_err(connection)?;
+            let left = brave_left(&reply);
+            brave_page(provider, &json_of(provider, reply).await?)?;
+            Ok(left)
+        }
+        "tavily" => match tavily_left(&client, provider).await {
+            Ok(left) => Ok(left),
+            Err(error) if error.code == "key_refused" => Err(error),
+            // A server in between may know searches only.
+            Err(_) => search(provider, &config, None).await.map(|_| None),
+        },
+        _ => search(provider, &config, None).await.map(|_| None),
+    }
+}
+
+/// How much of the month is left, after
+/// <https://api-dashboard.search.brave.com/app/documentation/web-search/response-headers>: a number for
+/// each span of time, the longest last.
+fn brave_left(reply: &Reply) -> Option<String> {
+    let longest = |name| reply.header(name)?.rsplit(',').next()?.trim().parse::<u64>().ok();
+    let (limit, left) = (longest("x-ratelimit-limit")?, longest("x-ratelimit-remaining")?);
+    // A plan that is paid by use has none.
+    (limit > 0).then(|| format!("{left} of {limit} requests are left this month"))
+}
+
+/// How much of the plan is left, by `GET /usage`
+/// (<https://docs.tavily.com/documentation/api-reference/endpoint/usage>), which costs nothing. A key
+/// may have a limit of its own.
+async fn tavily_left(client: &Client, provider: &Provider) -> Result<Option<String>, TaskError> {
+    let key = provider.key().map_err(|error| not_set_up(&error))?;
+    let request = ServiceRequest::get(provider.url("usage")).bearer(key.clone());
+    let answer = ask_json(client, provider, request).await?;
+    let number = |place: &str| answer.pointer(place).and_then(Value::as_u64);
+    let left = |used: &str, limit: &str| {
+        let limit = number(limit)?;
+        Some((limit.saturating_sub(number(used)?), limit))
+    };
+    let key = left("/key/usage", "/key/limit");
+    let plan = left("/account/plan_usage", "/account/plan_limit");
+    let least = key.into_iter().chain(plan).min();
+    Ok(least.map(|(left, limit)| format!("{left} of {limit} credits are left this month")))
 }
 
 /// <https://docs.searxng.org/dev/search_api.html>. JSON has to be switched on at the server, which
@@ -132,6 +176,15 @@ async fn brave(
     config: &WebSearchConfig,
     number: u32,
 ) -> Result<Page, TaskError> {
+    let request = brave_request(provider, config, number)?;
+    brave_page(provider, &ask_json(client, provider, request).await?)
+}
+
+fn brave_request(
+    provider: &Provider,
+    config: &WebSearchConfig,
+    number: u32,
+) -> Result<ServiceRequest, TaskError> {
     let key = provider.key().map_err(|error| not_set_up(&error))?;
     let mut url = provider.url("res/v1/web/search");
     {
@@ -152,8 +205,10 @@ async fn brave(
             query.append_pair("search_lang", language);
         }
     }
-    let request = ServiceRequest::get(url).secret_header("x-subscription-token", key.clone());
-    let answer = ask_json(client, provider, request).await?;
+    Ok(ServiceRequest::get(url).secret_header("x-subscription-token", key.clone()))
+}
+
+fn brave_page(provider: &Provider, answer: &Value) -> Result<Page, TaskError> {
     if !answer["query"].is_object() {
         return Err(bad_answer(provider, "something that is no list of results"));
     }
@@ -197,9 +252,8 @@ async fn tavily(
     if let Some(range) = config.time_range {
         body["time_range"] = word(range).into();
     }
-    let bearer = format!("Bearer {}", key.expose_secret());
     let request = ServiceRequest::post_json(provider.url("search"), body.to_string().into_bytes())
-        .secret_header("authorization", bearer.into());
+        .bearer(key.clone());
     let answer = ask_json(client, provider, request).await?;
     Ok((hits(results(provider, &answer)?, "content", "published_date"), false))
 }

@@ -4,6 +4,7 @@
 mod architecture;
 mod desktop;
 mod rust_text;
+mod secrets;
 mod text;
 
 use std::{

@@ -1,7 +1,6 @@
 //! EODHD, a vendor of end-of-day data: <https://eodhd.com>.
 //!
-//! The key is the user's. It travels in a header, so that no address holds it, and is taken out of what
-//! the vendor says.
+//! The key is the user's. It travels in a header, so that no address holds it.
 
 mod wire;
 
@@ -121,10 +120,8 @@ impl Eodhd {
         self.keep_to_limits(&request)?;
         let mut url = self.provider.url(&request.path);
         url.query_pairs_mut().append_pair("fmt", "json").extend_pairs(&request.query);
-        let bearer = SecretString::from(format!("Bearer {}", self.key.expose_secret()));
-        let asking = ServiceRequest::get(url)
-            .secret_header("authorization", bearer)
-            .total(Duration::from_secs(45));
+        let asking =
+            ServiceRequest::get(url).bearer(self.key.clone()).total(Duration::from_secs(45));
         let reply = self.client.ask(asking).await.map_err(|error| failed(&error))?;
         self.note_rate(&reply);
         let wait = reply.retry_after();
@@ -153,7 +150,7 @@ impl Eodhd {
         wait: Option<Duration>,
     ) -> Result<Value, MarketError> {
         let what = || format!("{} of {}", request.what, request.subject());
-        let said = || self.excerpt(body);
+        let said = || excerpt(body);
         let lower = body.get(..400.min(body.len())).unwrap_or_default().to_ascii_lowercase();
         match status {
             401 => return Err(MarketError::KeyRefused { provider: NAME }),
@@ -190,10 +187,9 @@ impl Eodhd {
         })?;
         let refusal = ["errors", "error"].iter().find(|key| !value[**key].is_null());
         match refusal {
-            Some(key) => Err(MarketError::Rejected {
-                what: what(),
-                said: self.excerpt(&value[*key].to_string()),
-            }),
+            Some(key) => {
+                Err(MarketError::Rejected { what: what(), said: excerpt(&value[*key].to_string()) })
+            }
             None => Ok(value),
         }
     }
@@ -228,15 +224,15 @@ impl Eodhd {
             *rate = RateLimit { limit, remaining, at_ms: self.clock.now_ms(), ..*rate };
         }
     }
+}
 
-    /// The beginning of what a server said, on one line and without the key.
-    fn excerpt(&self, text: &str) -> String {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let line = words.join(" ").replace(self.key.expose_secret(), "***");
-        match line.char_indices().nth(160) {
-            Some((end, _)) => format!("{}…", &line[..end]),
-            None => line,
-        }
+/// The beginning of what a server said, on one line.
+fn excerpt(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 

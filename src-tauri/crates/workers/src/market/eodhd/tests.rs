@@ -108,14 +108,12 @@ fn each_answer_that_is_an_error_is_told_as_what_it_is() {
     client.judge(&request, 200, " [] ", None).expect("an empty list is an answer");
 }
 
-#[test]
-fn the_key_is_in_no_message() {
-    let client = client(BASE);
-    let symbol = bhp();
-    let request = Request::about("prices", "eod", &symbol, 1);
+#[tokio::test]
+async fn the_key_is_in_no_message() {
     let echo = format!("Bad request: /api/eod/BHP.AU?api_token={KEY}&fmt=json, token {KEY}");
-    for status in [200, 403, 422, 500] {
-        let error = client.judge(&request, status, &echo, None).expect_err("an error");
+    for status in ["200 OK", "403 Forbidden", "422 Unprocessable Content", "500 Error"] {
+        let (base, _requests) = serve(vec![answer(status, "", &echo)]);
+        let error = client(&base).prices(&bhp(), year()).await.expect_err("an error");
         assert!(!format!("{error} {error:?}").contains(KEY), "{error:?}");
     }
 }
