@@ -38,7 +38,8 @@ impl Exchange {
 }
 
 fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
+    // What leads to no host goes by its scheme.
+    let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or_else(|| url.scheme());
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 

@@ -237,7 +237,11 @@ function Origin({ document, onTag }: { document: DocumentView; onTag: (tag: stri
             </Fact>
             {facts.map(([name, value]) => (
               <Fact key={name} name={name.replaceAll("_", " ")}>
-                {name === BUILT_FROM && Array.isArray(value) ? <Documents ids={value.map(String)} /> : shown(value)}
+                {name === BUILT_FROM && Array.isArray(value) ? (
+                  <Documents ids={value.map(String)} />
+                ) : (
+                  shown(value)
+                )}
               </Fact>
             ))}
           </Facts>
