@@ -49,7 +49,7 @@ fn endless_site() -> (String, mpsc::Receiver<()>) {
 }
 
 /// The process and all that it has started, by what the system knows.
-fn family(root: u32) -> Vec<u32> {
+pub(super) fn family(root: u32) -> Vec<u32> {
     let parent = |pid: u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name of the program, in brackets, may contain anything.

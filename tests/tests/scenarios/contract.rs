@@ -175,3 +175,85 @@ fn every_command_prints_what_scripts_rely_on() {
         assert!(answer.as_array().map_or(0, Vec::len) >= least, "{args:?}: {answer}");
     }
 }
+
+#[test]
+fn services_are_set_up_as_in_the_settings_of_the_window() {
+    let place = Place::new();
+    let quaero = place.quaero().with("QUAERO_KEYCHAIN", "off");
+    let settings = || -> Value {
+        let text = std::fs::read(quaero.data_dir().join("settings.json")).expect("settings");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let url = json!({"base_url": "http://localhost:8888"});
+    let mail = |port: Value, security: &str| {
+        json!({
+            "host": "smtp.example.org", "port": port, "security": security, "user": "ann",
+            "from": "ann@example.org",
+        })
+    };
+    let words = "set-mail --host smtp.example.org --user ann --from ann@example.org --security tls --port 4650";
+    // What is typed, the exit code, what is said, and what is then set.
+    let rows: [(&str, i32, &str, &str, Value); 13] = [
+        (
+            "set-url searxng http://localhost:8888",
+            0,
+            "is at http://localhost:8888",
+            "/providers/searxng",
+            url.clone(),
+        ),
+        (
+            "set-url searxng http://search.example.org",
+            2,
+            "https",
+            "/providers/searxng",
+            url.clone(),
+        ),
+        ("set-url nobody https://example.org", 2, "no service `nobody`", "/providers/searxng", url),
+        ("set-url nobody", 2, "no service `nobody`", "/providers/nobody", Value::Null),
+        (
+            "set-url brave https://proxy.example.org/brave",
+            0,
+            "is at https://proxy",
+            "/providers/brave/base_url",
+            json!("https://proxy.example.org/brave"),
+        ),
+        (
+            "set-url brave",
+            0,
+            "is at https://api.search.brave.com/",
+            "/providers/brave/base_url",
+            Value::Null,
+        ),
+        (
+            "set-order tavily searxng",
+            0,
+            "tavily, searxng",
+            "/search_order",
+            json!(["tavily", "searxng"]),
+        ),
+        (
+            "set-order tavily nobody",
+            2,
+            "no service `nobody`",
+            "/search_order",
+            json!(["tavily", "searxng"]),
+        ),
+        ("set-order", 0, "all search services", "/search_order", json!([])),
+        (words, 0, "smtp.example.org from ann@example.org", "/mail", mail(json!(4650), "tls")),
+        ("set-mail --port 0", 0, "smtp.example.org", "/mail", mail(Value::Null, "tls")),
+        ("set-mail --security none", 2, "can do without TLS", "/mail", mail(Value::Null, "tls")),
+        ("set-mail", 2, "required", "/mail", mail(Value::Null, "tls")),
+    ];
+    for (line, code, says, place, value) in rows {
+        let answer = quaero.ask(["providers"].into_iter().chain(line.split(' '))).expect(code);
+        assert!(answer.text().contains(says), "{answer}");
+        let found = settings().pointer(place).cloned().unwrap_or_default();
+        assert_eq!(found, value, "{line}");
+    }
+    let list = quaero.ask(["providers", "list", "--json"]).expect(0).json();
+    let ready = |id: &str| {
+        let all = list["providers"].as_array().expect("a list").iter();
+        all.clone().any(|provider| provider["id"] == id && provider["ready"] == true)
+    };
+    assert!(ready("searxng") && ready("smtp") && !ready("brave"), "{list}");
+}

@@ -8,6 +8,7 @@ mod control;
 mod disk;
 mod folder;
 mod kill;
+mod secrets;
 mod web;
 
 use std::path::{Path, PathBuf};
