@@ -385,6 +385,8 @@ impl Trail {
         if let Err(reason) = self.shared.policy.check(&target) {
             let error = NetError::refused(&target, reason);
             if let Some(account) = &self.account {
+                // Its query may hold what only this site should know.
+                target.set_query(None);
                 account(Exchange::left_out(&target, error.code()));
             }
             return Err(error);
