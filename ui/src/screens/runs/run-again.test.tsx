@@ -164,7 +164,8 @@ it("asks anew for other values, whatever was refused before", async () => {
   expect(within(dialog).queryByRole("alert")).not.toBeInTheDocument();
   await window.user.click(within(dialog).getByRole("button", { name: "Run" }));
   await within(dialog).findByRole("button", { name: "Run anyway" });
-  await window.user.click(within(dialog).getAllByRole("button", { name: "Cancel" })[0] as HTMLElement);
+  const closing = within(dialog).getAllByRole("button", { name: "Close" });
+  await window.user.click(closing.at(-1) as HTMLElement);
   await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
   expect(screen.queryByRole("button", { name: "Run anyway" })).not.toBeInTheDocument();
 });
