@@ -384,11 +384,9 @@ impl Trail {
         target.set_fragment(None);
         if let Err(reason) = self.shared.policy.check(&target) {
             let error = NetError::refused(&target, reason);
-            if let Some(account) = &self.account {
-                // Its query may hold what only this site should know.
-                target.set_query(None);
-                account(Exchange::left_out(&target, error.code()));
-            }
+            // The query may hold what only this site should know.
+            target.set_query(None);
+            self.account.iter().for_each(|tell| tell(Exchange::left_out(&target, error.code())));
             return Err(error);
         }
         if !self.seen.insert(target.clone()) {
