@@ -16,15 +16,25 @@ const RAW_HTML: [std::ops::RangeInclusive<usize>; 2] = [148..=191, 613..=633];
 /// Of a hundred examples, so many must come back the same.
 const FLOOR: usize = 95;
 
+/// What a command prints.
+fn output_of(command: &mut Command) -> Vec<u8> {
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output = output.expect("it can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 /// The folder of pulldown-cmark's tests.
 fn suite() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--format-version", "1"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo can be started");
+    let host = output_of(Command::new("rustc").args(["--print", "host-tuple"]));
+    let host = String::from_utf8(host).expect("the name of a platform");
+    // Cargo has fetched what this platform needs, and nothing else.
+    let arguments = ["metadata", "--offline", "--locked", "--format-version", "1"];
+    let metadata = output_of(
+        Command::new(env!("CARGO")).args(arguments).args(["--filter-platform", host.trim()]),
+    );
     let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).expect("cargo metadata gives JSON");
+        serde_json::from_slice(&metadata).expect("cargo metadata gives JSON");
     let packages = metadata["packages"].as_array().expect("it lists packages");
     let package = packages
         .iter()
