@@ -75,18 +75,22 @@ impl App {
         mut events: broadcast::Receiver<AppEvent>,
         sender: &mpsc::Sender<Result<Followed, ApiError>>,
     ) -> Result<Followed, ApiError> {
+        let mut waits = false;
+        let mut tell = async |event: AppEvent| {
+            if let AppEvent::Waits(wait) = &event {
+                waits = wait.error.is_some();
+            }
+            let _ = sender.send(Ok(Followed::Event(event))).await;
+        };
         if let Ok(Some(error)) = self.storage_wait().await {
-            let waits = AppEvent::Waits(StorageWait { error: Some(error) });
-            let _ = sender.send(Ok(Followed::Event(waits))).await;
+            tell(AppEvent::Waits(StorageWait { error: Some(error) })).await;
         }
         let mut ended = std::pin::pin!(self.wait_run(run));
         let outcome = loop {
             tokio::select! {
                 biased;
                 event = events.recv() => match event {
-                    Ok(event) if concerns(run, &event) => {
-                        let _ = sender.send(Ok(Followed::Event(event))).await;
-                    }
+                    Ok(event) if concerns(run, &event) => tell(event).await,
                     // Missed events are no loss: each one after them is whole.
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => break Err(stopped(run)),
@@ -96,8 +100,14 @@ impl App {
         };
         while let Ok(event) = events.try_recv() {
             if concerns(run, &event) {
-                let _ = sender.send(Ok(Followed::Event(event))).await;
+                tell(event).await;
             }
+        }
+        if waits && outcome.is_ok() {
+            // What was waited for last may have been the end itself, of which others are told first.
+            let _ = sender
+                .send(Ok(Followed::Event(AppEvent::Waits(StorageWait { error: None }))))
+                .await;
         }
         outcome?;
         Ok(Followed::Ended(Box::new(self.get_run(run).await?)))
