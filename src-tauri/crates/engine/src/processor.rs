@@ -215,9 +215,11 @@ impl Processor {
         // The last one, as long as it stands for the same time.
         let mut timer: Option<(i64, BoxFuture<'static, ()>)> = None;
         loop {
-            // Everything that has happened by now goes into the same round, with what tasks do that
-            // are about to run: many of them are over in no time.
-            task::yield_now().await;
+            if self.threads.are_shared() {
+                // Everything that has happened by now goes into the same round, with what tasks do
+                // that are about to run: many of them are over in no time.
+                task::yield_now().await;
+            }
             self.catch_up(&mut changes);
             while let Some(ended) = self.tasks.try_join_next_with_id() {
                 self.ended(ended);

@@ -46,6 +46,11 @@ impl WorkerThreads {
         Self { handle, own }
     }
 
+    /// Whether work is done where the engine itself runs.
+    pub(crate) const fn are_shared(&self) -> bool {
+        self.own.is_none()
+    }
+
     pub(crate) const fn handle(&self) -> &Handle {
         &self.handle
     }

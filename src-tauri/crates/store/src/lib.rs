@@ -117,7 +117,7 @@ struct Writing {
 struct Held {
     stop: Arc<Notify>,
     thread: Option<thread::JoinHandle<Connection>>,
-    _lock: Lock,
+    lock: Option<Lock>,
 }
 
 impl Held {
@@ -132,6 +132,13 @@ impl Held {
 impl Drop for Held {
     /// Nothing is written any more when the lock goes.
     fn drop(&mut self) {
+        let is_writer =
+            |thread: &thread::JoinHandle<_>| thread.thread().id() == thread::current().id();
+        if self.thread.as_ref().is_some_and(is_writer) {
+            // A task beside the writer was the last to know the store. No thread can wait for itself.
+            let (thread, lock) = (self.thread.take(), self.lock.take());
+            thread::spawn(move || (thread.map(thread::JoinHandle::join), drop(lock)));
+        }
         self.join();
     }
 }
@@ -177,7 +184,7 @@ impl Store {
             writer,
             epoch: opened.epoch,
             was_unclean: opened.was_unclean,
-            held: Arc::new(Mutex::new(Some(Held { stop, thread: Some(thread), _lock: lock }))),
+            held: Arc::new(Mutex::new(Some(Held { stop, thread: Some(thread), lock: Some(lock) }))),
         };
         Ok(Self { folder: folder.into(), readers, logs, writing: Some(writing) })
     }
@@ -232,6 +239,20 @@ impl Store {
     /// [`StoreError::ReadOnly`] if this process only reads.
     pub fn changes(&self) -> Result<broadcast::Receiver<Arc<[Change]>>> {
         Ok(self.writer()?.subscribe())
+    }
+
+    /// Runs a task on the writer's thread whenever nothing is being written there: one that writes and
+    /// waits for that, again and again, does not have to wait for another thread as well. It must
+    /// not block, and it is dropped where it stands when the store is closed.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`] if this process only reads.
+    pub fn spawn_beside_writer(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<()> {
+        self.writer()?.runtime().spawn(task);
+        Ok(())
     }
 
     fn writer(&self) -> Result<&Writer> {

@@ -183,6 +183,7 @@ pub(crate) struct Writer {
     urgent: mpsc::Sender<Command>,
     changes: broadcast::Sender<Arc<[Change]>>,
     stop: Arc<Notify>,
+    runtime: runtime::Handle,
 }
 
 impl Writer {
@@ -198,8 +199,9 @@ impl Writer {
         let (changes, _) = broadcast::channel(4096);
         let stop = Arc::new(Notify::new());
         let (told, stopped) = (changes.clone(), stop.clone());
-        let waiting = runtime::Builder::new_current_thread().enable_time().build();
+        let waiting = runtime::Builder::new_current_thread().enable_all().build();
         let waiting = waiting.map_err(StoreError::io("the writer"))?;
+        let runtime = waiting.handle().clone();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
@@ -207,7 +209,12 @@ impl Writer {
                 waiting.block_on(serve(tx, normal_rx, urgent_rx, told, stopped))
             })
             .map_err(StoreError::io("the writer"))?;
-        Ok((Self { normal, urgent, changes, stop }, thread))
+        Ok((Self { normal, urgent, changes, stop, runtime }, thread))
+    }
+
+    /// The writer's thread, for what it does when it has nothing to write.
+    pub(crate) const fn runtime(&self) -> &runtime::Handle {
+        &self.runtime
     }
 
     /// Ends the writer when its queues are empty. Commands that come later find it closed.
@@ -328,6 +335,8 @@ async fn serve(
             answer(outcome.clone());
         }
         Point::CommitAnswered.pass();
+        // What goes on beside this may want something of the next commit.
+        tokio::task::yield_now().await;
     }
 }
 
