@@ -4,7 +4,8 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -127,6 +128,7 @@ pub trait Service: Send + Sync + 'static {
 #[derive(Default)]
 struct Shared {
     asked: Mutex<Vec<Asked>>,
+    more: Condvar,
     /// None for a right answer.
     faults: Mutex<VecDeque<Option<Fault>>>,
     always: Mutex<Option<Fault>>,
@@ -181,6 +183,18 @@ impl Emulator {
     pub fn asked(&self) -> Vec<Asked> {
         lock(&self.shared.asked).clone()
     }
+
+    /// Waits until it has been asked more often than this, from the beginning.
+    ///
+    /// # Panics
+    /// If that takes 50 s.
+    pub fn wait_for_more_than(&self, before: usize) {
+        let (asked, few) =
+            (lock(&self.shared.asked), |asked: &mut Vec<Asked>| asked.len() <= before);
+        let waited = self.shared.more.wait_timeout_while(asked, Duration::from_secs(50), few);
+        let (asked, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "it was asked {} times", asked.len());
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -194,6 +208,7 @@ async fn serve<S: Service>(
 ) -> io::Result<()> {
     while let Some(asked) = read(&mut stream).await? {
         lock(&shared.asked).push(asked.clone());
+        shared.more.notify_all();
         let fault = lock(&shared.faults).pop_front();
         let fault = fault.unwrap_or_else(|| lock(&shared.always).clone());
         let reply = match fault {

@@ -3,7 +3,7 @@
 
 #![cfg(unix)]
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use quaero_tests::{
     canary::Canaries,
@@ -214,7 +214,7 @@ fn what_services_answer_brings_no_secret_to_light() {
             let definition = definition(&place, &format!("{step}task_timeout = \"{patience}\""));
             let process = quaero.start(run(&definition));
             if row.fault == "killed" {
-                wait_until(|| emulator.asked().len() > before);
+                emulator.wait_for_more_than(before);
                 shown(&process, &canaries);
                 // The log of the database is not folded in yet.
                 canaries.assert_none_below(place.dir.path());
@@ -283,14 +283,6 @@ fn sign_in(quaero: &Quaero, host: &str) {
 fn nowhere() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     format!("http://{}/", listener.local_addr().expect("an address"))
-}
-
-fn wait_until(holds: impl Fn() -> bool) {
-    let begin = std::time::Instant::now();
-    while !holds() {
-        assert!(begin.elapsed() < Duration::from_secs(50), "it does not happen");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Starting, watching and ending runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use quaero_contract::{
-    ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, JobStatus, LogPage,
-    LogQuery, RerunPart, RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView,
-    StartedBy, StepView,
+    ApiError, DefinitionView, ErrorCode, EventPage, JobId, JobPage, JobQuery, LogPage, LogQuery,
+    RerunPart, RerunRequest, RunRequest, RunStatistics, RunStatus, RunSummary, RunView, StartedBy,
 };
 use quaero_engine::{
     Engine,
@@ -43,11 +42,11 @@ impl App {
         if !(1..=64).contains(&request_id.chars().count()) {
             return Err(ApiError::new(ErrorCode::Invalid, "A request id has 1 to 64 characters."));
         }
-        let run = self.compose(file, text, set).await?;
+        let run = NewRun { request_id, ..self.compose(file, text, set).await? };
         if !anyway {
-            self.check_needs(&request_id, &run, |_| true).await?;
+            self.check_needs(&run).await?;
         }
-        self.submit(NewRun { request_id, ..run }).await
+        self.submit(run).await
     }
 
     /// A definition with its values, with everything it leads to, as the engine takes it.
@@ -65,20 +64,17 @@ impl App {
         .await?
     }
 
-    /// Whether everything is there that the steps of a run need, of those that `is_done` picks, so that
+    /// Whether everything is there that the steps of a run need which have something to do, so that
     /// what is missing is told now and not after an hour of work. Not asked of a run that has been
     /// accepted before.
-    async fn check_needs(
-        &self,
-        request_id: &str,
-        run: &NewRun,
-        is_done: impl Fn(&str) -> bool,
-    ) -> Result<(), ApiError> {
-        if self.core.store.knows_request(request_id).await.map_err(error::store)? {
+    async fn check_needs(&self, run: &NewRun) -> Result<(), ApiError> {
+        if self.core.store.knows_request(&run.request_id).await.map_err(error::store)? {
             return Ok(());
         }
+        let working = self.engine().await?.working_steps(run.clone()).await;
+        let working = working.map_err(error::engine)?;
         let mut needs = Vec::new();
-        for step in run.steps.iter().filter(|step| is_done(&step.name)) {
+        for step in run.steps.iter().filter(|step| working.contains(&step.name)) {
             collect_needs(&step.name, step, &self.core.registry, &mut needs);
         }
         let now = self.core.clock.now_ms() / 1_000;
@@ -138,12 +134,12 @@ impl App {
             return Err(ApiError::new(ErrorCode::Invalid, format!("There is no step `{step}`."))
                 .with_hint(format!("The steps are: {}.", names.join(", "))));
         }
-        if !anyway {
-            let again = done_again(&new, &earlier.steps, &part);
-            self.check_needs(&request_id, &new, |step| again.contains(step)).await?;
-        }
         let (started_by, reuse) = (StartedBy::Rerun, Some(Reuse { run, part }));
-        self.submit(NewRun { request_id, started_by, reuse, ..new }).await
+        let new = NewRun { request_id, started_by, reuse, ..new };
+        if !anyway {
+            self.check_needs(&new).await?;
+        }
+        self.submit(new).await
     }
 
     /// Pauses a run: tasks that are running end, and nothing of it starts until it is resumed.
@@ -309,35 +305,6 @@ impl App {
                     _ => {}
                 }
             }
-        }
-    }
-}
-
-/// The steps that are done again, as far as can be seen before the run: those asked for, and what
-/// depends on them.
-fn done_again(run: &NewRun, earlier: &[StepView], part: &RerunPart) -> BTreeSet<String> {
-    let failed = |name: &str| {
-        earlier
-            .iter()
-            .find(|step| step.name == name)
-            .is_none_or(|step| step.status != JobStatus::Completed || step.jobs.failed > 0)
-    };
-    let asked = |name: &str| match part {
-        RerunPart::Whole => true,
-        RerunPart::Failed => failed(name),
-        RerunPart::From(step) => name == step,
-    };
-    let mut again: BTreeSet<String> =
-        run.steps.iter().map(|step| step.name.clone()).filter(|name| asked(name)).collect();
-    loop {
-        let before = again.len();
-        for step in &run.steps {
-            if step.depends.iter().any(|name| again.contains(name)) {
-                again.insert(step.name.clone());
-            }
-        }
-        if again.len() == before {
-            return again;
         }
     }
 }

@@ -109,7 +109,12 @@ impl Engine {
             options.threads,
             monitor.waiting(),
         );
-        tokio::spawn(processor.serve(received, changes));
+        let serving = processor.serve(received, changes);
+        match options.threads {
+            // Each of its rounds is a commit that it waits for.
+            Threads::Own => store.spawn_beside_writer(serving)?,
+            Threads::Shared => drop(tokio::spawn(serving)),
+        }
         let (now_ms, running_ms) = (clock.now_ms(), clock.running_ms());
         let began = Began { now_ms, running_ms, near: false };
         let mut engine = Self { store, registry, clock, monitor, commands, monitoring, began };
@@ -194,6 +199,16 @@ impl Engine {
             self.log(id, &format!("{name} was started."));
         }
         Ok(id)
+    }
+
+    /// The names of the steps that would do their work if this run were submitted, all of it or a
+    /// part; what the others did in the run that it repeats would be reused.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn working_steps(&self, mut run: NewRun) -> Result<Vec<String>, EngineError> {
+        memo_keys(&mut run, &self.registry);
+        Ok(self.store.write(move |tx| tx.working_steps(&run)).await?)
     }
 
     /// Goes on with an interrupted or paused run. One that is under way here is left alone.

@@ -162,7 +162,10 @@ fn crash(long: bool) -> Counts {
         }
         count(&mut command)
     };
-    run("--test crash --test model") + run("--lib simulation") + run("--test main every_commit")
+    run("--test crash --test model")
+        + run("--lib simulation")
+        + run("--lib machine::transactions")
+        + run("--test main every_commit")
 }
 
 /// The tests that drive the real window, on a display and a message bus of their own.

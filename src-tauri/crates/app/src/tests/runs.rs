@@ -410,7 +410,10 @@ async fn a_clock_that_is_wrong_forgets_no_run() {
 async fn a_scheduled_definition_runs_at_its_time_by_itself() {
     let bench = Bench::new();
     let top = "schedule = \"30 7 * * *\"\ntimezone = \"UTC\"";
-    put(&bench, "definitions", "morning", &reads("morning", &folder(&bench), top));
+    // One step needs what is not set up, and nobody is there to be asked.
+    let search = "[step.search]\ntype = \"web_search\"\nquery = \"a\"\ndepends = []\n";
+    let text = format!("{}{search}", reads("morning", &folder(&bench), top));
+    put(&bench, "definitions", "morning", &text);
     let midnight: i64 = 1_780_272_000_000; // 2026-06-01 00:00 UTC
     let clock = Arc::new(Manual(watch::channel(midnight).0));
     let world = World { clock: clock.clone(), ..World::default() };
@@ -432,6 +435,11 @@ async fn a_scheduled_definition_runs_at_its_time_by_itself() {
     let run = tokio::time::timeout(Duration::from_secs(20), started).await.expect("it runs");
     let ended = app.wait_run(run).await.expect("ended");
     assert_eq!((ended.started_by, ended.documents.created), (StartedBy::Schedule, 2));
+    let steps = app.get_run(run).await.expect("found").steps;
+    let statuses: Vec<JobStatus> = steps.iter().map(|step| step.status).collect();
+    assert_eq!(statuses, [JobStatus::Completed, JobStatus::Failed], "{steps:?}");
+    let told = steps[1].error.as_ref().expect("it is told");
+    assert!(told.message.contains("No search service is set up: "), "{told:?}");
     let schedule = app.schedules().await.expect("read").remove(0);
     assert_eq!((schedule.last_run, schedule.started), (Some(run), 1));
     assert_eq!(schedule.next[0], "2026-06-02T07:30:00.000Z");
@@ -450,7 +458,10 @@ async fn what_is_not_set_up_is_told_before_anything_is_done() {
     };
     let crawl = "type = \"crawl\"\nstart_urls = [\"https://example.com/\"]";
     for (step, said) in [
-        ("type = \"web_search\"\nquery = \"a\"", "No search service is set up."),
+        (
+            "type = \"web_search\"\nquery = \"a\"",
+            "No search service is set up: SearXNG needs an address, Brave Search needs a key, ",
+        ),
         ("type = \"places_search\"\nsearch_query = \"a\"", "Google Places needs a key."),
         ("type = \"asx_stock_collector\"\nasx_codes = [\"BHP\"]", "EODHD needs a key."),
         (
@@ -490,11 +501,12 @@ async fn what_is_not_set_up_is_told_before_anything_is_done() {
         let (set, current_definition) = (Vec::new(), false);
         app.rerun(RerunRequest { request_id, run: id, part, set, current_definition, anyway }).await
     };
-    for part in [RerunPart::Whole, RerunPart::Failed, RerunPart::From("other".to_owned())] {
+    // What has not completed is done again, whichever step is asked for.
+    let from = |step: &str| RerunPart::From(step.to_owned());
+    for part in [RerunPart::Whole, RerunPart::Failed, from("other"), from("read")] {
         let refused = again(part, false).await.expect_err("it is still missing");
         assert_eq!(refused.code, ErrorCode::NotSetUp, "{refused}");
     }
-    again(RerunPart::From("read".to_owned()), false).await.expect("only the other step needs it");
     again(RerunPart::Failed, true).await.expect("it was asked for");
 
     for step in [

@@ -356,7 +356,7 @@ fn next(model: &Model) -> Option<Op> {
 }
 
 prop_state_machine! {
-    #![proptest_config(config(20_000))]
+    #![proptest_config(config(5_000))]
 
     #[test]
     fn every_sequence_of_operations_does_what_the_model_does(sequential 1..30 => Transactions);

@@ -207,7 +207,9 @@ async fn only_what_failed_is_done_again() {
         || vec![Step::new("ok", json!({})), Step::new("wide", config.clone()).after(&["ok"])];
     let first = bench.submit(steps()).await;
     assert_eq!(soon(bench.wait(first)).await.jobs.failed, 2);
-    let second = bench.submit_run(again(first, RerunPart::Failed, steps())).await;
+    let wish = again(first, RerunPart::Failed, steps());
+    assert_eq!(bench.engine().working_steps(wish.clone()).await.unwrap(), ["wide"]);
+    let second = bench.submit_run(wish).await;
     let summary = soon(bench.wait(second)).await;
     assert_eq!((summary.jobs.total, summary.jobs.failed), (2, 2), "they still fail");
     let mut order = bench.order().split_off(22);

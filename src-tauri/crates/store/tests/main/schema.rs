@@ -168,6 +168,31 @@ async fn a_key_that_was_undone_is_free_and_one_that_is_found_nearer_is_nearer() 
 }
 
 #[tokio::test]
+async fn another_attempt_of_a_step_knows_no_keys() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    let insert = |at_ms| {
+        store.write(move |tx| {
+            tx.insert_tasks(place, &[row("a"), row("b")], None, at_ms).map(|all| all.written)
+        })
+    };
+    assert_eq!(insert(2_000).await.unwrap(), 1);
+    assert_eq!(insert(2_000).await.unwrap(), 0);
+    let again = store.write(move |tx| {
+        let claimed = claim(tx, place.run, 9)?;
+        let leases: Vec<Lease> = claimed.iter().map(|task| task.lease).collect();
+        assert_eq!(tx.complete_tasks(&leases, 3_000)?.0, 2);
+        tx.retry_step(place.step, None, 3_000, 3_000)?;
+        tx.open_step(place.step, 3_000)
+    });
+    again.await.unwrap();
+    assert_eq!(insert(3_000).await.unwrap(), 2);
+    assert_eq!(insert(3_000).await.unwrap(), 0);
+    assert_consistent(&store).await;
+}
+
+#[tokio::test]
 async fn a_failed_command_undoes_itself_and_nothing_else() {
     let folder = tempdir().unwrap();
     let store = open(&folder).await;

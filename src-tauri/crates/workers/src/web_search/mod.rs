@@ -12,7 +12,7 @@ use quaero_contract::LogLevel;
 use quaero_engine::work::{
     JobContext, JobWorker, Lane, Need, NewTask, Outcome, StepManager, StepStart, TaskError,
 };
-use quaero_net::{Provider, Providers, normalise};
+use quaero_net::{Provider, ProviderError, Providers, normalise};
 use quaero_store::NewDocument;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
@@ -147,17 +147,20 @@ pub(crate) async fn services(providers: &dyn Providers) -> Result<Vec<Provider>,
         order = SERVICES.iter().map(|id| (*id).to_owned()).collect();
     }
     order.retain(|id| SERVICES.contains(&id.as_str()));
-    let (mut ready, mut problems) = (Vec::new(), Vec::new());
+    let (mut ready, mut lacking, mut problems) = (Vec::new(), Vec::new(), String::new());
     for id in order {
         match providers.find(&id).await {
             Ok(provider) => ready.push(provider),
-            Err(error) => problems.push(not_set_up(&error).message),
+            Err(ProviderError::NoKey(name)) => lacking.push(format!("{name} needs a key")),
+            Err(ProviderError::NoAddress(name)) => lacking.push(format!("{name} needs an address")),
+            Err(error) => problems.extend([" ", &not_set_up(&error).message]),
         }
     }
     if ready.is_empty() {
+        let why =
+            if lacking.is_empty() { String::new() } else { format!(": {}", lacking.join(", ")) };
         let message = format!(
-            "No search service is set up. {} Set one up in the settings, under Services.",
-            problems.join(" ")
+            "No search service is set up{why}.{problems} Set one up in the settings, under Services."
         );
         return Err(TaskError::permanent("no_search_service", message));
     }

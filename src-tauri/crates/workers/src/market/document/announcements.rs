@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ANNOUNCEMENTS, banner, document,
     format::{Sheet, change},
-    metadata,
+    metadata, origin,
 };
 use crate::{
     market::{
@@ -75,10 +75,7 @@ impl Prices {
                 continue;
             };
             documents.extend(document);
-            let from = match document {
-                Some(id) => format!("document {id}"),
-                None => plain(&self.provider),
-            };
+            let from = origin(document, &self.provider);
             sheet.note(name, &format!("{} to {}, from {from}", first.date, last.date));
         }
         if !documents.is_empty() {

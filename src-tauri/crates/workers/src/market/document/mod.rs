@@ -11,7 +11,7 @@ mod history;
 mod stock;
 
 use jiff::Timestamp;
-use quaero_store::NewDocument;
+use quaero_store::{DocumentId, NewDocument};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -100,6 +100,11 @@ fn quality(sheet: &mut Sheet, report: &Report) {
     if !rows.is_empty() {
         sheet.table(&["Check", "Verdict", "Observed", "Allowed", "What it means"], &rows);
     }
+}
+
+/// Where figures are from: the document that holds them, or who gave them.
+fn origin(document: Option<DocumentId>, provider: &str) -> String {
+    document.map_or_else(|| crate::services::plain(provider), |id| format!("document {id}"))
 }
 
 /// A document's common metadata.

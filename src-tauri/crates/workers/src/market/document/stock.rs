@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     INDEX, STOCK, banner, document,
     format::{Sheet, Unit, change, computed, shown},
-    history, metadata, quality,
+    history, metadata, origin, quality,
 };
 use crate::{
     market::{
@@ -404,10 +404,7 @@ impl View<'_> {
             sheet.note("Announcements", &state(bundle.events.as_ref().map(known)));
         }
         if let Ok((index, series)) = &bundle.benchmark {
-            let from = match series.document {
-                Some(id) => format!("document {id}"),
-                None => plain(&bundle.source.name),
-            };
+            let from = origin(series.document, &bundle.source.name);
             sheet.note("Index", &format!("{index}, from {from}"));
         }
         sheet.note("Articles", &state(bundle.news.as_ref().map(|list| list.len().to_string())));
