@@ -14,10 +14,15 @@ import { text } from "../text";
 import { usePauseAll } from "./pause-all";
 
 const item =
-  "flex h-7.5 w-full items-center gap-2.5 rounded-m px-2 text-muted transition-colors duration-75 hover:bg-bg2 hover:text-text aria-[current=page]:bg-bg2 aria-[current=page]:font-medium aria-[current=page]:text-text @max-[50rem]/app:justify-center @max-[50rem]/app:px-0";
+  "relative flex h-7.5 w-full items-center gap-2.5 rounded-m px-2 text-muted transition-colors duration-75 hover:bg-bg2 hover:text-text aria-[current=page]:bg-bg2 aria-[current=page]:font-medium aria-[current=page]:text-text @max-[50rem]/app:justify-center @max-[50rem]/app:px-0";
 
 /** In a narrow window only the icons are drawn; the names stay for those who listen. */
 const wide = "@max-[50rem]/app:sr-only";
+
+/** Tells the pointer the name of what is only an icon in a narrow window. */
+function Hint({ name }: { name: string }) {
+  return <span aria-hidden="true" title={name} className="absolute inset-0 hidden @max-[50rem]/app:block" />;
+}
 
 export function Sidebar({ onPalette }: { onPalette: () => void }) {
   const definitions = useDefinitions().data;
@@ -56,6 +61,7 @@ export function Sidebar({ onPalette }: { onPalette: () => void }) {
         />
       </ul>
       <button type="button" onClick={onPalette} className={`${item} mt-2.5`}>
+        <Hint name={text.nav.search} />
         <Icon name="search" />
         <span className={wide}>{text.nav.search}</span>
         <kbd className="ml-auto @max-[50rem]/app:hidden">Ctrl K</kbd>
@@ -84,7 +90,8 @@ function Place({
 }) {
   return (
     <li>
-      <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} title={name} className={item}>
+      <Link to={to} activeOptions={{ exact: to === "/", includeSearch: false }} className={item}>
+        <Hint name={name} />
         <Icon name={icon} />
         <span className={wide}>{name}</span>
         {badge && (
@@ -109,9 +116,9 @@ function PauseAll() {
         type="button"
         onClick={toggle}
         aria-disabled={pending || undefined}
-        title={text.pauseAll.pause}
         className={`${item} text-label`}
       >
+        <Hint name={text.pauseAll.pause} />
         <Icon name="pause" />
         <span className={wide}>{text.pauseAll.pause}</span>
       </button>

@@ -15,7 +15,7 @@ type Props = {
   onSubmit: () => void;
   busy: boolean;
   error: ApiError | null;
-  children: ReactNode;
+  children?: ReactNode;
 };
 
 export function Confirm({ open, onClose, title, submit, onSubmit, busy, error, children }: Props) {

@@ -1,5 +1,6 @@
 // The states that every place has besides being full: loading, empty, failed.
 
+import { Link } from "@tanstack/react-router";
 import { type ReactNode, useState } from "react";
 import { asApiError } from "../backend/backend";
 import type { ApiError } from "../backend/types";
@@ -74,6 +75,14 @@ export function InlineError({ error, id }: { error: ApiError; id?: string }) {
       <span>
         {error.message}
         {error.hint && ` ${error.hint}`}
+        {isNotSetUp(error) && (
+          <>
+            {" "}
+            <Link to="/settings" className="underline">
+              {text.actions.settings}
+            </Link>
+          </>
+        )}
       </span>
     </p>
   );

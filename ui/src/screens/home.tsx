@@ -292,10 +292,11 @@ function Starter({
           </Row>
         )}
       </Field>
-      <div className="mt-1">
+      <div className="mt-1 flex gap-2">
         <Button type="submit" look={primary ? "primary" : "plain"} busy={start.pending}>
           {isNotSetUp(start.error) ? text.jobs.anyway : words.submit}
         </Button>
+        {isNotSetUp(start.error) && <LinkButton to="/settings">{text.actions.settings}</LinkButton>}
       </div>
     </form>
   );

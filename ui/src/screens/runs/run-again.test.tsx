@@ -80,7 +80,7 @@ it("says why it cannot be run again, and starts one run when it can", async () =
   await choose(window, "Everything");
   expect(await screen.findByText("The disk is full.")).toBeVisible();
   window.fake.fail("rerun", null);
-  await choose(window, "Everything");
+  await window.user.click(screen.getByRole("button", { name: "Try again" }));
   await next(window);
   expect(await window.fake.listRuns(null, 10)).toHaveLength(2);
 });
@@ -154,18 +154,25 @@ it("says in the dialog what is not set up, and forgets it when a value changes",
   expect((await next(window)).given).toEqual([["folder", "/home/you/flawed/more"]]);
 });
 
+async function close(window: Window, dialog: HTMLElement) {
+  const closing = within(dialog).getAllByRole("button", { name: "Close" });
+  await window.user.click(closing.at(-1) as HTMLElement);
+  await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+}
+
 it("asks anew for other values, whatever was refused before", async () => {
   const window = await openRun(flawed);
   window.fake.missing = missing;
   await choose(window, "Everything");
-  await screen.findByRole("button", { name: "Run anyway" });
+  const refused = await screen.findByRole("dialog");
+  await within(refused).findByRole("button", { name: "Run anyway" });
+  expect(within(refused).getByRole("link", { name: "Go to Settings" })).toHaveAttribute("href", "/settings");
+  await close(window, refused);
   await choose(window, "With other values…");
   const dialog = await screen.findByRole("dialog");
   expect(within(dialog).queryByRole("alert")).not.toBeInTheDocument();
   await window.user.click(within(dialog).getByRole("button", { name: "Run" }));
   await within(dialog).findByRole("button", { name: "Run anyway" });
-  const closing = within(dialog).getAllByRole("button", { name: "Close" });
-  await window.user.click(closing.at(-1) as HTMLElement);
-  await waitFor(() => expect(screen.queryByRole("dialog")).not.toBeInTheDocument());
+  await close(window, dialog);
   expect(screen.queryByRole("button", { name: "Run anyway" })).not.toBeInTheDocument();
 });

@@ -9,10 +9,11 @@ import type { InputField, RerunPart, RunView } from "../../backend/types";
 import { useCommand, useDefinitions } from "../../data/hooks";
 import { definitionQuery } from "../../data/queries";
 import { Button } from "../../parts/button";
+import { Confirm } from "../../parts/confirm";
 import { Dialog } from "../../parts/dialog";
 import { Icon } from "../../parts/icon";
 import { Menu, MenuCheck, MenuItem, MenuLine, SubMenu } from "../../parts/menu";
-import { InlineError, isNotSetUp } from "../../parts/states";
+import { isNotSetUp } from "../../parts/states";
 import { text } from "../../text";
 import { ValuesForm } from "../jobs/values-form";
 
@@ -41,7 +42,8 @@ export function useRerun(run: RunView, current: boolean) {
   const { pending, error, reset } = rerun;
   /** Starts what was refused because something is not set up. */
   const anyway = isNotSetUp(error) ? () => again(...last, true) : null;
-  return { again, anyway, part: last[0], pending, error, reset };
+  const retry = () => again(...last);
+  return { again, anyway, retry, part: last[0], pending, error, reset };
 }
 
 /** Whether the definition can be used as it is now, and says something else than it did. */
@@ -60,7 +62,7 @@ type Props = {
 };
 
 export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
-  const { again, anyway, pending, error, reset } = useRerun(run, current);
+  const { again, anyway, retry, pending, error, reset } = useRerun(run, current);
   const changed = useDefinitionChanged(run);
   const [asking, setAsking] = useState(false);
   // What was refused before says nothing of what is asked for next.
@@ -89,16 +91,6 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
 
   return (
     <>
-      {error && !asking && (
-        <div className="min-w-0">
-          <InlineError error={error} />
-        </div>
-      )}
-      {anyway && !asking && (
-        <Button onClick={anyway} busy={pending}>
-          {text.jobs.anyway}
-        </Button>
-      )}
       <Menu
         trigger={
           <Button busy={pending} data-testid="run-again">
@@ -129,6 +121,15 @@ export function RunAgain({ run, current, onCurrent, labelClass }: Props) {
           </>
         )}
       </Menu>
+      <Confirm
+        open={error !== null && !asking}
+        onClose={reset}
+        title={text.again.valuesTitle(run.summary.name)}
+        submit={anyway ? text.jobs.anyway : text.failed.retry}
+        onSubmit={anyway ?? retry}
+        busy={pending}
+        error={error}
+      />
       <Dialog
         open={asking}
         onClose={() => ask(false)}
