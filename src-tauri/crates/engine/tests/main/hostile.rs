@@ -1,10 +1,13 @@
 //! Work that behaves badly, and too much of it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use quaero_contract::JobQuery;
-use quaero_engine::{Adopt, Event};
-use quaero_store::{NewRun, StoreError};
+use quaero_engine::{Adopt, Engine, EngineOptions, Event, SystemClock, Threads, work::Registry};
+use quaero_store::{Access, NewRun, Store, StoreError};
 use serde_json::json;
 
 use crate::{
@@ -201,4 +204,25 @@ async fn a_cancel_reaches_fifty_thousand_tasks_at_once() {
     assert_eq!((summary.jobs.completed, summary.jobs.cancelled), (1, TASKS), "{summary:?}");
     assert!(bench.engine().cancel(run).await.is_err(), "it has ended");
     bench.assert_consistent().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_only_dropped_lets_go_of_its_folder() {
+    for threads in [Threads::Own, Threads::Shared] {
+        let folder = tempfile::tempdir().unwrap();
+        let open = async || {
+            let store = Store::open(folder.path(), Access::Write, 0).await.unwrap();
+            let options = EngineOptions { threads, ..EngineOptions::default() };
+            let clock = Arc::new(SystemClock);
+            let engine = Engine::start(store, Registry::default(), clock, options).await.unwrap();
+            let run = NewRun { request_id: "one".to_owned(), ..new_run(Vec::new()) };
+            engine.submit(run).await.unwrap()
+        };
+        let first = open().await;
+        // Nobody waits for the threads of the dropped engine, so wait for what they hold.
+        let lock = std::fs::File::open(folder.path().join("engine.lock")).unwrap();
+        let held = tokio::task::spawn_blocking(move || lock.lock());
+        soon(held).await.unwrap().unwrap();
+        assert_eq!(open().await, first, "the same request is the same run");
+    }
 }
