@@ -194,6 +194,9 @@ pub(super) fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
     let wait = reply.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     let pause = |ms| Retry::PauseLane { ms };
     let (code, what, retry) = match status {
+        206 => {
+            ("unexpected_status", "sends a part, though all of it was asked for", Retry::Never)
+        }
         200..=299 => return None,
         404 | 410 => ("not_found", "does not exist", Retry::Never),
         401 | 402 | 403 | 407 | 451 => ("forbidden", "is not open to everyone", Retry::Never),
@@ -203,6 +206,11 @@ pub(super) fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
             pause(wait.unwrap_or_else(|| growing_pause(attempt))),
         ),
         408 | 425 => ("server_busy", "is too busy", wait.map_or(Retry::Backoff, pause)),
+        511 => (
+            "network_sign_in",
+            "cannot be reached before you sign in to the network that you use",
+            Retry::Backoff,
+        ),
         500..=599 => ("server_error", "has a fault of its own", wait.map_or(Retry::Backoff, pause)),
         _ => ("unexpected_status", "answers in an unexpected way", Retry::Never),
     };
