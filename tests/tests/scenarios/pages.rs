@@ -39,7 +39,8 @@ fn a_pdf_is_read_or_fails_alone() {
 fn check(file: &str) {
     let rows: Vec<Row<Expected>> = Row::all(file);
     let paths: Vec<String> = (0..rows.len()).map(|at| format!("/row/{at}")).collect();
-    let site = ScriptedSite::serve(paths.iter().map(String::as_str).zip(rows.iter().map(Row::answers)));
+    let site =
+        ScriptedSite::serve(paths.iter().map(String::as_str).zip(rows.iter().map(Row::answers)));
     let site = site.expect("a port");
     let place = Place::new();
     let quaero = place.quaero();

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, net::TcpListener};
 
+use super::{Place, counts, pages::tasks, run};
 use quaero_tests::{
     data, folders,
     site::{HostileSite, RobotsFile, StaticSite},
 };
-use super::{Place, counts, pages::tasks, run};
 
 /// A program that takes more for a handful of pages keeps something that it should let go.
 const MEMORY: u64 = 400 << 20;
