@@ -60,7 +60,7 @@ fn check(file: &str) {
     assert!(memory < MEMORY, "{} MiB", memory >> 20);
 
     let show = quaero.ask(["runs", "show", &id, "--json"]).expect(0).json();
-    let warnings: Vec<String> = show["warnings"]
+    let warnings: Vec<String> = show["warning_texts"]
         .as_array()
         .map(|all| all.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect())
         .unwrap_or_default();
@@ -73,7 +73,9 @@ fn check(file: &str) {
                 wrong.push(format!("`{}`: {what:.600}", row.name));
             }
         };
-        let error = &tasks[&address]["error"];
+        let task = &tasks[&address];
+        note(&format!("{} {} {}", row.name, task["started"], task["finished"]));
+        let error = &task["error"];
         let document = documents.get(&address);
         let end = match (error["code"].as_str(), document) {
             (Some(code), _) => code,
@@ -82,7 +84,7 @@ fn check(file: &str) {
         };
         must(end == expected.crawl, format!("{end} in place of {}: {error}", expected.crawl));
         let Some(document) = document else {
-            let told = |text: &String| text.contains(&address) && text.contains(&expected.says);
+            let told = |text: &String| text.starts_with(&address) && text.contains(&expected.says);
             must(warnings.iter().any(told), format!("nothing says {:?}", expected.says));
             continue;
         };

@@ -6,6 +6,7 @@ mod egress;
 mod email;
 mod hostile;
 mod maintenance;
+mod network;
 mod places;
 mod secrets;
 mod sitemaps;

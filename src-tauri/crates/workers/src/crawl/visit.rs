@@ -314,7 +314,7 @@ impl Visitor {
             Ok(read) => read,
             Err(ExtractError::Binary) => return unsuitable(),
             Err(error) => {
-                let message = format!("{address} cannot be read: {error}.");
+                let message = format!("{address}: {error}.");
                 return Err(match error {
                     ExtractError::Unavailable(_) => TaskError::transient(error.code(), message),
                     _ => TaskError::permanent(error.code(), message),
