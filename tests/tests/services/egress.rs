@@ -115,3 +115,86 @@ async fn no_place_in_a_site_leads_to_an_address_that_is_refused() {
     }
     desk.close().await;
 }
+
+/// What a page's scripts do with an address, one way after the other. It writes down what it got.
+const TRY: &str = r#"<!doctype html><title>Page</title><main><h1>Page</h1><p id=log>Log:</p></main><script>
+const url = URL;
+const log = text => document.getElementById('log').append(' ' + text + ';');
+const add = (name, attributes) => document.body.append(Object.assign(document.createElement(name), attributes));
+const quoted = JSON.stringify(url).replaceAll('<', '\\u003c');
+const ways = {
+  fetch: () => fetch(url, { mode: 'no-cors' }),
+  redirect: () => fetch('/moved/AT', { mode: 'no-cors' }),
+  script: () => new Promise((done, no) => add('script', { src: url, onload: done, onerror: no })),
+  import: () => import(url),
+  socket: () => new Promise((done, no) => { const s = new WebSocket(url.replace(/^http/, 'ws')); s.onopen = done; s.onerror = no; }),
+  stream: () => new Promise((done, no) => { const s = new EventSource(url); s.onopen = done; s.onerror = no; }),
+  beacon: async () => { navigator.sendBeacon(url, 'x'); throw 0; },
+  frame: async () => { add('iframe', { src: url }); throw 0; },
+  inner: async () => { add('iframe', { srcdoc: '<script>location = ' + quoted + '<\/script>' }); throw 0; },
+  link: async () => { add('link', { rel: 'stylesheet', href: url }); add('link', { rel: 'prefetch', href: url }); add('link', { rel: 'preconnect', href: url }); throw 0; },
+  picture: async () => { add('img', { src: url }); throw 0; },
+  popup: async () => { if (!open(url)) throw 0; },
+  form: async () => { const f = document.createElement('form'); f.action = url; document.body.append(f); f.submit(); throw 0; },
+};
+// A page is read when it has been quiet for a while.
+const awake = setInterval(() => fetch('/awake'), 200);
+(async () => {
+  for (const [name, way] of Object.entries(ways)) {
+    try { await way(); log(name + ' got through'); } catch { log(name + ' failed'); }
+  }
+  log('all tried');
+  clearInterval(awake);
+  location.href = url;
+})();
+</script>"#;
+
+#[tokio::test]
+async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
+    let trap = TcpListener::bind(("0.0.0.0", 0)).expect("a port");
+    trap.set_nonblocking(true).expect("a socket");
+    let rows = rows(trap.local_addr().expect("bound").port());
+    let site = LivingSite::start().expect("a port");
+    site.file("/awake", "text/plain", b"yes");
+    let mut links = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        if !row.url.contains(['\n', '\r', '\t']) {
+            let headers = format!("Location: {}\r\n", row.url);
+            site.put(&format!("/moved/{at}"), Page { status: 302, headers, body: Vec::new() });
+        }
+        let url = serde_json::to_string(&row.url).expect("text").replace('<', "\\u003c");
+        let page = TRY.replace("URL", &url).replace("AT", &at.to_string());
+        site.file(&format!("/page/{at}"), "text/html; charset=utf-8", page.as_bytes());
+        let _ = write!(links, "<a href=\"/page/{at}\">page</a>");
+    }
+    site.file("/", "text/html; charset=utf-8", format!("<title>Front</title>{links}").as_bytes());
+    let desk = Desk::hurried(1).await;
+    let ended = desk
+        .run(&format!(
+            "[step.read]\ntype = \"crawl\"\nstart_urls = [\"{}\"]\nallow_hosts = [\"{}\"]\nrequest_delay = \"0\"\n\
+             same_site = false\nmax_pages = 2000\nconcurrency = 4\nenable_javascript = true\njavascript_wait = \"30s\"",
+            site.url("/"),
+            site.host()
+        ))
+        .await;
+    assert_eq!(ended.view.summary.status, RunStatus::Completed, "{ended:?}");
+    let accepted = trap.accept().map(|(_, from)| from);
+    assert!(
+        accepted.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+        "a connection came in: {accepted:?}"
+    );
+    let asked = ended.app.run_statistics(ended.view.summary.id).await.expect("found").requests;
+    for of in asked.iter().filter(|of| of.host != site.host()) {
+        let answers: Vec<&str> = of.answers.iter().map(|answer| &*answer.answer).collect();
+        assert_eq!(answers, ["address_refused"], "{} was not asked", of.host);
+    }
+    let documents = desk.documents();
+    for (at, row) in rows.iter().enumerate() {
+        let document = documents.get(&site.url(&format!("/page/{at}")));
+        let document = document.unwrap_or_else(|| panic!("`{}`: {ended:?}", row.name));
+        let text = &document.markdown;
+        assert!(text.contains("all tried;"), "`{}`: {text}", row.name);
+        assert!(!text.contains("got through"), "`{}`: {text}", row.name);
+    }
+    desk.close().await;
+}

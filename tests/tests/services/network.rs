@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use quaero_app::RunText;
-use quaero_contract::{JobId, JobStatus, RunStatus};
+use quaero_contract::{JobId, JobQuery, JobStatus, RunStatus, RunView};
 use quaero_tests::site::{LivingSite, Outcome, Page, Row, ScriptedSite, Site};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -46,16 +46,20 @@ impl Desk {
         self.app.run_text(request).await.unwrap_or_else(|error| panic!("{error:?}"))
     }
 
-    /// Waits until a run fits.
-    async fn until(&self, run: JobId, fits: impl Fn(&quaero_contract::RunView) -> bool) {
+    /// Waits until something is so, looking again after each event.
+    async fn until(&self, is_so: impl AsyncFn() -> bool) {
         let mut events = self.app.events();
         let wait = async {
-            while !fits(&self.app.get_run(run).await.expect("found")) {
-                // One that came too late to be kept is one, too.
+            while !is_so().await {
+                // That some came too late to be kept is one, too.
                 let _ = events.recv().await;
             }
         };
-        timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("run {run} does not get there"));
+        timeout(LIMIT, wait).await.expect("it gets there");
+    }
+
+    async fn view(&self, run: JobId) -> RunView {
+        self.app.get_run(run).await.expect("found")
     }
 }
 
@@ -66,7 +70,7 @@ async fn hosts_that_are_slow_by_the_dozen_hold_up_no_other_run() {
     let desk = Desk::hurried(1).await;
     let held =
         desk.begin("held", &crawl(&start, "respect_robots = false\npage_timeout = \"10m\"")).await;
-    desk.until(held, |view| view.summary.jobs.running == WIDTH).await;
+    desk.until(async || desk.view(held).await.summary.jobs.running == WIDTH).await;
     let good = LivingSite::start().expect("a port");
     good.page("/", "Front", "It leads to others.", &["/a", "/b", "/c"]);
     for path in ["/a", "/b", "/c"] {
@@ -74,7 +78,7 @@ async fn hosts_that_are_slow_by_the_dozen_hold_up_no_other_run() {
     }
     let other = timeout(LIMIT, desk.run(&crawl(&[good.url("/")], ""))).await.expect("it has room");
     assert_eq!(other.counts(), (4, 0, 0), "{other:?}");
-    let view = desk.app.get_run(held).await.expect("found");
+    let view = desk.view(held).await;
     assert_eq!(view.summary.jobs.running, WIDTH, "{view:?}");
     let asked = slow.iter().filter(|site| !site.hits().is_empty()).count();
     assert!(asked <= WIDTH as usize, "{asked} hosts were asked at the same time");
@@ -92,11 +96,12 @@ async fn a_host_that_was_away_is_read_when_it_is_back() {
     let desk = Desk::hurried(20).await;
     let run =
         desk.begin("away", &crawl(&[format!("http://{address}/")], "respect_robots = false")).await;
-    let task = |view: &quaero_contract::RunView| view.summary.jobs;
-    desk.until(run, |view| {
-        task(view).total == 1 && task(view).pending == 1 && !view.steps.is_empty()
-    })
-    .await;
+    let query = JobQuery { limit: 10, ..JobQuery::default() };
+    let has_failed = async || {
+        let jobs = desk.app.list_jobs(run, query.clone()).await.expect("found").jobs;
+        jobs.iter().any(|job| job.attempt > 0 && job.status == JobStatus::Pending)
+    };
+    desk.until(has_failed).await;
     let listener = socket.listen(16).expect("it may");
     let serving = tokio::spawn(async move {
         loop {
@@ -110,7 +115,7 @@ async fn a_host_that_was_away_is_read_when_it_is_back() {
         }
     });
     desk.app.wait_run(run).await.expect("ended");
-    let view = desk.app.get_run(run).await.expect("found");
+    let view = desk.view(run).await;
     assert_eq!(
         (view.summary.status, view.summary.documents.created),
         (RunStatus::Completed, 1),
