@@ -116,36 +116,38 @@ async fn no_place_in_a_site_leads_to_an_address_that_is_refused() {
     desk.close().await;
 }
 
-/// What a page's scripts do with an address, one way after the other. It writes down what it got.
+/// What a page's scripts do with addresses, one way after the other. It writes down what it got.
 const TRY: &str = r#"<!doctype html><title>Page</title><main><h1>Page</h1><p id=log>Log:</p></main><script>
-const url = URL;
 const log = text => document.getElementById('log').append(' ' + text + ';');
 const add = (name, attributes) => document.body.append(Object.assign(document.createElement(name), attributes));
-const quoted = JSON.stringify(url).replaceAll('<', '\\u003c');
+const quoted = url => JSON.stringify(url).replaceAll('<', '\u003c');
 const ways = {
-  fetch: () => fetch(url, { mode: 'no-cors' }),
-  redirect: () => fetch('/moved/AT', { mode: 'no-cors' }),
-  script: () => new Promise((done, no) => add('script', { src: url, onload: done, onerror: no })),
-  import: () => import(url),
-  socket: () => new Promise((done, no) => { const s = new WebSocket(url.replace(/^http/, 'ws')); s.onopen = done; s.onerror = no; }),
-  stream: () => new Promise((done, no) => { const s = new EventSource(url); s.onopen = done; s.onerror = no; }),
-  beacon: async () => { navigator.sendBeacon(url, 'x'); throw 0; },
-  frame: async () => { add('iframe', { src: url }); throw 0; },
-  inner: async () => { add('iframe', { srcdoc: '<script>location = ' + quoted + '<\/script>' }); throw 0; },
-  link: async () => { add('link', { rel: 'stylesheet', href: url }); add('link', { rel: 'prefetch', href: url }); add('link', { rel: 'preconnect', href: url }); throw 0; },
-  picture: async () => { add('img', { src: url }); throw 0; },
-  popup: async () => { if (!open(url)) throw 0; },
-  form: async () => { const f = document.createElement('form'); f.action = url; document.body.append(f); f.submit(); throw 0; },
+  fetch: url => fetch(url, { mode: 'no-cors' }),
+  redirect: (url, at) => fetch('/moved/' + at, { mode: 'no-cors' }),
+  script: url => new Promise((done, no) => add('script', { src: url, onload: done, onerror: no })),
+  import: url => import(url),
+  socket: url => new Promise((done, no) => { const s = new WebSocket(url.replace(/^http/, 'ws')); s.onopen = done; s.onerror = no; }),
+  stream: url => new Promise((done, no) => { const s = new EventSource(url); s.onopen = done; s.onerror = no; }),
+  beacon: async url => { navigator.sendBeacon(url, 'x'); throw 0; },
+  frame: async url => { add('iframe', { src: url }); throw 0; },
+  inner: async url => { add('iframe', { srcdoc: '<script>location = ' + quoted(url) + '<\/script>' }); throw 0; },
+  link: async url => { add('link', { rel: 'stylesheet', href: url }); add('link', { rel: 'prefetch', href: url }); add('link', { rel: 'preconnect', href: url }); throw 0; },
+  picture: async url => { add('img', { src: url }); throw 0; },
+  popup: async url => { if (!open(url)) throw 0; },
+  form: async url => { const f = document.createElement('form'); f.action = url; document.body.append(f); f.submit(); throw 0; },
 };
 // A page is read when it has been quiet for a while.
 const awake = setInterval(() => fetch('/awake'), 200);
 (async () => {
-  for (const [name, way] of Object.entries(ways)) {
-    try { await way(); log(name + ' got through'); } catch { log(name + ' failed'); }
+  const all = ALL;
+  for (const [at, url] of all) {
+    for (const [name, way] of Object.entries(ways)) {
+      try { await way(url, at); log(name + ' got through to ' + at); } catch { }
+    }
+    log('all tried with ' + at);
   }
-  log('all tried');
   clearInterval(awake);
-  location.href = url;
+  location.href = all[0][1];
 })();
 </script>"#;
 
@@ -153,19 +155,30 @@ const awake = setInterval(() => fetch('/awake'), 200);
 async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
     let trap = TcpListener::bind(("0.0.0.0", 0)).expect("a port");
     trap.set_nonblocking(true).expect("a socket");
-    let rows = rows(trap.local_addr().expect("bound").port());
+    let mut rows = rows(trap.local_addr().expect("bound").port());
+    // A browser takes a name and a password out of an address, and here a public one would be left;
+    // without slashes an address is one of the page's own site; and `data` brings along what it is.
+    let is_other = |url: &str| {
+        url.contains("@example.org")
+            || ["http:1", "data:"].iter().any(|start| url.starts_with(start))
+    };
+    rows.retain(|row| !is_other(&row.url));
+    assert!(rows.len() > 40, "{} rows", rows.len());
     let site = LivingSite::start().expect("a port");
     site.file("/awake", "text/plain", b"yes");
     let mut links = String::new();
     for (at, row) in rows.iter().enumerate() {
-        if !row.url.contains(['\n', '\r', '\t']) {
-            let headers = format!("Location: {}\r\n", row.url);
-            site.put(&format!("/moved/{at}"), Page { status: 302, headers, body: Vec::new() });
-        }
-        let url = serde_json::to_string(&row.url).expect("text").replace('<', "\\u003c");
-        let page = TRY.replace("URL", &url).replace("AT", &at.to_string());
-        site.file(&format!("/page/{at}"), "text/html; charset=utf-8", page.as_bytes());
-        let _ = write!(links, "<a href=\"/page/{at}\">page</a>");
+        let one_line = row.url.replace(['\n', '\r', '\t'], "");
+        let headers = format!("Location: {one_line}\r\n");
+        site.put(&format!("/moved/{at}"), Page { status: 302, headers, body: Vec::new() });
+    }
+    let numbered: Vec<(usize, &str)> = rows.iter().map(|row| &*row.url).enumerate().collect();
+    // A page may ask for two hundred things.
+    for (page, some) in numbered.chunks(5).enumerate() {
+        let all = serde_json::to_string(some).expect("text").replace('<', "\\u003c");
+        let body = TRY.replace("ALL", &all);
+        site.file(&format!("/page/{page}"), "text/html; charset=utf-8", body.as_bytes());
+        let _ = write!(links, "<a href=\"/page/{page}\">page</a>");
     }
     site.file("/", "text/html; charset=utf-8", format!("<title>Front</title>{links}").as_bytes());
     let desk = Desk::hurried(1).await;
@@ -188,13 +201,11 @@ async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
         let answers: Vec<&str> = of.answers.iter().map(|answer| &*answer.answer).collect();
         assert_eq!(answers, ["address_refused"], "{} was not asked", of.host);
     }
-    let documents = desk.documents();
+    let texts: String = desk.documents().into_values().map(|page| page.markdown).collect();
+    assert!(!texts.contains("got through"), "{texts}");
     for (at, row) in rows.iter().enumerate() {
-        let document = documents.get(&site.url(&format!("/page/{at}")));
-        let document = document.unwrap_or_else(|| panic!("`{}`: {ended:?}", row.name));
-        let text = &document.markdown;
-        assert!(text.contains("all tried;"), "`{}`: {text}", row.name);
-        assert!(!text.contains("got through"), "`{}`: {text}", row.name);
+        let tried = texts.contains(&format!("all tried with {at};"));
+        assert!(tried, "`{}` was not tried: {texts} {ended:?}", row.name);
     }
     desk.close().await;
 }
