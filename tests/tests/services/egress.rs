@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, io::ErrorKind, net::TcpListener};
 
 use quaero_contract::RunStatus;
-use quaero_tests::site::{LivingSite, Page};
+use quaero_tests::site::{Answer, LivingSite, Page, ScriptedSite};
 use serde::Deserialize;
 
 use super::Desk;
@@ -116,9 +116,9 @@ async fn no_place_in_a_site_leads_to_an_address_that_is_refused() {
     desk.close().await;
 }
 
-/// What a page's scripts do with addresses, one way after the other. It writes down what it got.
-const TRY: &str = r#"<!doctype html><title>Page</title><main><h1>Page</h1><p id=log>Log:</p></main><script>
-const log = text => document.getElementById('log').append(' ' + text + ';');
+/// What a page's scripts do with addresses, one way after the other. They tell the site what they got.
+const TRY: &str = r#"<!doctype html><title>Page</title><p>A page.</p><script>
+const tell = what => fetch('/told/' + what);
 const add = (name, attributes) => document.body.append(Object.assign(document.createElement(name), attributes));
 const quoted = url => JSON.stringify(url).replaceAll('<', '\u003c');
 const ways = {
@@ -134,19 +134,22 @@ const ways = {
   link: async url => { add('link', { rel: 'stylesheet', href: url }); add('link', { rel: 'prefetch', href: url }); add('link', { rel: 'preconnect', href: url }); throw 0; },
   picture: async url => { add('img', { src: url }); throw 0; },
   popup: async url => { if (!open(url)) throw 0; },
-  form: async url => { const f = document.createElement('form'); f.action = url; document.body.append(f); f.submit(); throw 0; },
+  form: async url => { add('iframe', { name: 'inner' }); const f = document.createElement('form'); document.body.append(f); f.action = url; f.target = 'inner'; f.submit(); throw 0; },
 };
-// A page is read when it has been quiet for a while.
-const awake = setInterval(() => fetch('/awake'), 200);
+// A page is read when it has been quiet for a while: there is always something under way.
+let busy = true;
+const wait = async () => { while (busy) await fetch('SLOW', { mode: 'no-cors' }); };
+wait();
+setTimeout(wait, 250);
 (async () => {
   const all = ALL;
   for (const [at, url] of all) {
     for (const [name, way] of Object.entries(ways)) {
-      try { await way(url, at); log(name + ' got through to ' + at); } catch { }
+      try { await way(url, at); await tell('through/' + name + '/' + at); } catch { }
     }
-    log('all tried with ' + at);
+    await tell('tried/' + at);
   }
-  clearInterval(awake);
+  busy = false;
   location.href = all[0][1];
 })();
 </script>"#;
@@ -165,7 +168,9 @@ async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
     rows.retain(|row| !is_other(&row.url));
     assert!(rows.len() > 40, "{} rows", rows.len());
     let site = LivingSite::start().expect("a port");
-    site.file("/awake", "text/plain", b"yes");
+    let half_a_second = r#"body = [{ text = "x", times = 5, pause_ms = 100 }]"#;
+    let half_a_second: Answer = toml::from_str(half_a_second).expect("an answer");
+    let slow = ScriptedSite::serve([("/", vec![half_a_second])]).expect("a port");
     let mut links = String::new();
     for (at, row) in rows.iter().enumerate() {
         let one_line = row.url.replace(['\n', '\r', '\t'], "");
@@ -176,7 +181,7 @@ async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
     // A page may ask for two hundred things.
     for (page, some) in numbered.chunks(5).enumerate() {
         let all = serde_json::to_string(some).expect("text").replace('<', "\\u003c");
-        let body = TRY.replace("ALL", &all);
+        let body = TRY.replace("ALL", &all).replace("SLOW", &slow.url("/"));
         site.file(&format!("/page/{page}"), "text/html; charset=utf-8", body.as_bytes());
         let _ = write!(links, "<a href=\"/page/{page}\">page</a>");
     }
@@ -184,10 +189,11 @@ async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
     let desk = Desk::hurried(1).await;
     let ended = desk
         .run(&format!(
-            "[step.read]\ntype = \"crawl\"\nstart_urls = [\"{}\"]\nallow_hosts = [\"{}\"]\nrequest_delay = \"0\"\n\
+            "[step.read]\ntype = \"crawl\"\nstart_urls = [\"{}\"]\nallow_hosts = [\"{}\", \"{}\"]\nrequest_delay = \"0\"\n\
              same_site = false\nmax_pages = 2000\nconcurrency = 4\nenable_javascript = true\njavascript_wait = \"30s\"",
             site.url("/"),
-            site.host()
+            site.host(),
+            slow.host()
         ))
         .await;
     assert_eq!(ended.view.summary.status, RunStatus::Completed, "{ended:?}");
@@ -197,15 +203,16 @@ async fn no_script_of_a_page_reaches_an_address_that_is_refused() {
         "a connection came in: {accepted:?}"
     );
     let asked = ended.app.run_statistics(ended.view.summary.id).await.expect("found").requests;
-    for of in asked.iter().filter(|of| of.host != site.host()) {
+    for of in asked.iter().filter(|of| ![site.host(), slow.host()].contains(&of.host)) {
         let answers: Vec<&str> = of.answers.iter().map(|answer| &*answer.answer).collect();
         assert_eq!(answers, ["address_refused"], "{} was not asked", of.host);
     }
-    let texts: String = desk.documents().into_values().map(|page| page.markdown).collect();
-    assert!(!texts.contains("got through"), "{texts}");
+    let hits = site.hits();
+    let through: Vec<&String> = hits.keys().filter(|hit| hit.contains("/told/through/")).collect();
+    assert_eq!(through, [""; 0]);
     for (at, row) in rows.iter().enumerate() {
-        let tried = texts.contains(&format!("all tried with {at};"));
-        assert!(tried, "`{}` was not tried: {texts} {ended:?}", row.name);
+        let tried = hits.contains_key(&format!("404 /told/tried/{at}"));
+        assert!(tried, "`{}` was not tried: {ended:?}", row.name);
     }
     desk.close().await;
 }
