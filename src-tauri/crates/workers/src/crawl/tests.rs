@@ -305,7 +305,7 @@ async fn what_is_no_page_is_passed_over_with_a_warning() {
         assert!(warning.contains(path), "{warning}");
     }
     let codes: Vec<_> = crawled.errors.values().map(|error| error.code.as_ref()).collect();
-    assert_eq!(codes, ["leads_elsewhere", "address_refused"], "{:?}", crawled.errors);
+    assert_eq!(codes, ["address_refused", "leads_elsewhere"], "{:?}", crawled.errors);
 }
 
 #[tokio::test]
