@@ -20,6 +20,8 @@ export const remedies: Record<string, string> = {
   too_many_redirects: "Open the address in a browser, and start from where it leads.",
   redirect_loop: "Open the address in a browser, and start from where it leads.",
   robots_unavailable: LATER,
+  network_sign_in: `Open any page in your browser to sign in, ${AGAIN}`,
+  leads_elsewhere: "Open the address in a browser, and start from where it leads.",
   forbidden: "Start from pages that can be read without signing in.",
   too_many_requests: `${LATER} A longer request_delay in the definition helps.`,
   server_busy: LATER,

@@ -29,7 +29,7 @@ use tokio::{
 pub use generated::{GeneratedSite, vocable};
 pub use hostile::{HostileSite, RobotsFile};
 pub use living::{LivingSite, Page};
-pub use scripted::{Answer, Made, Row, ScriptedSite};
+pub use scripted::{Answer, Made, Outcome, Row, ScriptedSite};
 
 /// A longer request is not read.
 const MAX_HEAD: u64 = 64 << 10;

@@ -88,6 +88,18 @@ pub enum Made {
     Code(String),
 }
 
+/// What must come of a row of `http.toml`, which explains it.
+#[derive(Clone, Debug, Deserialize)]
+#[allow(missing_docs, reason = "the file explains its fields")]
+pub struct Outcome {
+    pub client: Made,
+    pub reads: Option<String>,
+    pub crawl: Option<String>,
+    pub says: Option<String>,
+    pub asked: Option<usize>,
+    pub waits: Option<u64>,
+}
+
 /// One answer to one request.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

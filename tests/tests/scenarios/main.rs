@@ -8,6 +8,7 @@ mod control;
 mod disk;
 mod folder;
 mod kill;
+mod pages;
 mod secrets;
 mod web;
 

@@ -2,13 +2,11 @@
 
 use std::{collections::BTreeMap, net::TcpListener};
 
+use super::{Place, counts, pages::tasks, run};
 use quaero_tests::{
     data, folders,
     site::{HostileSite, RobotsFile, StaticSite},
 };
-use serde_json::Value;
-
-use super::{Place, counts, run};
 
 /// A program that takes more for a handful of pages keeps something that it should let go.
 const MEMORY: u64 = 400 << 20;
@@ -144,17 +142,4 @@ fn a_hostile_site_ends_every_page_in_a_known_way_and_costs_little() {
     assert_eq!(found, expected);
     assert!(kept.iter().all(|source| source.starts_with(&site.base_url())), "{kept:?}");
     data::assert_whole(quaero.data_dir());
-}
-
-/// The tasks of a tree of jobs by their names.
-fn tasks(tree: &Value) -> BTreeMap<String, Value> {
-    let mut found = BTreeMap::new();
-    let mut open: Vec<&Value> = tree.as_array().into_iter().flatten().collect();
-    while let Some(job) = open.pop() {
-        if job["kind"] == "task" {
-            found.insert(job["name"].as_str().expect("a name").to_owned(), job.clone());
-        }
-        open.extend(job["children"].as_array().into_iter().flatten());
-    }
-    found
 }

@@ -56,7 +56,7 @@ async fn a_panic_with_a_key_at_hand_fails_the_task_and_tells_no_key() {
     };
     let options = AppOptions { data_dir: dir.path().join("data"), role: Role::Engine };
     let app = App::open_in(world, options).await.expect("opened");
-    let (clock, runs) = (Arc::new(Hurried::new()), AtomicI64::new(0));
+    let (clock, runs) = (Arc::new(Hurried::new(HURRY)), AtomicI64::new(0));
     let desk = Desk { dir, app, clock, runs };
     let mut settings = Settings::default();
     let base_url = Some(searxng.base_url());

@@ -64,6 +64,8 @@ pub(crate) struct Attempt {
     pub(crate) stopping: CancellationToken,
     /// One for each task that may run at the same time.
     pub(crate) places: Arc<Semaphore>,
+    /// More of them, for a task that was claimed although all were taken.
+    pub(crate) spare_places: Option<Arc<Semaphore>>,
     /// To be set when the worker is done.
     pub(crate) over: Arc<AtomicBool>,
     pub(crate) task: Claimed,
@@ -120,6 +122,9 @@ impl Attempt {
     /// A place to run in; none if there is none soon, or when the attempt is interrupted.
     async fn place(&self) -> Option<SemaphorePermit<'_>> {
         if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        if let Some(place) = self.spare_places.as_ref().and_then(|spare| spare.try_acquire().ok()) {
             return Some(place);
         }
         tokio::select! {

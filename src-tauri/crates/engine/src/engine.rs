@@ -32,7 +32,8 @@ pub enum Adopt {
 pub struct EngineOptions {
     /// Which unfinished runs it goes on with.
     pub adopt: Adopt,
-    /// How many tasks run at the same time.
+    /// How many tasks run at the same time. Beyond them a run of which nothing runs may start one: a
+    /// sixth as many such tasks at most.
     pub width: usize,
     /// Which threads do the work.
     pub threads: Threads,

@@ -57,6 +57,8 @@ const SET_MS: i64 = 1_000;
 const QUICK_MS: i64 = 10;
 /// How many tasks wait in memory for a place at most, while those before them are quick.
 const MOST_AHEAD: usize = 64;
+/// There is a spare place for so many usual ones.
+const SPARE: usize = 6;
 /// A time that never comes.
 const NEVER: i64 = i64::MAX;
 
@@ -80,6 +82,8 @@ pub(crate) struct Processor {
     width: usize,
     /// The places of running tasks.
     places: Arc<Semaphore>,
+    /// Those of tasks that start although all places are taken.
+    spare_places: Arc<Semaphore>,
     /// How many tasks in a row were quick. A quarter as many are handed out before there is a place
     /// for them, so that more of them share a commit; what finds no place soon is given back.
     quick_in_a_row: usize,
@@ -186,6 +190,7 @@ impl Processor {
             clock,
             width,
             places: Arc::new(Semaphore::new(width)),
+            spare_places: Arc::new(Semaphore::new(width / SPARE)),
             quick_in_a_row: 0,
             threads: WorkerThreads::new(threads, width),
             runs: BTreeMap::new(),
@@ -497,12 +502,12 @@ impl Processor {
                 self.last_served = run;
             }
             for task in claimed {
-                self.launch(task, now_ms);
+                self.launch(task, outcome.spare, now_ms);
             }
         }
     }
 
-    fn launch(&mut self, task: Claimed, now_ms: i64) {
+    fn launch(&mut self, task: Claimed, spare: bool, now_ms: i64) {
         let found = self.runs.get(&task.run).and_then(|run| run.steps.get(&task.step)).cloned();
         let Some((step, cancelled)) = found else {
             tracing::error!(job = %task.lease.job, "a task of a run that is not known");
@@ -521,6 +526,7 @@ impl Processor {
             cancelled: cancelled.clone(),
             stopping: self.stopping.clone(),
             places: self.places.clone(),
+            spare_places: spare.then(|| self.spare_places.clone()),
             over: over.clone(),
             task,
             now_ms,
@@ -552,6 +558,7 @@ impl Processor {
         Point::StopBegun.pass();
         // What has not begun goes back at once.
         self.places.close();
+        self.spare_places.close();
         let limit = self.clock.sleep(grace);
         tokio::pin!(limit);
         loop {

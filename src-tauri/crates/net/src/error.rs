@@ -76,6 +76,9 @@ pub enum NetError {
     /// robots.txt cannot be read for now, so nobody knows what may be fetched.
     #[error("{url} cannot be read for now, so nothing of the site is fetched: {reason}")]
     Robots { url: String, reason: String, wait_ms: u64 },
+    /// The network of this computer wants its user to sign in before anything else.
+    #[error("{url} cannot be reached before you sign in to the network that you use (status 511).")]
+    NetworkSignIn { url: String },
 }
 
 impl NetError {
@@ -97,6 +100,7 @@ impl NetError {
             Self::RedirectLoop { .. } => "redirect_loop",
             Self::BadRedirect { .. } => "bad_redirect",
             Self::Robots { .. } => "robots_unavailable",
+            Self::NetworkSignIn { .. } => "network_sign_in",
         }
     }
 
@@ -108,7 +112,8 @@ impl NetError {
             | Self::Connect { .. }
             | Self::Timeout { .. }
             | Self::Interrupted { .. }
-            | Self::Robots { .. } => true,
+            | Self::Robots { .. }
+            | Self::NetworkSignIn { .. } => true,
             Self::Refused { .. }
             | Self::Tls { .. }
             | Self::TooLarge { .. }

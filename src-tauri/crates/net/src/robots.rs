@@ -214,6 +214,8 @@ async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> 
             });
             Ok(Arc::new(parsed.await.unwrap_or_default()))
         }
+        // A network on the way says so, and not the host.
+        511 => Err(NetError::NetworkSignIn { url: shown(&site) }),
         429 | 500..=599 => unavailable(
             format!("the server answers with status {}.", response.status),
             response.retry_after,

@@ -1,12 +1,12 @@
 //! What a round is to do: which lanes to look into, in which order, and how much may start.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use quaero_contract::JobId;
 use quaero_store::{LaneState, Rooms};
 
 use super::{
-    MOST_AHEAD, NEVER, Processor, Run,
+    MOST_AHEAD, NEVER, Processor, Run, SPARE,
     round::{Candidate, Round},
 };
 
@@ -15,6 +15,13 @@ impl Processor {
         let ahead = (self.quick_in_a_row / 4).min(MOST_AHEAD);
         let width = if self.suspects { 1 } else { self.width + ahead };
         let free = width.saturating_sub(self.working.len());
+        // Slow tasks of one run must not hold up all others: where every place is taken, a run of which
+        // nothing runs may still start one.
+        let spare = free == 0 && !self.suspects;
+        let free = match spare {
+            true => (self.width + self.width / SPARE).saturating_sub(self.working.len()),
+            false => free,
+        };
         let due: Vec<JobId> = self
             .runs
             .iter_mut()
@@ -35,7 +42,9 @@ impl Processor {
             .iter()
             .filter_map(|(id, run)| {
                 let used = running.get(id).copied().unwrap_or(0);
-                Some((*id, run.max_running?.saturating_sub(used)))
+                let own = run.max_running.map(|most| most.saturating_sub(used));
+                let first = u32::from(used == 0);
+                Some((*id, if spare { first.min(own.unwrap_or(first)) } else { own? }))
             })
             .collect();
         let rooms: Rooms = self
@@ -57,6 +66,7 @@ impl Processor {
             due,
             candidates,
             free: u32::try_from(free).unwrap_or(u32::MAX),
+            spare,
             by_run,
             rooms,
             suspected: if self.suspects { self.runs.keys().copied().collect() } else { Vec::new() },
@@ -120,12 +130,15 @@ impl Processor {
 
     pub(super) fn next_look(&self) -> Option<i64> {
         let width = if self.suspects { 1 } else { self.width };
+        let full = self.working.len() >= width;
+        let spare = !self.suspects && self.working.len() < width + self.width / SPARE;
+        let busy: HashSet<JobId> = self.working.values().map(|task| task.run).collect();
         let looks = self
             .runs
-            .values()
-            .filter(|run| !self.paused && !run.paused && !run.cancelled.is_cancelled())
-            .filter(|_| self.working.len() < width)
-            .flat_map(|run| &run.lanes)
+            .iter()
+            .filter(|(_, run)| !self.paused && !run.paused && !run.cancelled.is_cancelled())
+            .filter(|(id, _)| !full || (spare && !busy.contains(id)))
+            .flat_map(|(_, run)| &run.lanes)
             .filter(|(_, look)| look.at_ms < NEVER)
             .map(|(lane, look)| {
                 look.at_ms.max(self.lanes.get(lane).map_or(0, |u| u.paused_until_ms))

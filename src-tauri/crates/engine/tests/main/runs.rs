@@ -329,6 +329,21 @@ async fn tasks_handed_out_ahead_of_their_place_go_back_when_none_gets_free_soon(
 }
 
 #[tokio::test]
+async fn a_run_whose_tasks_hang_leaves_others_room_for_one_task() {
+    let bench = Bench::new().await;
+    let hang = Step::new("a", json!({"width": 30, "depth": 1, "hang": true}));
+    let hanging = bench.submit(vec![hang]).await;
+    let places = u64::from(WIDTH);
+    soon(bench.until_starts(1 + places)).await;
+    let other = bench.submit(vec![Step::new("b", json!({"width": 5, "depth": 1}))]).await;
+    assert_eq!(soon(bench.wait(other)).await.jobs.completed, 6);
+    assert_eq!(bench.most_together(), places + 1);
+    bench.engine().cancel(hanging).await.unwrap();
+    assert_eq!(soon(bench.wait(hanging)).await.jobs.completed, 1);
+    bench.assert_consistent().await;
+}
+
+#[tokio::test]
 async fn tasks_of_a_type_keep_its_limit_over_all_runs() {
     let bench = Bench::new().await;
     let config = json!({"width": 30, "depth": 1, "takes_ms": 1, "scarce": true});

@@ -136,9 +136,12 @@ impl Visitor {
         let mut trail = self.client.trail(url, options);
         loop {
             let here = trail.address().clone();
-            let allowed = self.rules(&here, attempt).await?.is_none_or(|rules| rules.allow(&here));
-            if !allowed || !self.frontier.covers(&here) {
-                self.left_out(&here, if allowed { ELSEWHERE } else { ROBOTS });
+            // Who is not of the site is not even asked for its rules.
+            let covered = self.frontier.covers(&here);
+            let is_ours =
+                covered && self.rules(&here, attempt).await?.is_none_or(|rules| rules.allow(&here));
+            if !is_ours {
+                self.left_out(&here, if covered { ROBOTS } else { ELSEWHERE });
                 return Ok(None);
             }
             if let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? {
@@ -194,6 +197,7 @@ pub(super) fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
     let wait = reply.retry_after().map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     let pause = |ms| Retry::PauseLane { ms };
     let (code, what, retry) = match status {
+        206 => ("unexpected_status", "sends a part, though all of it was asked for", Retry::Never),
         200..=299 => return None,
         404 | 410 => ("not_found", "does not exist", Retry::Never),
         401 | 402 | 403 | 407 | 451 => ("forbidden", "is not open to everyone", Retry::Never),
@@ -203,6 +207,11 @@ pub(super) fn refusal(reply: &Reply, attempt: u32) -> Option<TaskError> {
             pause(wait.unwrap_or_else(|| growing_pause(attempt))),
         ),
         408 | 425 => ("server_busy", "is too busy", wait.map_or(Retry::Backoff, pause)),
+        511 => (
+            "network_sign_in",
+            "cannot be reached before you sign in to the network that you use",
+            Retry::Backoff,
+        ),
         500..=599 => ("server_error", "has a fault of its own", wait.map_or(Retry::Backoff, pause)),
         _ => ("unexpected_status", "answers in an unexpected way", Retry::Never),
     };

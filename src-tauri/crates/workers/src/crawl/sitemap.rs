@@ -70,7 +70,8 @@ impl JobWorker for SitemapWorker {
             response => response?,
         };
         let Some(response) = response else {
-            job.log(LogLevel::Info, format!("{url} is not read: robots.txt does not allow it."));
+            let why = "robots.txt does not allow it, or it leads to another site";
+            job.log(LogLevel::Info, format!("{url} is not read: {why}."));
             return Ok(Outcome::default());
         };
         let base = response.url.clone();
@@ -117,5 +118,10 @@ fn tasks_of_sitemaps(frontier: &Frontier, named: &[Url]) -> Vec<NewTask> {
     };
     // They count as pages, and must leave room for those that they name.
     let most = (frontier.config.max_pages as usize / 4).clamp(1, MOST_SITEMAPS);
-    named.iter().filter(ours).take(most).map(|url| frontier.sitemap(url)).collect()
+    let file = |url: &Url| {
+        let mut url = url.clone();
+        url.set_fragment(None);
+        url
+    };
+    named.iter().filter(ours).take(most).map(|url| frontier.sitemap(&file(url))).collect()
 }

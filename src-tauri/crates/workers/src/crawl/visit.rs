@@ -30,8 +30,14 @@ use crate::{
 };
 
 /// Errors for which a host is to blame, or the way to it.
-const HOST_FAILED: [&str; 5] =
-    ["host_not_found", "cannot_connect", "timeout", "interrupted", "server_error"];
+const HOST_FAILED: [&str; 6] = [
+    "host_not_found",
+    "cannot_connect",
+    "timeout",
+    "interrupted",
+    "server_error",
+    "network_sign_in",
+];
 
 /// What a visit needs.
 #[derive(Clone)]
@@ -217,7 +223,13 @@ impl Visitor {
                     "{url} leads to {here}, which is not on the crawled site. To fetch it, add it to `start_urls`."
                 );
                 let expired = self.asks_to_sign_in(url, &here);
-                return nothing(Visited::default().warn(expired.unwrap_or(message)));
+                if visit.depth > 0 {
+                    return nothing(Visited::default().warn(expired.unwrap_or(message)));
+                }
+                // Without its start a crawl has nothing to show, which must not look like success.
+                let portal = "If every site does this, your network asks you to sign in first.";
+                let message = expired.unwrap_or_else(|| format!("{message} {portal}"));
+                return Err(TaskError::permanent("leads_elsewhere", message));
             }
             let rules = self.rules(&here, visit.attempt).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
@@ -302,7 +314,7 @@ impl Visitor {
             Ok(read) => read,
             Err(ExtractError::Binary) => return unsuitable(),
             Err(error) => {
-                let message = format!("{address} cannot be read: {error}.");
+                let message = format!("{address}: {error}.");
                 return Err(match error {
                     ExtractError::Unavailable(_) => TaskError::transient(error.code(), message),
                     _ => TaskError::permanent(error.code(), message),
