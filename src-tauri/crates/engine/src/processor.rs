@@ -192,7 +192,7 @@ impl Processor {
             places: Arc::new(Semaphore::new(width)),
             spare_places: Arc::new(Semaphore::new(width / SPARE)),
             quick_in_a_row: 0,
-            threads: WorkerThreads::new(threads, width),
+            threads: WorkerThreads::new(threads, width + width / SPARE),
             runs: BTreeMap::new(),
             unseen: BTreeSet::new(),
             lost: false,
