@@ -22,6 +22,7 @@ export const remedies: Record<string, string> = {
   robots_unavailable: LATER,
   network_sign_in: `Open any page in your browser to sign in, ${AGAIN}`,
   leads_elsewhere: "Open the address in a browser, and start from where it leads.",
+  signed_out: `Sign in anew in the settings, under Sign-ins, ${AGAIN}`,
   forbidden: "Start from pages that can be read without signing in.",
   too_many_requests: `${LATER} A longer request_delay in the definition helps.`,
   server_busy: LATER,

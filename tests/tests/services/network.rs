@@ -79,7 +79,7 @@ async fn hosts_that_are_slow_by_the_dozen_hold_up_no_other_run() {
     let other = timeout(LIMIT, desk.run(&crawl(&[good.url("/")], ""))).await.expect("it has room");
     assert_eq!(other.counts(), (4, 0, 0), "{other:?}");
     let view = desk.view(held).await;
-    assert_eq!(view.summary.jobs.running, WIDTH, "{view:?}");
+    assert!(view.summary.jobs.running >= WIDTH, "{view:?}");
     let asked = slow.iter().filter(|site| !site.hits().is_empty()).count();
     assert!(asked <= WIDTH as usize, "{asked} hosts were asked at the same time");
     desk.app.cancel_run(held).await.expect("it runs");

@@ -32,8 +32,8 @@ pub enum Adopt {
 pub struct EngineOptions {
     /// Which unfinished runs it goes on with.
     pub adopt: Adopt,
-    /// How many tasks run at the same time. Beyond them a run of which nothing runs may start one: a
-    /// sixth as many such tasks at most.
+    /// How many tasks run at the same time. Beyond them a run of which nothing runs may start one; of
+    /// such tasks there are at most a sixth as many. A run below a step is a run of its own here.
     pub width: usize,
     /// Which threads do the work.
     pub threads: Threads,
@@ -208,8 +208,11 @@ impl Engine {
     /// # Errors
     /// If the store fails.
     pub async fn working_steps(&self, mut run: NewRun) -> Result<Vec<String>, EngineError> {
+        let Some(reuse) = run.reuse.clone() else {
+            return Ok(run.steps.into_iter().map(|step| step.name).collect());
+        };
         memo_keys(&mut run, &self.registry);
-        Ok(self.store.write(move |tx| tx.working_steps(&run)).await?)
+        Ok(self.store.write(move |tx| tx.working_steps(&run, &reuse)).await?)
     }
 
     /// Goes on with an interrupted or paused run. One that is under way here is left alone.

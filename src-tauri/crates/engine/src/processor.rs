@@ -57,7 +57,7 @@ const SET_MS: i64 = 1_000;
 const QUICK_MS: i64 = 10;
 /// How many tasks wait in memory for a place at most, while those before them are quick.
 const MOST_AHEAD: usize = 64;
-/// There is a spare place for so many usual ones.
+/// One spare place for each so many usual ones.
 const SPARE: usize = 6;
 /// A time that never comes.
 const NEVER: i64 = i64::MAX;
@@ -502,12 +502,12 @@ impl Processor {
                 self.last_served = run;
             }
             for task in claimed {
-                self.launch(task, outcome.spare, now_ms);
+                self.launch(task, now_ms);
             }
         }
     }
 
-    fn launch(&mut self, task: Claimed, spare: bool, now_ms: i64) {
+    fn launch(&mut self, task: Claimed, now_ms: i64) {
         let found = self.runs.get(&task.run).and_then(|run| run.steps.get(&task.step)).cloned();
         let Some((step, cancelled)) = found else {
             tracing::error!(job = %task.lease.job, "a task of a run that is not known");
@@ -518,6 +518,7 @@ impl Processor {
         let over = Arc::new(AtomicBool::new(false));
         let (run, lease, lane) = (task.run, task.lease, task.lane.clone());
         let (task_type, name) = (task.task_type.clone(), task.name.clone());
+        let is_first = !self.working.values().any(|working| working.run == run);
         let attempt = Attempt {
             store: self.store.clone(),
             registry: self.registry.clone(),
@@ -526,7 +527,7 @@ impl Processor {
             cancelled: cancelled.clone(),
             stopping: self.stopping.clone(),
             places: self.places.clone(),
-            spare_places: spare.then(|| self.spare_places.clone()),
+            spare_places: is_first.then(|| self.spare_places.clone()),
             over: over.clone(),
             task,
             now_ms,

@@ -38,7 +38,7 @@ pub use provider::{
 };
 pub use redact::Redactor;
 pub use retry_after::{LONGEST_WAIT, SHORTEST_WAIT};
-pub use robots::{LONGEST_CRAWL_DELAY, RobotRules};
+pub use robots::{KEEP_FAILURE, LONGEST_CRAWL_DELAY, RobotRules};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use service::ServiceRequest;
 pub use session::{Cookie, InvalidSite, Session, can_be_sent, site_name};

@@ -29,7 +29,8 @@ const SITEMAPS: usize = 1_000;
 /// More hosts are not remembered at once.
 const HOSTS: usize = 10_000;
 const KEEP: Duration = Duration::from_secs(60 * 60);
-const KEEP_FAILURE: Duration = Duration::from_secs(5);
+/// Who asks again earlier meets the remembered failure.
+pub const KEEP_FAILURE: Duration = Duration::from_secs(5);
 const FETCH_TIME: Duration = Duration::from_secs(30);
 
 /// What one host allows.
@@ -185,7 +186,6 @@ async fn fetch(client: &Client, url: &Url) -> Result<Arc<RobotRules>, NetError> 
         ..GetOptions::default()
     };
     let unavailable = |reason: String, wait: Option<Duration>| {
-        // Asking again earlier would only meet the remembered failure.
         let wait = wait.unwrap_or_default().max(KEEP_FAILURE);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         Err(NetError::Robots { url: shown(&file), reason, wait_ms })

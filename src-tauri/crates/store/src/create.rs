@@ -173,14 +173,13 @@ impl Tx {
         Ok(())
     }
 
-    /// The names of the steps of this run that do their work, all of it or a part; what the others
-    /// have done in the earlier run is reused.
+    /// The names of the steps of a run that do their work, all of it or a part, if the run reuses this;
+    /// what the others have done in the earlier run stands.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub fn working_steps(&mut self, new: &NewRun) -> Result<Vec<String>> {
+    pub fn working_steps(&mut self, new: &NewRun, reuse: &Reuse) -> Result<Vec<String>> {
         let names = new.steps.iter().map(|step| step.name.clone());
-        let Some(reuse) = &new.reuse else { return Ok(names.collect()) };
         let plans = self.plans(new, reuse)?;
         let working = names.zip(plans).filter(|(_, plan)| !matches!(plan, Plan::Reuse(_)));
         Ok(working.map(|(name, _)| name).collect())

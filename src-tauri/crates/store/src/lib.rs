@@ -137,7 +137,12 @@ impl Drop for Held {
         if self.thread.as_ref().is_some_and(is_writer) {
             // A task beside the writer was the last to know the store. No thread can wait for itself.
             let (thread, lock) = (self.thread.take(), self.lock.take());
-            thread::spawn(move || (thread.map(thread::JoinHandle::join), drop(lock)));
+            let last = move || {
+                drop(thread.map(thread::JoinHandle::join));
+                drop(lock);
+            };
+            // Without a thread to be had the lock goes now, and the writer as soon as it can.
+            let _ = thread::Builder::new().spawn(last);
         }
         self.join();
     }
@@ -243,7 +248,8 @@ impl Store {
 
     /// Runs a task on the writer's thread whenever nothing is being written there: one that writes and
     /// waits for that, again and again, does not have to wait for another thread as well. It must
-    /// not block, and it is dropped where it stands when the store is closed.
+    /// not block, it waits as long as a command takes, and it is dropped where it stands when the
+    /// store is closed.
     ///
     /// # Errors
     /// [`StoreError::ReadOnly`] if this process only reads.

@@ -5,7 +5,7 @@ import { useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useRef, useState } from "react";
 import { type Action, useActions } from "../../actions/registry";
 import { backend } from "../../backend";
-import type { InputField, RerunPart, RunView } from "../../backend/types";
+import type { ApiError, InputField, RerunPart, RunView } from "../../backend/types";
 import { useCommand, useDefinitions } from "../../data/hooks";
 import { definitionQuery } from "../../data/queries";
 import { Button } from "../../parts/button";
@@ -23,11 +23,14 @@ export function useRerun(run: RunView, current: boolean) {
   const request = useRef({ wish: "", id: "" });
   /** What was wished for last. */
   const [last, setLast] = useState<[RerunPart, [string, string][]]>(["whole", []]);
-  const rerun = useCommand(backend.rerun.bind(backend), (id) => {
+  /** Stays while it is tried again. */
+  const [error, setError] = useState<ApiError | null>(null);
+  const begun = (id: string) => {
     request.current = { wish: "", id: "" };
+    setError(null);
     void navigate({ to: "/runs/$id", params: { id } });
-  });
-  const { start } = rerun;
+  };
+  const { start, pending } = useCommand(backend.rerun.bind(backend), begun, setError);
   const { id } = run.summary;
   const again = useMemo(
     () =>
@@ -39,7 +42,7 @@ export function useRerun(run: RunView, current: boolean) {
       },
     [start, id, current],
   );
-  const { pending, error, reset } = rerun;
+  const reset = useCallback(() => setError(null), []);
   /** Starts what was refused because something is not set up. */
   const anyway = isNotSetUp(error) ? () => again(...last, true) : null;
   const retry = () => again(...last);

@@ -66,7 +66,6 @@ impl Processor {
             due,
             candidates,
             free: u32::try_from(free).unwrap_or(u32::MAX),
-            spare,
             by_run,
             rooms,
             suspected: if self.suspects { self.runs.keys().copied().collect() } else { Vec::new() },

@@ -35,8 +35,6 @@ pub(super) struct Round {
     pub(super) candidates: Vec<Candidate>,
     /// Tasks that may start in all, by run, and by type.
     pub(super) free: u32,
-    /// Whether those are places beyond the usual ones.
-    pub(super) spare: bool,
     pub(super) by_run: HashMap<JobId, u32>,
     pub(super) rooms: Rooms,
     /// Runs that may have tasks that run alone; empty if there are none.
@@ -51,7 +49,6 @@ pub(super) struct Outcome {
     pub(super) served: Vec<Served>,
     pub(super) configs: Vec<(JobId, StepConfig)>,
     pub(super) suspects: bool,
-    pub(super) spare: bool,
 }
 
 impl Round {
@@ -60,7 +57,7 @@ impl Round {
         tx: &mut quaero_store::Tx,
         registry: &Registry,
     ) -> Result<Outcome, StoreError> {
-        let Self { done, due, candidates, mut free, spare, mut by_run, mut rooms, .. } = self;
+        let Self { done, due, candidates, mut free, mut by_run, mut rooms, .. } = self;
         let (mut known, now_ms) = (self.known, self.now_ms);
         let held = match done.is_empty() {
             true => 0,
@@ -72,13 +69,8 @@ impl Round {
         let suspects = !self.suspected.is_empty() && tx.has_suspects(&self.suspected)?;
         let share = (free / u32::try_from(candidates.len()).unwrap_or(u32::MAX).max(1)).max(1);
         let mut used: HashMap<String, LaneState> = HashMap::new();
-        let mut outcome = Outcome {
-            stale: done.len() - held,
-            served: Vec::new(),
-            configs: Vec::new(),
-            suspects,
-            spare,
-        };
+        let mut outcome =
+            Outcome { stale: done.len() - held, served: Vec::new(), configs: Vec::new(), suspects };
         for Candidate { run, lane, state, rule } in candidates {
             if free == 0 {
                 break;

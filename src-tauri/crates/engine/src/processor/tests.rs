@@ -84,3 +84,52 @@ async fn a_lane_whose_tasks_cannot_be_claimed_is_left_alone_until_something_happ
     processor.notice(&[ready("bad")]);
     assert_eq!(lanes(&processor), ["bad", "good"]);
 }
+
+/// Has a task of this run work for ever.
+fn occupy(processor: &mut Processor, run: JobId, number: i64) {
+    let abort = processor.tasks.spawn(pending());
+    processor.working.insert(
+        abort.id(),
+        Working {
+            since_ms: 0,
+            run,
+            lane: "busy".to_owned(),
+            task_type: "test".to_owned(),
+            name: "it".to_owned(),
+            lease: Lease { job: JobId(100 + number), attempt: 1 },
+            over: Arc::default(),
+            cancelled: CancellationToken::new(),
+            abort,
+            overdue_ms: NEVER,
+        },
+    );
+}
+
+#[tokio::test]
+async fn where_all_places_are_taken_a_run_of_which_nothing_runs_may_start_one_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut processor = processor(&folder).await;
+    processor.width = SPARE;
+    processor.seen_ms = 0;
+    processor.adopt(JobId(8), 0, None);
+    processor.adopt(JobId(9), 0, Some(0));
+    let ready = |run, at_ms| Change::Ready { run: JobId(run), lane: "lane".to_owned(), at_ms };
+    processor.notice(&[ready(7, 0), ready(9, 0)]);
+    for number in 0..6 {
+        occupy(&mut processor, JobId(7), number);
+    }
+    assert!(processor.plan(0).candidates.is_empty(), "neither of them may");
+    assert_eq!(processor.next_look(), None);
+    processor.notice(&[ready(8, 500)]);
+    assert!(processor.plan(0).candidates.is_empty(), "its time has not come");
+    assert_eq!(processor.next_look(), Some(500));
+    let round = processor.plan(500);
+    let runs: Vec<JobId> = round.candidates.iter().map(|candidate| candidate.run).collect();
+    assert_eq!((runs, round.free, round.by_run[&JobId(8)]), (vec![JobId(8)], 1, 1));
+    occupy(&mut processor, JobId(8), 6);
+    processor.adopt(JobId(10), 0, None);
+    processor.notice(&[ready(10, 800)]);
+    assert!(processor.plan(800).candidates.is_empty(), "the spare place is taken, too");
+    processor.seen_ms = 700;
+    assert_eq!(processor.next_look(), None);
+}

@@ -8,7 +8,8 @@ use std::{
 
 use quaero_engine::work::{Retry, TaskError};
 use quaero_net::{
-    Exchange, GetOptions, LONGEST_WAIT, NetError, Overflow, Reply, Response, RobotRules, normalise,
+    Exchange, GetOptions, KEEP_FAILURE, LONGEST_WAIT, NetError, Overflow, Reply, Response,
+    RobotRules, normalise,
 };
 use quaero_store::{DocumentId, PageState};
 use url::Url;
@@ -122,12 +123,12 @@ impl Visitor {
         }))
     }
 
-    /// Fetches a file that is no page; None if robots.txt does not allow it.
+    /// Fetches a file that is no page; or says why it is left out.
     pub(super) async fn fetch(
         &self,
         url: &Url,
         attempt: u32,
-    ) -> Result<Option<Response>, TaskError> {
+    ) -> Result<Result<Response, &'static str>, TaskError> {
         let options = GetOptions {
             accept: "application/xml,text/xml,*/*;q=0.1",
             body_bytes: Some(listing::MOST_BYTES),
@@ -142,13 +143,16 @@ impl Visitor {
                 covered && self.rules(&here, attempt).await?.is_none_or(|rules| rules.allow(&here));
             if !is_ours {
                 self.left_out(&here, if covered { ROBOTS } else { ELSEWHERE });
-                return Ok(None);
+                return Ok(Err(match covered {
+                    true => "robots.txt does not allow it",
+                    false => "it leads to another site",
+                }));
             }
             if let Some(reply) = trail.follow().await.map_err(|error| failed(&error))? {
                 if let Some(error) = refusal(&reply, attempt) {
                     return Err(error);
                 }
-                return reply.read().await.map(Some).map_err(|error| failed(&error));
+                return reply.read().await.map(Ok).map_err(|error| failed(&error));
             }
         }
     }
@@ -183,6 +187,11 @@ impl Visitor {
             Ok(rules) => Ok(rules),
             Err(ref error @ NetError::Robots { wait_ms, .. }) => {
                 let ms = wait_ms.saturating_mul(attempt.max(1).into());
+                Err(TaskError { retry: Retry::PauseLane { ms }, ..failed(error) })
+            }
+            Err(ref error @ NetError::NetworkSignIn { .. }) => {
+                let wait = KEEP_FAILURE * attempt.max(1);
+                let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 Err(TaskError { retry: Retry::PauseLane { ms }, ..failed(error) })
             }
             Err(error) => Err(failed(&error)),

@@ -69,10 +69,12 @@ impl JobWorker for SitemapWorker {
             }
             response => response?,
         };
-        let Some(response) = response else {
-            let why = "robots.txt does not allow it, or it leads to another site";
-            job.log(LogLevel::Info, format!("{url} is not read: {why}."));
-            return Ok(Outcome::default());
+        let response = match response {
+            Ok(response) => response,
+            Err(why) => {
+                job.log(LogLevel::Info, format!("{url} is not read: {why}."));
+                return Ok(Outcome::default());
+            }
         };
         let base = response.url.clone();
         let read = parsing::run(move || listing::read(&response.body, &base)).await;

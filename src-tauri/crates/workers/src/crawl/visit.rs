@@ -226,10 +226,12 @@ impl Visitor {
                 if visit.depth > 0 {
                     return nothing(Visited::default().warn(expired.unwrap_or(message)));
                 }
-                // Without its start a crawl has nothing to show, which must not look like success.
+                // What was asked for by name was not brought, which must not look like success.
                 let portal = "If every site does this, your network asks you to sign in first.";
-                let message = expired.unwrap_or_else(|| format!("{message} {portal}"));
-                return Err(TaskError::permanent("leads_elsewhere", message));
+                return Err(match expired {
+                    Some(message) => TaskError::permanent("signed_out", message),
+                    None => TaskError::permanent("leads_elsewhere", format!("{message} {portal}")),
+                });
             }
             let rules = self.rules(&here, visit.attempt).await?;
             if rules.as_ref().is_some_and(|rules| !rules.allow(&here)) {
