@@ -55,8 +55,6 @@ use round::{Outcome, Served};
 const SET_MS: i64 = 1_000;
 /// Handing out a task that is over within this many milliseconds takes longer than doing it.
 const QUICK_MS: i64 = 10;
-/// How many tasks wait in memory for a place at most, while those before them are quick.
-const MOST_AHEAD: usize = 64;
 /// One spare place for each so many usual ones.
 const SPARE: usize = 6;
 /// A time that never comes.

@@ -6,9 +6,12 @@ use quaero_contract::JobId;
 use quaero_store::{LaneState, Rooms};
 
 use super::{
-    MOST_AHEAD, NEVER, Processor, Run, SPARE,
+    NEVER, Processor, Run, SPARE,
     round::{Candidate, Round},
 };
+
+/// How many tasks wait in memory for a place at most, while those before them are quick.
+const MOST_AHEAD: usize = 64;
 
 impl Processor {
     pub(super) fn plan(&mut self, now_ms: i64) -> Round {
