@@ -1,5 +1,6 @@
 //! The way of a new user, and what they set.
 
+use fantoccini::Locator;
 use quaero_tests::folders;
 
 use crate::desk::drive;
@@ -95,5 +96,29 @@ fn a_definition_with_problems_is_shown_and_cannot_be_run() {
         desk.read("max_pages").await;
         desk.read("line 7, column 1").await;
         desk.see("byRole('button', 'Run…')?.disabled", "a button that cannot be pressed").await;
+    });
+}
+
+#[test]
+fn each_row_of_the_runs_leads_to_its_own() {
+    drive("rows", async |desk| {
+        desk.open().await;
+        for name in ["first", "second"] {
+            let folder = desk.folder(name);
+            folders::plain(&folder, 1).expect("a folder");
+            desk.click("link", "Home").await;
+            desk.fill("Folder", &folder.to_string_lossy()).await;
+            desk.click("button", "Index folder").await;
+            desk.run_is("completed").await;
+        }
+        for (row, name) in [(1, "second"), (2, "first")] {
+            desk.click("link", "Runs").await;
+            let last = format!("tbody tr:nth-child({row}) td:last-child");
+            desk.see(&format!("document.querySelector('{last}')"), "the row").await;
+            let client = desk.client();
+            client.find(Locator::Css(&last)).await.expect("found").click().await.expect("clicked");
+            desk.find("heading", "Index a folder").await;
+            desk.read(&format!("/{name}")).await;
+        }
     });
 }

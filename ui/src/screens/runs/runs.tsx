@@ -91,6 +91,7 @@ const OPTIONS: [Shown, string][] = [
 ];
 
 function RunTable({ runs }: { runs: RunSummary[] }) {
+  const navigate = useNavigate();
   const columns = text.runs.columns;
   const head = "h-8 px-2 text-left text-label font-medium text-faint whitespace-nowrap";
   const cell = "h-9 px-2";
@@ -112,7 +113,11 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
         {runs.map((run) => (
           <tr
             key={run.id}
-            className="relative border-b border-line transition-colors duration-75 hover:bg-bg0"
+            // No layer of the link over its row: WebKit would lay it over the whole table.
+            onClick={(event) => {
+              if (!event.defaultPrevented) void navigate({ to: "/runs/$id", params: { id: run.id } });
+            }}
+            className="cursor-pointer border-b border-line transition-colors duration-75 hover:bg-bg0"
           >
             <td className={`${cell} pl-4`}>
               <div className="flex">
@@ -125,7 +130,7 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
                   to="/runs/$id"
                   params={{ id: run.id }}
                   title={run.subject}
-                  className="flex min-w-0 shrink-99999 items-baseline gap-2 outline-none @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0 @max-[42rem]/main:py-1 after:absolute after:inset-0 focus-visible:after:outline-2 focus-visible:after:outline-offset-[-2px] focus-visible:after:outline-accent"
+                  className="flex min-w-0 shrink-99999 items-baseline gap-2 rounded-s outline-none @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0 @max-[42rem]/main:py-1 focus-visible:outline-2 focus-visible:outline-accent"
                 >
                   <span className="max-w-full min-w-0 truncate font-medium">{run.name}</span>{" "}
                   <Subject run={run} className="max-w-full" />
