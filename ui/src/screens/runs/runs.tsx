@@ -130,7 +130,7 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
                   to="/runs/$id"
                   params={{ id: run.id }}
                   title={run.subject}
-                  className="flex min-w-0 shrink-99999 items-baseline gap-2 rounded-s outline-none @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0 @max-[42rem]/main:py-1 focus-visible:outline-2 focus-visible:outline-accent"
+                  className="flex min-w-0 shrink-99999 items-baseline gap-2 rounded-s py-1 @max-[42rem]/main:flex-col @max-[42rem]/main:gap-0"
                 >
                   <span className="max-w-full min-w-0 truncate font-medium">{run.name}</span>{" "}
                   <Subject run={run} className="max-w-full" />
