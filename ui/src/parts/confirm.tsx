@@ -1,4 +1,5 @@
-// Asks before something that cannot simply be undone. It says what will happen, and the button names it.
+// Asks before something that cannot simply be undone, or after something was refused. It says what will
+// happen, and the button names it.
 
 import type { ReactNode } from "react";
 import type { ApiError } from "../backend/types";

@@ -64,7 +64,7 @@ pub(crate) struct Attempt {
     pub(crate) stopping: CancellationToken,
     /// One for each task that may run at the same time.
     pub(crate) places: Arc<Semaphore>,
-    /// More of them, for a task that was claimed although all were taken.
+    /// More of them, for the first task of a run of which nothing runs.
     pub(crate) spare_places: Option<Arc<Semaphore>>,
     /// To be set when the worker is done.
     pub(crate) over: Arc<AtomicBool>,
