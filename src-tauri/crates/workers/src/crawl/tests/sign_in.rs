@@ -101,6 +101,7 @@ fn answer(head: &str) -> (&'static str, &'static str) {
         ),
         "/data" if known => ("200 OK", "Data for members."),
         "/data" => ("200 OK", "No data."),
+        "/elsewhere" => ("302 Found\r\nLocation: https://accounts.example.org/sign_in", ""),
         "/expired" => ("302 Found\r\nLocation: /users/sign_in", ""),
         "/users/sign_in" => ("200 OK", "<title>Sign in</title><p>Who are you?</p>"),
         _ => ("401 Unauthorized", "<p>No."),
@@ -128,6 +129,8 @@ async fn a_sign_in_that_is_over_is_told_with_its_remedy() {
     let led = site.visit(&visitor, "/expired").await.expect("a page");
     let warnings = led.outcome.warnings.join("\n");
     assert!(warnings.contains("`work`") && warnings.contains("import"), "{warnings}");
+    let error = site.visit(&visitor, "/elsewhere").await.expect_err("it leads off the site");
+    assert!(error.code == "signed_out" && error.message.contains("`work`"), "{error}");
     let error = site.visit(&visitor, "/closed").await.expect_err("it is closed");
     assert!(error.code == "forbidden" && error.message.contains("`work`"), "{error}");
     assert!(!error.message.contains("canary"), "{error}");
