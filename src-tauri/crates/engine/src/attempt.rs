@@ -153,10 +153,7 @@ impl Attempt {
             }
         };
         match result.map(|result| result.map(|outcome| self.within_limits(outcome))) {
-            Ok(Ok(outcome)) if outcome.documents.is_empty() => {
-                Ending::Done(Arc::new(Done::new(outcome, &step.tags)))
-            }
-            Ok(Ok(outcome)) => prepare(outcome, step.tags.clone()).await,
+            Ok(Ok(outcome)) => Ending::Done(Arc::new(Done::new(outcome, &step.tags))),
             Ok(Err(error)) => Ending::Failed(error),
             Err(_) => {
                 Ending::Failed(TaskError::permanent("panic", "The worker failed unexpectedly."))
@@ -277,16 +274,6 @@ fn too_deep(name: &str) -> String {
     format!(
         "{name} is {MOST_DEPTH} levels below its step, so what it leads to was left out. Limit the depth of the step, or look for work that leads to itself."
     )
-}
-
-/// Hashing and compressing take time that belongs to no async thread.
-async fn prepare(outcome: Outcome, tags: Arc<[String]>) -> Ending {
-    match tokio::task::spawn_blocking(move || Done::new(outcome, &tags)).await {
-        Ok(done) => Ending::Done(Arc::new(done)),
-        Err(_) => {
-            Ending::Failed(TaskError::permanent("panic", "The result could not be prepared."))
-        }
-    }
 }
 
 fn log(store: &Store, clock: &dyn Clock, run: JobId, job: JobId, level: LogLevel, message: String) {

@@ -41,7 +41,7 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { adopt: Adopt::All, width: 24, threads: Threads::Own }
+        Self { adopt: Adopt::All, width: 64, threads: Threads::Own }
     }
 }
 

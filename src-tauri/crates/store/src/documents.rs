@@ -1,8 +1,8 @@
 //! Documents: unique by where they come from, written only when their content has changed.
 
-use std::io::{Read, Write};
+use std::{cell::RefCell, io::Read};
 
-use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
 use quaero_contract::{DocumentId, DocumentView, JobId};
 use rusqlite::params;
 use serde::{Deserialize, Serialize};
@@ -110,13 +110,7 @@ impl PreparedDocument {
         let content = [&document.title, &document.markdown, &metadata].map(String::as_bytes);
         let content_hash = content_hash(content);
         let headings = headings(&document.markdown);
-        let deflated = document.original.take().map(|bytes| {
-            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
-            encoder
-                .write_all(&bytes)
-                .and_then(|()| encoder.finish())
-                .expect("writing to memory cannot fail")
-        });
+        let deflated = document.original.take().map(|bytes| deflate(&bytes));
         Self {
             site: document.url.as_deref().and_then(site),
             content_hash,
@@ -126,6 +120,27 @@ impl PreparedDocument {
             document,
         }
     }
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    thread_local! {
+        // To make one, and the memory for it, takes longer than to compress a page with it.
+        static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    }
+    DEFLATE.with_borrow_mut(|deflate| {
+        deflate.reset();
+        let mut packed = Vec::with_capacity(bytes.len() / 2 + 64);
+        loop {
+            let done = usize::try_from(deflate.total_in()).unwrap_or(bytes.len());
+            let state = deflate
+                .compress_vec(&bytes[done..], &mut packed, FlushCompress::Finish)
+                .expect("any bytes can be compressed");
+            if state == Status::StreamEnd {
+                return packed;
+            }
+            packed.reserve(bytes.len() / 4 + 64);
+        }
+    })
 }
 
 /// blake3 in hex of a document's title, Markdown and metadata, as they are in the database. By it a
@@ -202,6 +217,10 @@ impl Tx {
             "SELECT id, content_hash, source_hash FROM documents WHERE source_type = ? AND source_id = ?",
             params![&new.source_type, &new.source_id],
         )?;
+        if known.is_some() {
+            // Perhaps from this very transaction, and the index has to have what is taken out of it.
+            self.index_new_documents()?;
+        }
         // Other bytes may lead to the same text, and to other links.
         let same_bytes = known.as_ref().is_some_and(|row| {
             row.get::<String>("source_hash").is_ok_and(|h| h == new.source_hash)
@@ -211,6 +230,7 @@ impl Tx {
                 let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, headings, metadata,
                          content_hash, source_hash, run_id, created_ms, fetched_ms, last_synced_ms)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?13, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms, &document.headings])?;
+                self.unindexed.add(DocumentId(id), place, now_ms);
                 (id, SaveOutcome::Created)
             }
             Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
@@ -470,6 +490,7 @@ impl Store {
     /// If the index still differs from the documents, or SQLite fails.
     pub async fn rebuild_index(&self) -> Result<u32> {
         self.write(|tx| {
+            tx.index_new_documents()?;
             tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             // Those that were saved before there were any in the index.
             let missing: Vec<i64> = tx.scalars(

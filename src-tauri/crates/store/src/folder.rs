@@ -424,13 +424,15 @@ pub(crate) fn connect_writer(path: &Path, durability: Durability) -> Result<rusq
         ("synchronous", synchronous),
         ("cache_size", "-16000"),
         // A run rewrites the same pages again and again; the less often they are folded in, the better.
-        ("wal_autocheckpoint", "4000"),
+        ("wal_autocheckpoint", "8000"),
         ("journal_size_limit", "67108864"),
         ("analysis_limit", "400"),
     ];
     for (pragma, value) in PRAGMAS.into_iter().chain(own) {
         conn.pragma_update(None, pragma, value)?;
     }
+    // Without it, SQLite plans a statement anew for each other value of a `LIMIT ?`.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // More than there are statements in this crate.
     conn.set_prepared_statement_cache_capacity(256);
     Ok(conn)

@@ -19,6 +19,7 @@ mod error;
 pub mod faults;
 mod folder;
 mod history;
+mod index;
 mod jobs;
 mod known;
 mod logs;

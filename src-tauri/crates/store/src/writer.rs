@@ -35,6 +35,7 @@ use crate::{
     Durability,
     change::Change,
     error::{Result, StoreError},
+    index::Unindexed,
     known::KnownKeys,
     point::Point,
     tally::Tally,
@@ -56,6 +57,7 @@ pub struct Tx {
     touched: BTreeMap<JobId, bool>,
     pub(crate) tally: Tally,
     pub(crate) known: KnownKeys,
+    pub(crate) unindexed: Unindexed,
     /// Whether no transaction was left open by an error.
     clean: bool,
     /// Whether commits wait for the disk if what they commit is to be durable, and whether they do now.
@@ -71,7 +73,7 @@ pub struct Tx {
 
 impl Tx {
     fn new(conn: Connection, epoch: i64, durability: Durability) -> Self {
-        let (changes, touched, tally, known) = Default::default();
+        let (changes, touched, tally, known, unindexed) = Default::default();
         let waits = durability == Durability::Disk;
         let (clean, refused, version) = (true, None, None);
         let wal = WalSize::of(&conn);
@@ -82,6 +84,7 @@ impl Tx {
             touched,
             tally,
             known,
+            unindexed,
             clean,
             durability,
             waits,
@@ -165,7 +168,8 @@ pub(crate) enum Weight {
     /// Before everything that is queued.
     Urgent,
     Normal,
-    /// Nothing would be lost if a power failure undid it: its commit does not wait for the disk.
+    /// Nothing would be lost if a power failure undid it: its commit does not wait for the disk, unless
+    /// it was queued behind one that does.
     Light,
     /// What SQLite does in no transaction; everything else waits for it.
     Outside,
@@ -318,6 +322,7 @@ async fn serve(
             tx.known.undo(0);
         }
         tx.known.keep();
+        tx.unindexed = Unindexed::default();
         if let Some(bytes) = tx.wal.outgrown(LARGE_WAL) {
             tracing::warn!(bytes, "the write-ahead log grows: a program reads without an end");
         }
@@ -389,8 +394,8 @@ async fn next(
     }
 }
 
-/// One transaction: `first` and what has queued behind it, up to the first command that is light where
-/// it is not, or the other way round.
+/// One transaction: `first` and what has queued behind it; if that is light, up to the first command
+/// that is not and would have it wait for the disk.
 fn group(
     tx: &mut Tx,
     first: Option<Command>,
@@ -430,7 +435,7 @@ fn group(
             }
             return Err(error);
         }
-        let (mark, known) = (tx.changes.len(), tx.known.mark());
+        let (mark, known, unindexed) = (tx.changes.len(), tx.known.mark(), tx.unindexed.mark());
         let (mut done, answer) = (command.run)(Ok(tx));
         done = done.and_then(|()| Point::CommandDone.reach());
         if done.is_ok() {
@@ -450,6 +455,7 @@ fn group(
                 tx.changes.truncate(mark);
                 tx.tally.clear();
                 tx.known.undo(known);
+                tx.unindexed.undo(unindexed);
                 // After a full disk, for one, SQLite has undone the whole transaction by itself.
                 state = undo(&tx.conn, alone).map_err(|_| cause.clone());
                 state = state.and_then(|()| tx.refused.clone().map_or(Ok(()), Err));
@@ -460,13 +466,14 @@ fn group(
         state.clone()?;
         next = if answers.len() < BATCH { queued() } else { None };
         let apart_from = |next: &Command| {
-            next.weight == Weight::Outside || (next.weight == Weight::Light) != is_light
+            next.weight == Weight::Outside || (is_light && next.weight != Weight::Light)
         };
         if next.as_ref().is_some_and(apart_from) {
             *apart = next.take();
         }
     }
     state?;
+    tx.index_new_documents()?;
     let due = told.take_due(&mut tx.touched);
     let committed = tell_and_commit(tx, &due);
     #[cfg(feature = "failpoints")]
@@ -545,9 +552,12 @@ mod tests {
         let weights = [Weight::Light, Weight::Normal, Weight::Light, Weight::Urgent, Weight::Light];
         let writes = weights.map(|weight| writer.write(weight, |tx| Ok(tx.waits)));
         let waits = futures::future::join_all(writes).await;
-        for (weight, waits) in weights.into_iter().zip(waits) {
-            assert_eq!(waits.unwrap(), weight != Weight::Light, "{weight:?}");
-        }
+        // What is urgent comes first, and the rest shares its commit.
+        assert!(waits.into_iter().all(|waits| waits.unwrap()));
+        let light = writer.write(Weight::Light, |tx| Ok(tx.waits));
+        let normal = writer.write(Weight::Normal, |tx| Ok(tx.waits));
+        let (light, normal) = tokio::join!(light, normal);
+        assert!(!light.unwrap() && normal.unwrap());
     }
 
     #[tokio::test]

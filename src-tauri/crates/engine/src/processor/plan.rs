@@ -1,6 +1,9 @@
 //! What a round is to do: which lanes to look into, in which order, and how much may start.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::atomic::Ordering::Relaxed,
+};
 
 use quaero_contract::JobId;
 use quaero_store::{LaneState, Rooms};
@@ -17,12 +20,13 @@ impl Processor {
     pub(super) fn plan(&mut self, now_ms: i64) -> Round {
         let ahead = (self.quick_in_a_row / 4).min(MOST_AHEAD);
         let width = if self.suspects { 1 } else { self.width + ahead };
-        let free = width.saturating_sub(self.working.len());
+        let taken = self.taken();
+        let free = width.saturating_sub(taken);
         // Slow tasks of one run must not hold up all others: where every place is taken, a run of which
         // nothing runs may still start one.
         let spare = free == 0 && !self.suspects;
         let free = match spare {
-            true => (self.width + self.width / SPARE).saturating_sub(self.working.len()),
+            true => (self.width + self.width / SPARE).saturating_sub(taken),
             false => free,
         };
         let due: Vec<JobId> = self
@@ -75,6 +79,15 @@ impl Processor {
             known,
             now_ms,
         }
+    }
+
+    /// How many tasks count as running. Those that only wait for their commit take no place; but so many
+    /// results at most are held in memory beyond those of the tasks that work.
+    fn taken(&self) -> usize {
+        let over = || self.working.values().filter(|working| working.over.load(Relaxed)).count();
+        // What is suspected runs alone, to the very end.
+        let over = if self.suspects { 0 } else { over().min(self.width) };
+        self.working.len() - over
     }
 
     /// The lanes to look into now: runs of a higher priority first, then the run after the one that
@@ -132,8 +145,9 @@ impl Processor {
 
     pub(super) fn next_look(&self) -> Option<i64> {
         let width = if self.suspects { 1 } else { self.width };
-        let full = self.working.len() >= width;
-        let spare = !self.suspects && self.working.len() < width + self.width / SPARE;
+        let taken = self.taken();
+        let full = taken >= width;
+        let spare = !self.suspects && taken < width + self.width / SPARE;
         let busy: HashSet<JobId> = self.working.values().map(|task| task.run).collect();
         let looks = self
             .runs

@@ -106,6 +106,29 @@ fn occupy(processor: &mut Processor, run: JobId, number: i64) {
 }
 
 #[tokio::test]
+async fn a_task_that_only_waits_for_its_commit_takes_no_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut processor = processor(&folder).await;
+    processor.width = 2;
+    processor.notice(&[Change::Ready { run: JobId(7), lane: "lane".to_owned(), at_ms: 0 }]);
+    for number in 0..5 {
+        occupy(&mut processor, JobId(7), number);
+    }
+    assert_eq!(processor.plan(0).free, 0);
+    let mut ended = processor.working.values();
+    ended.by_ref().take(2).for_each(|working| working.over.store(true, Relaxed));
+    assert_eq!(processor.plan(0).free, 0, "three still work");
+    processor.working.values().for_each(|working| working.over.store(true, Relaxed));
+    assert_eq!(processor.plan(0).free, 0, "no more results are held than tasks may work");
+    for id in processor.working.keys().copied().take(2).collect::<Vec<_>>() {
+        processor.working.remove(&id);
+    }
+    assert_eq!(processor.plan(0).free, 1);
+    processor.suspects = true;
+    assert_eq!(processor.plan(0).free, 0, "what is suspected runs alone");
+}
+
+#[tokio::test]
 async fn where_all_places_are_taken_a_run_of_which_nothing_runs_may_start_one_task() {
     let folder = tempfile::tempdir().unwrap();
     let mut processor = processor(&folder).await;

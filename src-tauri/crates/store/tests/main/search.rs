@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use quaero_contract::SearchRequest;
-use quaero_store::Store;
+use quaero_store::{Store, StoreError, Tx};
 use tempfile::{TempDir, tempdir};
 
 use crate::{document, open, started};
@@ -205,4 +205,88 @@ async fn a_damaged_search_index_is_named_and_made_anew() {
         crate::assert_consistent(&store).await;
         assert_eq!(titles(&store, "cash").await, right, "{damage}");
     }
+}
+
+type Change = Box<dyn FnOnce(&mut Tx) -> Result<(), StoreError> + Send>;
+
+/// Has the store do these changes in one commit. Returns what became of each.
+async fn in_one_commit(store: &Store, changes: Vec<Change>) -> Vec<bool> {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    // What is queued while the first one waits is done with it.
+    let first = store.write(move |_| {
+        wait.recv().expect("told to go on");
+        Ok(())
+    });
+    let rest = futures::future::join_all(changes.into_iter().map(|change| store.write(change)));
+    let (first, rest, ()) = tokio::join!(first, rest, async { go.send(()).unwrap() });
+    first.unwrap();
+    rest.iter().map(Result::is_ok).collect()
+}
+
+#[tokio::test]
+async fn documents_of_one_commit_are_found_as_they_were_at_its_end() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    let save = move |tx: &mut Tx, id: &str, text: &str| {
+        tx.save_document(place, &document(id, id, text), 5_000).map(drop)
+    };
+    let outcomes = in_one_commit(
+        &store,
+        vec![
+            Box::new(move |tx| save(tx, "one", "apple")),
+            Box::new(move |tx| {
+                save(tx, "undone", "apple")?;
+                // The index is written here, with what others have saved.
+                save(tx, "undone", "pear")?;
+                save(tx, "one", "pear")?;
+                Err(StoreError::Unsettled)
+            }),
+            Box::new(move |tx| save(tx, "two", "apple")),
+            Box::new(move |tx| save(tx, "two", "cherry")),
+            Box::new(move |tx| save(tx, "three", "cherry")),
+            Box::new(move |tx| {
+                save(tx, "undone, too", "cherry")?;
+                Err(StoreError::Unsettled)
+            }),
+        ],
+    );
+    assert_eq!(outcomes.await, [true, false, true, true, true, false]);
+    for (query, expected) in [("apple", &["one"][..]), ("pear", &[]), ("cherry", &["two", "three"])]
+    {
+        let mut found = titles(&store, query).await;
+        found.sort();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{query}");
+    }
+    crate::assert_consistent(&store).await;
+}
+
+#[tokio::test]
+async fn what_is_collected_while_the_search_index_is_damaged_is_kept_and_says_so() {
+    let folder = tempdir().unwrap();
+    let store = open(&folder).await;
+    let place = started(&store, &["a"]).await;
+    let save = move |id: &'static str| -> Change {
+        Box::new(move |tx| tx.save_document(place, &document(id, id, "cash"), 5_000).map(drop))
+    };
+    assert_eq!(in_one_commit(&store, vec![save("before")]).await, [true]);
+    let mut other = crate::folder::connect(folder.path()).await;
+    let damage = "UPDATE documents_fts_data SET block = x'ffffffffffffffff' WHERE id = 10";
+    sqlx::query(damage).execute(&mut other).await.unwrap();
+
+    let apart: Change = Box::new(move |tx| tx.warn(place.run, place.step, "something else", 5_000));
+    let outcomes = in_one_commit(&store, vec![save("one"), apart, save("two")]).await;
+    assert_eq!(outcomes, [true; 3], "the index is nobody's fault");
+    assert_eq!(in_one_commit(&store, vec![save("three")]).await, [true]);
+    assert_eq!(store.count_documents().await.unwrap(), 4);
+    let run = store.get_run(place.run, None, NOW).await.unwrap().unwrap();
+    let warnings = run.warnings;
+    let told = warnings.iter().filter(|warning| warning.contains("search does not find it"));
+    assert_eq!((told.count(), warnings.len()), (1, 2), "{warnings:?}");
+
+    store.rebuild_index().await.unwrap();
+    assert_eq!(titles(&store, "cash").await.len(), 4);
+    crate::assert_consistent(&store).await;
 }

@@ -1,8 +1,10 @@
 //! Text from outside, made fit for a title, a link or a page.
 
+use std::borrow::Cow;
+
 /// Decodes character references such as `&eacute;`.
-pub(super) fn entities(text: &str) -> String {
-    html_escape::decode_html_entities(text).into_owned()
+pub(super) fn entities(text: &str) -> Cow<'_, str> {
+    html_escape::decode_html_entities(text)
 }
 
 /// One line without characters that cannot be seen: what a title or a link's text may be.
@@ -20,11 +22,11 @@ pub(super) fn line(text: &str) -> String {
 /// Without control characters (other than line ends and tabs), directional overrides, zero-width
 /// characters and Unicode tags: they hide text from the reader or show it in another order.
 /// Joiners stay where a script or an emoji needs them.
-pub(super) fn visible(text: &str) -> String {
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if text.is_ascii()
         && !text.bytes().any(|b| b.is_ascii_control() && !matches!(b, b'\n' | b'\t' | b'\r'))
     {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -41,7 +43,7 @@ pub(super) fn visible(text: &str) -> String {
             out.push(c);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 const fn is_hidden(c: char) -> bool {

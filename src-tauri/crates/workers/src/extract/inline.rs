@@ -222,17 +222,20 @@ impl Flat<'_> {
     /// With one space for many. Lines end where they did.
     fn collapsed(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
+        let mut last = None;
         for c in text.chars() {
-            match (c, out.chars().next_back()) {
+            let c = match (c, last) {
                 ('\n', Some(' ')) if self.place == Place::Lines => {
                     out.pop();
-                    out.push('\n');
+                    '\n'
                 }
-                (c, Some(' ' | '\n')) if c.is_ascii_whitespace() => {}
-                ('\n', _) if self.place == Place::Lines => out.push('\n'),
-                (c, _) if c.is_ascii_whitespace() => out.push(' '),
-                (c, _) => out.push(c),
-            }
+                (c, Some(' ' | '\n')) if c.is_ascii_whitespace() => continue,
+                ('\n', _) if self.place == Place::Lines => '\n',
+                (c, _) if c.is_ascii_whitespace() => ' ',
+                (c, _) => c,
+            };
+            out.push(c);
+            last = Some(c);
         }
         out
     }

@@ -1,6 +1,8 @@
 //! Takes the ways around a site out of a page, for pages so short that no content finder can tell
 //! them from the content.
 
+use memchr::memchr;
+
 use super::scan::{Tag, name_end};
 
 /// Classes that say that an element is for getting about: DocBook's, Sphinx's and the common ones.
@@ -20,7 +22,7 @@ const CLASSES: [&str; 9] = [
 pub(super) fn without(html: &str) -> String {
     let mut kept = String::with_capacity(html.len());
     let mut at = 0;
-    while let Some(start) = html[at..].find('<').map(|offset| at + offset) {
+    while let Some(start) = memchr(b'<', &html.as_bytes()[at..]).map(|offset| at + offset) {
         let name = name_end(html, start + 1).map_or("", |end| &html[start + 1..end]);
         let tag = Tag::read(html, start + 1 + name.len());
         let leads_away = match name {
@@ -45,13 +47,14 @@ pub(super) fn without(html: &str) -> String {
 /// The byte after the end tag of an element whose start tag ends at `at`.
 fn end_of(html: &str, name: &str, mut at: usize) -> usize {
     let mut open = 1_u32;
-    while let Some(start) = html[at..].find('<').map(|offset| at + offset) {
+    while let Some(start) = memchr(b'<', &html.as_bytes()[at..]).map(|offset| at + offset) {
         let rest = &html[start + 1..];
         let (closes, rest) = match rest.strip_prefix('/') {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
-        at = html[start..].find('>').map_or(html.len(), |offset| start + offset + 1);
+        at =
+            memchr(b'>', &html.as_bytes()[start..]).map_or(html.len(), |offset| start + offset + 1);
         let same = rest.strip_prefix(name).is_some_and(|after| {
             after.starts_with(|c: char| c.is_ascii_whitespace() || c == '>' || c == '/')
         });

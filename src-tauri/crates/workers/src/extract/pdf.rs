@@ -233,7 +233,7 @@ pub fn pdf_bytes_to_text(bytes: &[u8]) -> Result<PdfText, ExtractError> {
         Ok(PdfText {
             title: clean::line(&info(&document, b"Title")),
             author: clean::line(&info(&document, b"Author")),
-            pages: pages.iter().map(|page| clean::visible(page)).collect(),
+            pages: pages.iter().map(|page| clean::visible(page).into_owned()).collect(),
         })
     })
     .unwrap_or_else(|_| Err(ExtractError::Damaged("its structure is not valid".to_owned())))

@@ -240,10 +240,14 @@ impl<'a> Builder<'a> {
         if text.is_empty() {
             return;
         }
-        let text = clean::visible(&clean::entities(text)).replace([IMAGE_START, IMAGE_END], "");
+        let text = clean::entities(text);
+        let mut text = clean::visible(&text);
+        if !text.is_ascii() && text.contains([IMAGE_START, IMAGE_END]) {
+            text = text.replace([IMAGE_START, IMAGE_END], "").into();
+        }
         match self.frames.last_mut().and_then(|frame| frame.children.last_mut()) {
             Some(Node::Text(before)) => before.push_str(&text),
-            _ => self.push(Node::Text(text)),
+            _ => self.push(Node::Text(text.into_owned())),
         }
     }
 

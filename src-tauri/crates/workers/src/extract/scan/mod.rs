@@ -16,6 +16,7 @@ pub(super) use tag::{Tag, is_void, name_end};
 
 use std::{collections::HashMap, ops::Range};
 
+use memchr::memchr;
 use url::Url;
 
 use super::{Link, clean, text::cut};
@@ -180,7 +181,7 @@ impl<'a> Pass<'a> {
         let bytes = html.as_bytes();
         let mut at = 0;
         while at < html.len() {
-            let Some(offset) = html[at..].find('<') else {
+            let Some(offset) = memchr(b'<', &bytes[at..]) else {
                 self.text(&html[at..]);
                 break;
             };

@@ -1,5 +1,7 @@
 //! Tags: where they begin and end, what they say, and what their names mean.
 
+use memchr::memchr;
+
 use crate::extract::clean;
 
 /// Attributes of one element that are kept.
@@ -25,7 +27,7 @@ impl<'a> Tag<'a> {
     }
 
     pub(in crate::extract) fn get(&self, name: &str) -> Option<String> {
-        self.raw(name).map(clean::entities)
+        self.raw(name).map(|value| clean::entities(value).into_owned())
     }
 
     pub(in crate::extract) fn has_token(&self, name: &str, wanted: &[&str]) -> bool {
@@ -86,7 +88,7 @@ impl<'a> Tag<'a> {
                 value = match bytes.get(at) {
                     Some(&quote @ (b'"' | b'\'')) => {
                         let from = at + 1;
-                        let Some(length) = html[from..].find(char::from(quote)) else { return tag };
+                        let Some(length) = memchr(quote, &bytes[from..]) else { return tag };
                         at = from + length + 1;
                         (from, from + length)
                     }
