@@ -17,9 +17,7 @@
 //! | `/to-nowhere` | a redirect without a target |
 //! | `/to-far` | a redirect to an address of 100 KB |
 //! | `/growing?n=N` | redirects to itself with a longer query |
-//! | `/calendar?month=N` | links to the next and the previous month, for ever |
 //! | `/session/NAME` | links to itself and two others under a new session each time |
-//! | `/deeper/…` | links to `deeper/` below itself |
 //! | `/charset/NAME` | `wrong`, `missing`, `meta`, `utf16`: the same Russian sentence |
 //! | `/slow` | a byte every 50 ms, for ever |
 //! | `/silent` | accepts and says nothing |
@@ -208,16 +206,6 @@ async fn answer(stream: &mut Stream, request: &Request, before: usize) -> io::Re
         "growing" => {
             status(stream, request, "302 Found", &redirect(&format!("/growing?n={query}1"))).await
         }
-        "calendar" => {
-            let month: i64 =
-                query.strip_prefix("month=").and_then(|month| month.parse().ok()).unwrap_or(0);
-            let body = format!(
-                "<p>Month {month}: nothing happens.</p><a href='?month={}'>next</a> <a href='?month={}'>previous</a>",
-                month + 1,
-                month - 1
-            );
-            html(stream, request, &page("calendar", &body)).await
-        }
         "session" => {
             let number = before + rest.len() * 1000;
             let body = format!(
@@ -225,9 +213,6 @@ async fn answer(stream: &mut Stream, request: &Request, before: usize) -> io::Re
                  <a href='/session/b;jsessionid={number}'>b</a> <a href='/session/c?utm_source={number}'>c</a>"
             );
             html(stream, request, &page(rest, &body)).await
-        }
-        "deeper" => {
-            html(stream, request, &page("deeper", "<p>Deep.</p><a href='deeper/'>deeper</a>")).await
         }
         "charset" => charset(stream, request, rest).await,
         "lies" => lies(stream, request, rest).await,

@@ -4,6 +4,7 @@
 //! A [`Site`] runs on a thread of its own and ends when it is dropped, so that tests with and
 //! without a runtime can use it. Its address is `127.0.0.1` with a port that the system chooses.
 
+mod endless;
 mod generated;
 mod hostile;
 mod living;
@@ -26,6 +27,7 @@ use tokio::{
     sync::oneshot,
 };
 
+pub use endless::EndlessSite;
 pub use generated::{GeneratedSite, vocable};
 pub use hostile::{HostileSite, RobotsFile};
 pub use living::{LivingSite, Page};

@@ -10,6 +10,7 @@ mod network;
 mod places;
 mod secrets;
 mod sitemaps;
+mod traps;
 mod web_search;
 
 use std::{

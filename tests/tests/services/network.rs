@@ -17,7 +17,7 @@ use super::{Desk, Ended, hostile::tasks};
 /// Nothing here takes this long.
 const LIMIT: Duration = Duration::from_secs(60);
 /// As many tasks of one run run at the same time.
-const WIDTH: u32 = 24;
+const WIDTH: u32 = 64;
 
 fn crawl(start: &[String], more: &str) -> String {
     format!(
@@ -65,7 +65,7 @@ impl Desk {
 
 #[tokio::test]
 async fn hosts_that_are_slow_by_the_dozen_hold_up_no_other_run() {
-    let slow: Vec<Site> = (0..40).map(|_| site("silence")).collect();
+    let slow: Vec<Site> = (0..80).map(|_| site("silence")).collect();
     let start: Vec<String> = slow.iter().map(|site| site.url("/")).collect();
     let desk = Desk::hurried(1).await;
     let held =

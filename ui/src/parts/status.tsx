@@ -82,10 +82,10 @@ export function StatusIcon({ status }: { status: AnyStatus }) {
 export function StatusChip({ status }: { status: AnyStatus }) {
   return (
     <span
-      className={`tinted inline-flex h-5 items-center gap-1 rounded-l border pr-2 pl-1.5 text-label whitespace-nowrap ${colours[status]}`}
+      className={`tinted inline-flex h-5 max-w-full items-center gap-1 rounded-l border pr-2 pl-1.5 text-label whitespace-nowrap ${colours[status]}`}
     >
       <StatusShape status={status} className="size-3" />
-      {text.status[status]}
+      <span className="truncate">{text.status[status]}</span>
     </span>
   );
 }

@@ -11,7 +11,7 @@ use std::{
 
 use futures::FutureExt;
 use quaero_contract::{JobId, LogLevel};
-use quaero_store::{Claimed, Lease, LogRow, Point, Request, Store, StoreError};
+use quaero_store::{Claimed, Lease, LogRow, NewDocument, Point, Request, Store, StoreError};
 use serde_json::Value;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     complete::{self, Done, Ending, Recorded},
     coordinator::rows,
+    threads::compute,
     waiting::Waiting,
     work::{Asked, JobContext, NewTask, Outcome, Registry, Retry, TaskError},
 };
@@ -142,7 +143,13 @@ impl Attempt {
         };
         let step = &self.step;
         let context = self.context(step, asked.clone());
-        let guarded = AssertUnwindSafe(worker.run(&context)).catch_unwind();
+        let prepared = async {
+            let outcome = self.within_limits(worker.run(&context).await?);
+            let tags = step.tags.clone();
+            let done = compute(bytes(&outcome), move || Done::new(outcome, &tags)).await;
+            done.map_err(|_| TaskError::permanent("panic", "The result could not be prepared."))
+        };
+        let guarded = AssertUnwindSafe(prepared).catch_unwind();
         let result = tokio::select! {
             biased;
             () = self.cancelled.cancelled() => return Ending::Interrupted,
@@ -152,8 +159,8 @@ impl Attempt {
                 return Ending::Failed(TaskError::transient("timeout", message));
             }
         };
-        match result.map(|result| result.map(|outcome| self.within_limits(outcome))) {
-            Ok(Ok(outcome)) => Ending::Done(Arc::new(Done::new(outcome, &step.tags))),
+        match result {
+            Ok(Ok(done)) => Ending::Done(Arc::new(done)),
             Ok(Err(error)) => Ending::Failed(error),
             Err(_) => {
                 Ending::Failed(TaskError::permanent("panic", "The worker failed unexpectedly."))
@@ -274,6 +281,14 @@ fn too_deep(name: &str) -> String {
     format!(
         "{name} is {MOST_DEPTH} levels below its step, so what it leads to was left out. Limit the depth of the step, or look for work that leads to itself."
     )
+}
+
+/// How much of an outcome has to be hashed and compressed.
+fn bytes(outcome: &Outcome) -> usize {
+    let of = |document: &NewDocument| {
+        document.markdown.len() + document.original.as_ref().map_or(0, Vec::len)
+    };
+    outcome.documents.iter().map(of).sum()
 }
 
 fn log(store: &Store, clock: &dyn Clock, run: JobId, job: JobId, level: LogLevel, message: String) {

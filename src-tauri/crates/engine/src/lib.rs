@@ -28,4 +28,4 @@ pub mod work;
 pub use clock::{Clock, SystemClock};
 pub use engine::{Adopt, Engine, EngineError, EngineOptions};
 pub use monitor::{Event, JobMonitor};
-pub use threads::Threads;
+pub use threads::{Panicked, Threads, compute};

@@ -8,7 +8,36 @@
 //! that. The next start counts it against the tasks that were under way
 //! ([`quaero_store::POISON_AFTER`]).
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    task::spawn_blocking,
+};
+
+/// So much is worked on within a few milliseconds.
+const LITTLE: usize = 128 * 1024;
+
+/// Work has panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the program made a mistake there")]
+pub struct Panicked;
+
+/// Does work that takes the processor for a time in proportion to `bytes`: a little at once, more on a
+/// thread for that. The thread of a task may be the one that looks after everybody's connections, and
+/// handing little work to another takes as long as the work.
+///
+/// # Errors
+/// If it panics.
+pub async fn compute<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Panicked> {
+    if bytes <= LITTLE {
+        return catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked);
+    }
+    spawn_blocking(work).await.map_err(|_| Panicked)
+}
 
 /// Which threads do the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,7 +98,7 @@ pub(crate) async fn violations(conn: &mut SqliteConnection) -> Result<Vec<String
 /// Compares the full-text index with the documents. Without the rank SQLite would only look at the
 /// index's own structure.
 pub(crate) fn check_index(tx: &mut Tx) -> Result<()> {
-    tx.index_new_documents()?;
+    tx.write_index()?;
     tx.execute(
         "INSERT INTO documents_fts (documents_fts, rank) VALUES ('integrity-check', 1)",
         [],

@@ -136,6 +136,7 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
                 .compress_vec(&bytes[done..], &mut packed, FlushCompress::Finish)
                 .expect("any bytes can be compressed");
             if state == Status::StreamEnd {
+                packed.shrink_to_fit();
                 return packed;
             }
             packed.reserve(bytes.len() / 4 + 64);
@@ -214,13 +215,10 @@ impl Tx {
     ) -> Result<(DocumentId, SaveOutcome)> {
         let new = &document.document;
         let known = self.first(
-            "SELECT id, content_hash, source_hash FROM documents WHERE source_type = ? AND source_id = ?",
-            params![&new.source_type, &new.source_id],
+            "SELECT id, content_hash, source_hash, headings = ? AS same_headings FROM documents
+             WHERE source_type = ? AND source_id = ?",
+            params![&document.headings, &new.source_type, &new.source_id],
         )?;
-        if known.is_some() {
-            // Perhaps from this very transaction, and the index has to have what is taken out of it.
-            self.index_new_documents()?;
-        }
         // Other bytes may lead to the same text, and to other links.
         let same_bytes = known.as_ref().is_some_and(|row| {
             row.get::<String>("source_hash").is_ok_and(|h| h == new.source_hash)
@@ -230,7 +228,7 @@ impl Tx {
                 let id: i64 = self.scalar("INSERT INTO documents (source_type, source_id, url, site, title, markdown, headings, metadata,
                          content_hash, source_hash, run_id, created_ms, fetched_ms, last_synced_ms)
                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?13, ?7, ?8, ?9, ?10, ?11, ?12, ?11) RETURNING id", params![&new.source_type, &new.source_id, &new.url, &document.site, &new.title, &new.markdown, &document.metadata, &document.content_hash, &new.source_hash, place.run.0, now_ms, new.fetched_ms, &document.headings])?;
-                self.unindexed.add(DocumentId(id), place, now_ms);
+                self.index_new(DocumentId(id), place, now_ms);
                 (id, SaveOutcome::Created)
             }
             Some(row) if row.get::<String>("content_hash")? == document.content_hash => {
@@ -240,15 +238,19 @@ impl Tx {
                          gone_ms = CASE WHEN ?4 > gone_ms THEN NULL ELSE gone_ms END WHERE id = ?1",
                     params![id, now_ms, &new.source_hash, new.fetched_ms],
                 )?;
-                // Saved before there were any.
-                self.execute(
-                    "UPDATE documents SET headings = ?2 WHERE id = ?1 AND headings <> ?2",
-                    params![id, &document.headings],
-                )?;
+                if !row.get::<bool>("same_headings")? {
+                    // Saved before there were any.
+                    self.index_changed(DocumentId(id), place, now_ms)?;
+                    self.execute(
+                        "UPDATE documents SET headings = ?2 WHERE id = ?1",
+                        params![id, &document.headings],
+                    )?;
+                }
                 (id, SaveOutcome::Unchanged)
             }
             Some(row) => {
                 let id: i64 = row.get("id")?;
+                self.index_changed(DocumentId(id), place, now_ms)?;
                 self.execute("UPDATE documents SET url = ?2, site = ?3, title = ?4, markdown = ?5, headings = ?12, metadata = ?6,
                          content_hash = ?7, source_hash = ?8, run_id = ?9, fetched_ms = ?10, last_synced_ms = ?11,
                          gone_ms = CASE WHEN ?10 > gone_ms THEN NULL ELSE gone_ms END
@@ -490,8 +492,6 @@ impl Store {
     /// If the index still differs from the documents, or SQLite fails.
     pub async fn rebuild_index(&self) -> Result<u32> {
         self.write(|tx| {
-            tx.index_new_documents()?;
-            tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             // Those that were saved before there were any in the index.
             let missing: Vec<i64> = tx.scalars(
                 "SELECT id FROM documents WHERE headings = '' AND instr(markdown, '# ') > 0",
@@ -505,6 +505,9 @@ impl Store {
                     params![headings(&text), id],
                 )?;
             }
+            // It reads all documents.
+            tx.unindexed.pass_over();
+            tx.execute("INSERT INTO documents_fts (documents_fts) VALUES ('rebuild')", [])?;
             consistent::check_index(tx)?;
             tx.scalar("SELECT count(*) FROM documents", [])
         })

@@ -117,8 +117,20 @@ impl Outside {
     /// If SQLite fails.
     pub fn change_letter(&self, column: &str, sources: &str) -> Result<usize> {
         let rest = format!("substr({column}, 1, length({column}) - 1)");
-        let sql = format!("UPDATE documents SET {column} = {rest} || 'X' WHERE source_id GLOB ?");
-        Ok(self.0.execute(&sql, [sources])?)
+        let changes = [
+            "INSERT INTO documents_fts (documents_fts, rowid, title, headings, markdown)
+                 SELECT 'delete', id, title, headings, markdown FROM documents WHERE source_id GLOB ?",
+            &format!("UPDATE documents SET {column} = {rest} || 'X' WHERE source_id GLOB ?"),
+            "INSERT INTO documents_fts (rowid, title, headings, markdown)
+                 SELECT id, title, headings, markdown FROM documents WHERE source_id GLOB ?",
+        ];
+        let together = self.0.unchecked_transaction()?;
+        let mut changed = 0;
+        for change in changes {
+            changed = together.execute(change, [sources])?;
+        }
+        together.commit()?;
+        Ok(changed)
     }
 }
 

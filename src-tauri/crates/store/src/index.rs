@@ -1,8 +1,6 @@
-//! New documents enter the search index at the end of the commit that saves them, all at once. FTS5
-//! writes what it has gathered whenever a savepoint begins, so one at a time each document would become
-//! a part of the index of its own, to be merged with the others again and again.
-//!
-//! What changes in documents that were there before is followed at once, by triggers.
+//! The search index follows the documents at the end of each commit, all at once. FTS5 writes what it
+//! has gathered whenever a savepoint begins, so one at a time each document would become a part of the
+//! index of its own, to be merged with the others again and again.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +13,20 @@ use crate::{
     writer::Tx,
 };
 
-/// Documents of this transaction that may not be in the index yet.
+/// Documents that this transaction has saved and that the index may not show as they are.
 #[derive(Debug, Default)]
 pub(crate) struct Unindexed {
     documents: Vec<Saved>,
-    /// So many of them are in the index, from the first one on.
-    indexed: usize,
+    /// So many of them were brought into the index, from the first one on.
+    passed: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Saved {
     id: DocumentId,
+    /// Its title, headings and content as they are in the index, if it is there. Bytes, because a
+    /// damaged document may hold what is no text.
+    before: Option<[Vec<u8>; 3]>,
     /// Who is told if it cannot be searched for.
     place: Place,
     now_ms: i64,
@@ -35,52 +36,87 @@ struct Saved {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mark {
     documents: usize,
-    indexed: usize,
+    passed: usize,
 }
 
 impl Unindexed {
-    /// A new document was written.
-    pub(crate) fn add(&mut self, id: DocumentId, place: Place, now_ms: i64) {
-        self.documents.push(Saved { id, place, now_ms });
+    fn waiting(&self) -> &[Saved] {
+        &self.documents[self.passed..]
     }
 
-    fn waiting(&self) -> &[Saved] {
-        &self.documents[self.indexed..]
+    /// Takes all of them as brought into the index.
+    pub(crate) fn pass_over(&mut self) {
+        self.passed = self.documents.len();
     }
 
     /// Where the transaction stands, for [`Self::undo`].
     pub(crate) fn mark(&self) -> Mark {
-        Mark { documents: self.documents.len(), indexed: self.indexed }
+        Mark { documents: self.documents.len(), passed: self.passed }
     }
 
     /// The transaction is back where it was at `mark`.
     pub(crate) fn undo(&mut self, mark: Mark) {
         self.documents.truncate(mark.documents);
-        self.indexed = mark.indexed;
+        self.passed = mark.passed;
     }
 }
 
 impl Tx {
-    /// Brings the new documents of this transaction into the search index. If the index is too damaged
-    /// for that, the documents stay without it, and the steps that have found them say so.
+    /// Has the index show a document that was written just now and is new.
+    pub(crate) fn index_new(&mut self, id: DocumentId, place: Place, now_ms: i64) {
+        self.unindexed.documents.push(Saved { id, before: None, place, now_ms });
+    }
+
+    /// Has the index show what is about to be written to a document.
     ///
     /// # Errors
     /// If SQLite fails.
-    pub(crate) fn index_new_documents(&mut self) -> Result<()> {
-        let new = self.unindexed.waiting().to_vec();
-        if new.is_empty() {
+    pub(crate) fn index_changed(
+        &mut self,
+        id: DocumentId,
+        place: Place,
+        now_ms: i64,
+    ) -> Result<()> {
+        if self.unindexed.waiting().iter().any(|saved| saved.id == id) {
             return Ok(());
         }
-        self.unindexed.indexed += new.len();
-        let damage = match self.index(&new) {
-            Ok(()) => return Ok(()),
+        let row = self.one(
+            "SELECT CAST(title AS BLOB) AS title, CAST(headings AS BLOB) AS headings,
+                 CAST(markdown AS BLOB) AS markdown FROM documents WHERE id = ?",
+            [id.0],
+        )?;
+        let before = Some([row.get("title")?, row.get("headings")?, row.get("markdown")?]);
+        self.unindexed.documents.push(Saved { id, before, place, now_ms });
+        Ok(())
+    }
+
+    /// Brings the index up to what this transaction has saved. If it is too damaged for that, the
+    /// documents are kept all the same, and the steps that have brought them say so.
+    ///
+    /// # Errors
+    /// If SQLite fails.
+    pub(crate) fn write_index(&mut self) -> Result<()> {
+        let mut saved = self.unindexed.waiting().to_vec();
+        if saved.is_empty() {
+            return Ok(());
+        }
+        self.unindexed.pass_over();
+        saved.sort_by_key(|saved| saved.id);
+        self.execute("SAVEPOINT indexing", [])?;
+        let written = self.replace_in_index(&saved);
+        if let Err(error) = &written {
+            // After a full disk, for one, SQLite has undone the whole transaction by itself.
+            self.execute("ROLLBACK TO indexing", []).map_err(|_| error.clone())?;
+        }
+        self.execute("RELEASE indexing", [])?;
+        let damage = match written {
             Err(StoreError::Database { code: Some(code::CORRUPT_VTAB), message }) => message,
-            Err(error) => return Err(error),
+            written => return written,
         };
-        tracing::error!(damage, "new documents are not in the search index");
+        tracing::error!(damage, "documents are not in the search index");
         let message = format!("What was collected is kept, but search does not find it: {damage}.");
         let mut told = BTreeSet::new();
-        for Saved { place, now_ms, .. } in new {
+        for Saved { place, now_ms, .. } in saved {
             if told.insert(place.step) {
                 self.warn_once(place.run, place.step, &message, now_ms)?;
             }
@@ -88,23 +124,24 @@ impl Tx {
         Ok(())
     }
 
-    fn index(&self, new: &[Saved]) -> Result<()> {
-        let ids: Vec<i64> = new.iter().map(|saved| saved.id.0).collect();
-        let ids = serde_json::to_string(&ids).expect("numbers are plain data");
-        self.execute("SAVEPOINT indexing", [])?;
-        let written = self
-            .execute(
-                "INSERT INTO documents_fts (rowid, title, headings, markdown)
-                 SELECT id, title, headings, markdown FROM documents
-                 WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-                params![ids],
-            )
-            // Only now FTS5 writes, and meets what may be damaged.
-            .and_then(|_| self.execute("SAVEPOINT indexed", []));
-        if written.is_err() {
-            self.execute("ROLLBACK TO indexing", [])?;
+    fn replace_in_index(&self, saved: &[Saved]) -> Result<()> {
+        for Saved { id, before, .. } in saved {
+            if let Some([title, headings, markdown]) = before {
+                self.execute(
+                    "INSERT INTO documents_fts (documents_fts, rowid, title, headings, markdown)
+                     VALUES ('delete', ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))",
+                    params![id.0, title, headings, markdown],
+                )?;
+            }
         }
-        self.execute("RELEASE indexing", [])?;
-        written.map(drop)
+        let ids: Vec<i64> = saved.iter().map(|saved| saved.id.0).collect();
+        self.execute(
+            "INSERT INTO documents_fts (rowid, title, headings, markdown)
+             SELECT id, title, headings, markdown FROM documents
+             WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+            params![serde_json::to_string(&ids).expect("numbers are plain data")],
+        )?;
+        // At the latest now FTS5 writes, and meets what may be damaged.
+        self.execute("SAVEPOINT indexed", []).map(drop)
     }
 }

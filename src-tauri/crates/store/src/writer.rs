@@ -473,7 +473,7 @@ fn group(
         }
     }
     state?;
-    tx.index_new_documents()?;
+    tx.write_index()?;
     let due = told.take_due(&mut tx.touched);
     let committed = tell_and_commit(tx, &due);
     #[cfg(feature = "failpoints")]
@@ -547,17 +547,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_light_does_not_wait_for_the_disk() {
+    async fn what_is_light_does_not_wait_for_the_disk_unless_it_is_behind_what_does() {
         let (writer, _thread) = start();
-        let weights = [Weight::Light, Weight::Normal, Weight::Light, Weight::Urgent, Weight::Light];
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let first = writer.write(Weight::Normal, move |_| {
+            wait.recv().expect("told to go on");
+            Ok(true)
+        });
+        let weights =
+            [Weight::Outside, Weight::Light, Weight::Light, Weight::Normal, Weight::Light];
         let writes = weights.map(|weight| writer.write(weight, |tx| Ok(tx.waits)));
-        let waits = futures::future::join_all(writes).await;
-        // What is urgent comes first, and the rest shares its commit.
-        assert!(waits.into_iter().all(|waits| waits.unwrap()));
-        let light = writer.write(Weight::Light, |tx| Ok(tx.waits));
-        let normal = writer.write(Weight::Normal, |tx| Ok(tx.waits));
-        let (light, normal) = tokio::join!(light, normal);
-        assert!(!light.unwrap() && normal.unwrap());
+        let rest = futures::future::join_all(writes);
+        let (_, rest, ()) = tokio::join!(first, rest, async { go.send(()).unwrap() });
+        let rest: Vec<bool> = rest.into_iter().map(Result::unwrap).collect();
+        assert_eq!(rest[1..], [false, false, true, true]);
     }
 
     #[tokio::test]

@@ -1,28 +1,30 @@
 //! The one bound on parsing. A parser takes a processor for itself and many times the page's size in
 //! memory, so no more run at the same time than there are processors, whatever step asks.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::LazyLock,
-};
+use std::sync::LazyLock;
 
-use tokio::sync::Semaphore;
+use quaero_engine::{Panicked, compute};
+use tokio::{sync::Semaphore, task::yield_now};
 
 static PARSERS: LazyLock<Semaphore> = LazyLock::new(|| {
     Semaphore::new(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 });
 
-/// A parser has panicked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the parser failed unexpectedly")]
-pub(crate) struct Panicked;
-
-/// Does `work` when its turn comes, on the thread that asks: it is a worker's, which may be blocked
-/// (`quaero_engine::Threads`). Once begun it cannot be stopped.
+/// Does `work` on so many bytes when its turn comes. Once begun it cannot be stopped, and keeps its
+/// place until it ends even if nobody waits for it any more.
 ///
 /// # Errors
 /// If it panics.
-pub(crate) async fn run<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
-    let _permit = PARSERS.acquire().await.expect("the semaphore is never closed");
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| Panicked)
+pub(crate) async fn run<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Panicked> {
+    // The connection that has brought the bytes may wait for this very thread.
+    yield_now().await;
+    let permit = PARSERS.acquire().await.expect("the semaphore is never closed");
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
+    compute(bytes, work).await
 }

@@ -101,7 +101,9 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
     <table className="w-full table-fixed border-collapse">
       <thead>
         <tr className="border-b border-line">
-          <th className={`${head} w-40 pl-4 @max-[30rem]/main:w-30`}>{columns.status}</th>
+          <th className={`${head} w-50 pl-4 @max-[42rem]/main:w-40 @max-[30rem]/main:w-30`}>
+            {columns.status}
+          </th>
           <th className={head}>{columns.name}</th>
           <th className={`${head} w-36 ${rarer}`}>{columns.tasks}</th>
           <th className={`${head} w-24 text-right ${rare}`}>{columns.documents}</th>
@@ -121,7 +123,7 @@ function RunTable({ runs }: { runs: RunSummary[] }) {
           >
             <td className={`${cell} pl-4`}>
               <div className="flex">
-                <StatusChip status={run.status} />
+                <StatusChip status={shownStatus(run)} />
               </div>
             </td>
             <td className={cell}>

@@ -18,10 +18,12 @@ const MOST_AHEAD: usize = 64;
 
 impl Processor {
     pub(super) fn plan(&mut self, now_ms: i64) -> Round {
-        let ahead = (self.quick_in_a_row / 4).min(MOST_AHEAD);
-        let width = if self.suspects { 1 } else { self.width + ahead };
+        let width = if self.suspects { 1 } else { self.width };
+        let ahead = if self.suspects { 0 } else { (self.quick_in_a_row / 4).min(MOST_AHEAD) };
         let taken = self.taken();
-        let free = width.saturating_sub(taken);
+        // Those ahead of their place are not more because others are over: they may be the ones.
+        let free_ahead = (width + ahead).saturating_sub(self.working.len());
+        let free = width.saturating_sub(taken).max(free_ahead);
         // Slow tasks of one run must not hold up all others: where every place is taken, a run of which
         // nothing runs may still start one.
         let spare = free == 0 && !self.suspects;
@@ -81,13 +83,13 @@ impl Processor {
         }
     }
 
-    /// How many tasks count as running. Those that only wait for their commit take no place; but so many
-    /// results at most are held in memory beyond those of the tasks that work.
+    /// How many tasks count as running. Those that only wait for their commit take no place, as long as
+    /// no more of them hold their results in memory than tasks may run.
     fn taken(&self) -> usize {
-        let over = || self.working.values().filter(|working| working.over.load(Relaxed)).count();
         // What is suspected runs alone, to the very end.
-        let over = if self.suspects { 0 } else { over().min(self.width) };
-        self.working.len() - over
+        let most_over = if self.suspects { 0 } else { self.width };
+        let over = self.working.values().filter(|working| working.over.load(Relaxed)).count();
+        self.working.len() - over.min(most_over)
     }
 
     /// The lanes to look into now: runs of a higher priority first, then the run after the one that

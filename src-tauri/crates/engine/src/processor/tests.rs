@@ -124,6 +124,9 @@ async fn a_task_that_only_waits_for_its_commit_takes_no_place() {
         processor.working.remove(&id);
     }
     assert_eq!(processor.plan(0).free, 1);
+    let last = *processor.working.keys().next().unwrap();
+    processor.working.remove(&last);
+    assert_eq!(processor.plan(0).free, 2);
     processor.suspects = true;
     assert_eq!(processor.plan(0).free, 0, "what is suspected runs alone");
 }

@@ -222,7 +222,11 @@ async fn an_engine_that_is_only_dropped_lets_go_of_its_folder() {
         // Nobody waits for the threads of the dropped engine, so wait for what they hold.
         let lock = std::fs::File::open(folder.path().join("engine.lock")).unwrap();
         let (free, held) = tokio::sync::oneshot::channel();
-        std::thread::spawn(move || free.send(lock.lock()));
+        std::thread::spawn(move || {
+            let locked = lock.lock();
+            drop(lock);
+            free.send(locked)
+        });
         soon(held).await.unwrap().unwrap();
         assert_eq!(open().await, first, "the same request is the same run");
     }

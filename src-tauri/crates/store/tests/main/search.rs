@@ -268,25 +268,69 @@ async fn what_is_collected_while_the_search_index_is_damaged_is_kept_and_says_so
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let place = started(&store, &["a"]).await;
-    let save = move |id: &'static str| -> Change {
-        Box::new(move |tx| tx.save_document(place, &document(id, id, "cash"), 5_000).map(drop))
+    let save = move |id: &'static str, text: &'static str| -> Change {
+        Box::new(move |tx| tx.save_document(place, &document(id, id, text), 5_000).map(drop))
     };
-    assert_eq!(in_one_commit(&store, vec![save("before")]).await, [true]);
+    let before = vec![save("before", "cash"), save("as before", "cash")];
+    assert_eq!(in_one_commit(&store, before).await, [true; 2]);
     let mut other = crate::folder::connect(folder.path()).await;
     let damage = "UPDATE documents_fts_data SET block = x'ffffffffffffffff' WHERE id = 10";
     sqlx::query(damage).execute(&mut other).await.unwrap();
 
-    let apart: Change = Box::new(move |tx| tx.warn(place.run, place.step, "something else", 5_000));
-    let outcomes = in_one_commit(&store, vec![save("one"), apart, save("two")]).await;
-    assert_eq!(outcomes, [true; 3], "the index is nobody's fault");
-    assert_eq!(in_one_commit(&store, vec![save("three")]).await, [true]);
-    assert_eq!(store.count_documents().await.unwrap(), 4);
+    let apart: Change = Box::new(move |tx| tx.warn(place.run, place.step, "else", 5_000));
+    let changes = vec![
+        save("before", "cash, changed"),
+        save("one", "cash"),
+        apart,
+        save("as before", "cash"),
+        save("two", "cash"),
+    ];
+    assert_eq!(in_one_commit(&store, changes).await, [true; 5], "the index is nobody's fault");
+    assert_eq!(in_one_commit(&store, vec![save("three", "cash")]).await, [true]);
+    assert_eq!(store.count_documents().await.unwrap(), 5);
     let run = store.get_run(place.run, None, NOW).await.unwrap().unwrap();
     let warnings = run.warnings;
     let told = warnings.iter().filter(|warning| warning.contains("search does not find it"));
     assert_eq!((told.count(), warnings.len()), (1, 2), "{warnings:?}");
 
-    store.rebuild_index().await.unwrap();
-    assert_eq!(titles(&store, "cash").await.len(), 4);
+    let rebuild = store.rebuild_index();
+    let (rebuilt, saved) = tokio::join!(rebuild, store.write(save("four", "cash")));
+    saved.unwrap();
+    assert!(rebuilt.unwrap() >= 5);
+    let mut found = titles(&store, "cash").await;
+    found.sort();
+    assert_eq!(found, ["as before", "before", "four", "one", "three", "two"]);
+    assert_eq!(titles(&store, "changed").await, ["before"]);
     crate::assert_consistent(&store).await;
+}
+
+/// What SQLite undoes by itself takes the savepoints with it.
+#[tokio::test]
+async fn an_index_that_finds_no_room_says_so() {
+    let mut met = 0;
+    for pages in 0..60 {
+        let folder = tempdir().unwrap();
+        let store = open(&folder).await;
+        let place = started(&store, &["a"]).await;
+        store.write(move |tx| tx.leave_room(pages)).await.unwrap();
+        let words: Vec<String> =
+            (0..6_000).map(|n| format!("word{}", n * 7_919 % 99_991)).collect();
+        let large = document("large", "large", &words.join(" "));
+        let save = store.write(move |tx| tx.save_document(place, &large, 5_000).map(drop)).await;
+        match save {
+            Ok(()) => {}
+            Err(StoreError::Full) => met += 1,
+            Err(error) => panic!("with room for {pages} pages: {error:?}"),
+        }
+        store.write(|tx| tx.leave_room(10_000)).await.unwrap();
+        let outcomes = in_one_commit(
+            &store,
+            vec![Box::new(move |tx| {
+                tx.save_document(place, &document("small", "small", "words"), 5_000).map(drop)
+            })],
+        );
+        assert_eq!(outcomes.await, [true], "with room for {pages} pages");
+        crate::assert_consistent(&store).await;
+    }
+    assert!(met > 10, "{met}");
 }

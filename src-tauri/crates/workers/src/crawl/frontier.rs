@@ -219,7 +219,10 @@ pub(super) struct Selected {
 /// Whether an address looks like one of an endless series: calendars, sessions, links that lead
 /// deeper into themselves. What this lets pass, `max_pages` and `max_depth` end.
 fn is_trap(url: &Url) -> bool {
-    let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
+    let path = url.path().trim_start_matches('/');
+    let path = path.strip_suffix('/').unwrap_or(path);
+    // An empty one counts as well: some sites add a slash to every link.
+    let segments: Vec<&str> = path.split('/').collect();
     let mut counts = HashMap::new();
     let repeats = segments.iter().any(|segment| {
         let count = counts.entry(segment).or_insert(0_usize);

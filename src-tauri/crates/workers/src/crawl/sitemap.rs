@@ -77,7 +77,8 @@ impl JobWorker for SitemapWorker {
             }
         };
         let base = response.url.clone();
-        let read = parsing::run(move || listing::read(&response.body, &base)).await;
+        let bytes = response.body.len();
+        let read = parsing::run(bytes, move || listing::read(&response.body, &base)).await;
         let Some(listing) = read.ok().flatten() else {
             let message = format!("{url} is no sitemap and no feed that can be read.");
             return Ok(Outcome { warnings: vec![message], ..Outcome::default() });

@@ -296,7 +296,7 @@ impl Visitor {
             config.follow_links && visit.depth < config.max_depth && visit.known.is_none();
         if listing::may_be(response.content_type.as_deref(), &response.body) {
             let (body, base) = (response.body.clone(), address.clone());
-            let read = parsing::run(move || listing::read(&body, &base)).await;
+            let read = parsing::run(body.len(), move || listing::read(&body, &base)).await;
             if let Ok(Some(Listing::Pages(named))) = read {
                 let mut visited = Visited::default();
                 if followed {
@@ -334,8 +334,7 @@ impl Visitor {
         Ok(visited)
     }
 
-    /// Parsing takes the processor for a while; it has threads of its own, as many as there are
-    /// processors.
+    /// What a body says.
     async fn read(
         &self,
         response: Response,
@@ -358,7 +357,7 @@ impl Visitor {
             ));
         }
         let frontier = self.frontier.clone();
-        let parsed = parsing::run(move || {
+        let parsed = parsing::run(response.body.len(), move || {
             let mut content = parse(&frontier, &response, format, followed)?;
             if let Some(rules) = rules {
                 content.keep_allowed(&rules, &response.url);

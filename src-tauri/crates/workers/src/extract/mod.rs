@@ -144,7 +144,7 @@ impl ExtractError {
 /// The main content of an HTML page as Markdown, with its metadata and links.
 ///
 /// Takes time proportional to the input; at most 10 MiB are read. Runs on the calling thread for
-/// some milliseconds per 100 KB: call it from a blocking thread.
+/// some milliseconds per 100 KB.
 ///
 /// # Errors
 /// [`ExtractError::Binary`] if the text is none. A page without content is no error.

@@ -11,6 +11,7 @@ use quaero_contract::LogLevel;
 use quaero_engine::work::{JobContext, JobWorker, Outcome, TaskError};
 use quaero_store::NewDocument;
 use serde_json::{Map, Value, json};
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use super::{FILE, FileTask, LocalDirConfig, slashed};
@@ -61,7 +62,8 @@ impl JobWorker for FileWorker {
 
         let source = {
             let (root, path) = (root.clone(), path.clone());
-            blocking(&shown, move || read(&root, &path, max)).await?
+            // A disk may take any time.
+            spawn_blocking(move || read(&root, &path, max)).await.map_err(|_| broken_off(&shown))?
         }
         .map_err(|error| file_error(&shown, &error))?;
         let Some(source) = source else {
@@ -99,7 +101,9 @@ impl JobWorker for FileWorker {
             })
         } else {
             let (path, name) = (path.clone(), name.clone());
-            blocking(&shown, move || content(&source.bytes, &path, &name, format)).await?
+            parsing::run(size, move || content(&source.bytes, &path, &name, format))
+                .await
+                .map_err(|_| broken_off(&shown))?
         };
         let content = content
             .map_err(|error| TaskError::permanent(error.code(), format!("{shown}: {error}.")))?;
@@ -132,13 +136,8 @@ fn warning(text: String) -> Outcome {
     Outcome { warnings: vec![text], ..Outcome::default() }
 }
 
-async fn blocking<T: Send + 'static>(
-    shown: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, TaskError> {
-    parsing::run(work).await.map_err(|error| {
-        TaskError::permanent("internal", format!("Reading {shown} broke off: {error}."))
-    })
+fn broken_off(shown: &str) -> TaskError {
+    TaskError::permanent("internal", format!("Reading {shown} broke off unexpectedly."))
 }
 
 /// The name decides, unless it says nothing; then the bytes do.

@@ -59,13 +59,13 @@ fn migrations() -> Vec<PathBuf> {
     files
 }
 
-/// Set as the store sets its writing connection.
+/// Set as the store sets its writing connection, as far as it matters for statements without a `LIMIT ?`.
 fn open(arguments: &Arguments) -> Result<Connection> {
     let connection = Connection::open(arguments.dir().join("jobs.db"))?;
     connection.execute_batch(&format!(
         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = {};
          PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; PRAGMA cache_size = -16000;
-         PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
         if arguments.is_full() { "FULL" } else { "NORMAL" }
     ))?;
     for path in migrations() {
