@@ -69,6 +69,7 @@ async fn check(row: &Row, site: &Site, ended: &Ended) -> Result<(), String> {
     let again: Vec<_> = hits.iter().filter(|(_, times)| **times > 1).collect();
     must(again.is_empty(), format!("asked more than once: {again:?}"))?;
     let pages = hits.len();
+    must(row.pages.is_some() || row.pages_at_most.is_some(), "the row expects nothing".to_owned())?;
     must(row.pages.is_none_or(|expected| pages == expected), format!("{pages} pages: {hits:?}"))?;
     must(row.pages_at_most.is_none_or(|most| pages <= most), format!("{pages} pages"))?;
     let documents = summary.documents.created as usize;

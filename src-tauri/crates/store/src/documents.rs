@@ -498,11 +498,12 @@ impl Store {
                 [],
             )?;
             for id in missing {
-                let text: String =
-                    tx.scalar("SELECT markdown FROM documents WHERE id = ?", [id])?;
+                // Bytes, because a damaged document may hold what is no text.
+                let text: Vec<u8> =
+                    tx.scalar("SELECT CAST(markdown AS BLOB) FROM documents WHERE id = ?", [id])?;
                 tx.execute(
                     "UPDATE documents SET headings = ? WHERE id = ?",
-                    params![headings(&text), id],
+                    params![headings(&String::from_utf8_lossy(&text)), id],
                 )?;
             }
             // It reads all documents.

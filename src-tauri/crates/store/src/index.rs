@@ -1,8 +1,9 @@
-//! The search index follows the documents at the end of each commit, all at once. FTS5 writes what it
-//! has gathered whenever a savepoint begins, so one at a time each document would become a part of the
-//! index of its own, to be merged with the others again and again.
+//! The search index follows the documents at the end of each commit, all at once: first it loses what
+//! they were, then it gets what they are. FTS5 writes what it has gathered whenever a savepoint begins,
+//! so one at a time each document would become a part of the index of its own, to be merged with the
+//! others again and again.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use quaero_contract::DocumentId;
 use rusqlite::params;
@@ -12,6 +13,9 @@ use crate::{
     jobs::Place,
     writer::Tx,
 };
+
+/// More bytes of old contents are not held.
+const MOST_HELD: usize = 16 << 20;
 
 /// Documents that this transaction has saved and that the index may not show as they are.
 #[derive(Debug, Default)]
@@ -24,9 +28,9 @@ pub(crate) struct Unindexed {
 #[derive(Clone, Debug)]
 struct Saved {
     id: DocumentId,
-    /// Its title, headings and content as they are in the index, if it is there. Bytes, because a
-    /// damaged document may hold what is no text.
-    before: Option<[Vec<u8>; 3]>,
+    /// Its title, headings and content as they are in the index, if that has to lose them. Bytes, because
+    /// a damaged document may hold what is no text.
+    before: Option<Arc<[Vec<u8>; 3]>>,
     /// Who is told if it cannot be searched for.
     place: Place,
     now_ms: i64,
@@ -42,6 +46,12 @@ pub(crate) struct Mark {
 impl Unindexed {
     fn waiting(&self) -> &[Saved] {
         &self.documents[self.passed..]
+    }
+
+    /// How many bytes of old contents are held.
+    fn held(&self) -> usize {
+        let held = self.waiting().iter().filter_map(|saved| saved.before.as_ref());
+        held.flat_map(|parts| parts.iter()).map(Vec::len).sum()
     }
 
     /// Takes all of them as brought into the index.
@@ -62,7 +72,7 @@ impl Unindexed {
 }
 
 impl Tx {
-    /// Has the index show a document that was written just now and is new.
+    /// Has the index show a document that was written just now.
     pub(crate) fn index_new(&mut self, id: DocumentId, place: Place, now_ms: i64) {
         self.unindexed.documents.push(Saved { id, before: None, place, now_ms });
     }
@@ -78,15 +88,20 @@ impl Tx {
         now_ms: i64,
     ) -> Result<()> {
         if self.unindexed.waiting().iter().any(|saved| saved.id == id) {
+            // The index still has what the document was before; but another step may have to be told.
+            self.index_new(id, place, now_ms);
             return Ok(());
+        }
+        if self.unindexed.held() > MOST_HELD {
+            self.write_index()?;
         }
         let row = self.one(
             "SELECT CAST(title AS BLOB) AS title, CAST(headings AS BLOB) AS headings,
                  CAST(markdown AS BLOB) AS markdown FROM documents WHERE id = ?",
             [id.0],
         )?;
-        let before = Some([row.get("title")?, row.get("headings")?, row.get("markdown")?]);
-        self.unindexed.documents.push(Saved { id, before, place, now_ms });
+        let before = [row.get("title")?, row.get("headings")?, row.get("markdown")?];
+        self.unindexed.documents.push(Saved { id, before: Some(before.into()), place, now_ms });
         Ok(())
     }
 
@@ -113,8 +128,10 @@ impl Tx {
             Err(StoreError::Database { code: Some(code::CORRUPT_VTAB), message }) => message,
             written => return written,
         };
-        tracing::error!(damage, "documents are not in the search index");
-        let message = format!("What was collected is kept, but search does not find it: {damage}.");
+        tracing::error!(damage, "the search index does not follow the documents");
+        let message = format!(
+            "What was collected is kept, but search does not find it as it is now: {damage}."
+        );
         let mut told = BTreeSet::new();
         for Saved { place, now_ms, .. } in saved {
             if told.insert(place.step) {
@@ -126,7 +143,7 @@ impl Tx {
 
     fn replace_in_index(&self, saved: &[Saved]) -> Result<()> {
         for Saved { id, before, .. } in saved {
-            if let Some([title, headings, markdown]) = before {
+            if let Some([title, headings, markdown]) = before.as_deref() {
                 self.execute(
                     "INSERT INTO documents_fts (documents_fts, rowid, title, headings, markdown)
                      VALUES ('delete', ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT))",

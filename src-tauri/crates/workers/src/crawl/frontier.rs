@@ -29,6 +29,8 @@ pub(super) const MAX_REFUSED: usize = 100;
 const MAX_SEGMENTS: usize = 24;
 /// The same folder this often in one path is a link that leads back into itself.
 const MAX_REPEATS: usize = 3;
+/// More than any slip of a hand: some sites add one to every link.
+const SLASHES: &str = "/////";
 /// Longer queries hold state, not the name of a page.
 const MAX_QUERY_BYTES: usize = 512;
 const MAX_PARAMETERS: usize = 16;
@@ -219,10 +221,7 @@ pub(super) struct Selected {
 /// Whether an address looks like one of an endless series: calendars, sessions, links that lead
 /// deeper into themselves. What this lets pass, `max_pages` and `max_depth` end.
 fn is_trap(url: &Url) -> bool {
-    let path = url.path().trim_start_matches('/');
-    let path = path.strip_suffix('/').unwrap_or(path);
-    // An empty one counts as well: some sites add a slash to every link.
-    let segments: Vec<&str> = path.split('/').collect();
+    let segments: Vec<&str> = url.path().split('/').filter(|segment| !segment.is_empty()).collect();
     let mut counts = HashMap::new();
     let repeats = segments.iter().any(|segment| {
         let count = counts.entry(segment).or_insert(0_usize);
@@ -232,6 +231,7 @@ fn is_trap(url: &Url) -> bool {
     let query = url.query().unwrap_or_default();
     repeats
         || segments.len() > MAX_SEGMENTS
+        || url.path().contains(SLASHES)
         || query.len() > MAX_QUERY_BYTES
         || query.split('&').count() > MAX_PARAMETERS
         || repeats_a_parameter(query)

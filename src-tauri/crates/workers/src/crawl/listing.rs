@@ -47,8 +47,17 @@ pub(super) fn may_be(content_type: Option<&str>, body: &[u8]) -> bool {
         && (kind.contains("xml") || kind.contains("json") || body.starts_with(b"<?xml"))
 }
 
+/// How many bytes there may be to read in a file.
+pub(super) fn bytes(body: &[u8]) -> usize {
+    if is_packed(body) { MOST_BYTES } else { body.len() }
+}
+
+fn is_packed(body: &[u8]) -> bool {
+    body.starts_with(b"\x1f\x8b")
+}
+
 fn unpack(body: &[u8]) -> Option<Vec<u8>> {
-    if !body.starts_with(b"\x1f\x8b") {
+    if !is_packed(body) {
         return None;
     }
     let mut out = Vec::new();

@@ -1,6 +1,8 @@
 //! Pages whose texts are nearly the same, by SimHash (Charikar 2002): texts that share most of their
 //! runs of three words have fingerprints that differ in few bits.
 
+use std::collections::HashMap;
+
 /// Fingerprints that differ in at most so many of 64 bits are of one text (Manku, Jain and Das Sarma
 /// 2007 found 3 right for pages of the web).
 const MOST_BITS: u32 = 3;
@@ -102,8 +104,42 @@ const fn fnv(hash: u64, byte: u8) -> u64 {
 }
 
 /// Whether two texts are nearly the same.
-pub(super) const fn alike(a: u64, b: u64) -> bool {
+const fn alike(a: u64, b: u64) -> bool {
     a != 0 && b != 0 && (a ^ b).count_ones() <= MOST_BITS
+}
+
+/// Pages with their fingerprints, found by likeness however many there are.
+#[derive(Debug, Default)]
+pub(super) struct Prints {
+    pages: Vec<(u64, String)>,
+    /// Places in `pages`, by what a quarter of the bits is: where three bits differ, one quarter is the
+    /// same.
+    quarters: HashMap<(usize, [u8; 2]), Vec<usize>>,
+}
+
+impl Prints {
+    /// Another page.
+    pub(super) fn add(&mut self, print: u64, address: String) {
+        for quarter in quarters(print) {
+            self.quarters.entry(quarter).or_default().push(self.pages.len());
+        }
+        self.pages.push((print, address));
+    }
+
+    /// The first other page with nearly the same text.
+    pub(super) fn alike(&self, print: u64, address: &str) -> Option<&str> {
+        let near = quarters(print).into_iter().filter_map(|quarter| self.quarters.get(&quarter));
+        let same = near.flatten().filter(|place| {
+            let (other, of) = &self.pages[**place];
+            alike(*other, print) && of != address
+        });
+        same.min().map(|place| &*self.pages[*place].1)
+    }
+}
+
+fn quarters(print: u64) -> [(usize, [u8; 2]); 4] {
+    let bytes = print.to_le_bytes();
+    std::array::from_fn(|n| (n, [bytes[2 * n], bytes[2 * n + 1]]))
 }
 
 #[cfg(test)]
@@ -147,6 +183,27 @@ mod tests {
             let text = text(count, count).replace("word1", "É1ä").replace("word2", "ＷＯＲＤ");
             assert_eq!(fingerprint(&text), one_by_one(&text), "{count}");
         }
+    }
+
+    #[test]
+    fn a_page_is_found_by_likeness() {
+        let mut prints = Prints::default();
+        let print = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        (1..2_000).for_each(|n| prints.add(print(n), format!("page {n}")));
+        for bits in [0, 1, 1 << 63, 1 << 17 | 1 << 34, 1 << 5 | 1 << 20 | 1 << 50, 7 << 31] {
+            for n in [1, 77, 1_999] {
+                let page = format!("page {n}");
+                assert_eq!(prints.alike(print(n) ^ bits, "other"), Some(&*page), "{bits:x}");
+                assert_eq!(prints.alike(print(n) ^ bits, &page), None, "a page is not like itself");
+            }
+        }
+        for bits in [0xf, 1 | 1 << 20 | 1 << 40 | 1 << 60] {
+            assert_eq!(prints.alike(print(77) ^ bits, "other"), None);
+        }
+        prints.add(print(77) ^ 4, "later".to_owned());
+        assert_eq!(prints.alike(print(77), "other"), Some("page 77"), "the first one");
+        prints.add(0, "short".to_owned());
+        assert_eq!(prints.alike(0, "other"), None);
     }
 
     #[test]

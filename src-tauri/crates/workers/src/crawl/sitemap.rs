@@ -77,7 +77,7 @@ impl JobWorker for SitemapWorker {
             }
         };
         let base = response.url.clone();
-        let bytes = response.body.len();
+        let bytes = listing::bytes(&response.body);
         let read = parsing::run(bytes, move || listing::read(&response.body, &base)).await;
         let Some(listing) = read.ok().flatten() else {
             let message = format!("{url} is no sitemap and no feed that can be read.");

@@ -296,7 +296,8 @@ impl Visitor {
             config.follow_links && visit.depth < config.max_depth && visit.known.is_none();
         if listing::may_be(response.content_type.as_deref(), &response.body) {
             let (body, base) = (response.body.clone(), address.clone());
-            let read = parsing::run(body.len(), move || listing::read(&body, &base)).await;
+            let read =
+                parsing::run(listing::bytes(&body), move || listing::read(&body, &base)).await;
             if let Ok(Some(Listing::Pages(named))) = read {
                 let mut visited = Visited::default();
                 if followed {

@@ -19,7 +19,7 @@ use url::Url;
 use super::{
     CrawlConfig, Payload, TASK_TYPE,
     frontier::Frontier,
-    similar,
+    similar::Prints,
     throttle::Throttle,
     visit::{Visit, Visitor},
 };
@@ -46,7 +46,7 @@ pub(super) struct Shared {
 pub(super) struct StepState {
     pub(super) frontier: Arc<Frontier>,
     /// The fingerprints of the pages that the step has seen; read when the first page needs them.
-    prints: OnceCell<Mutex<Vec<(u64, String)>>>,
+    prints: OnceCell<Mutex<Prints>>,
     /// How many bytes the step has been sent; read when the first page asks.
     received: OnceCell<Arc<AtomicU64>>,
     known_hosts: Arc<KnownHosts>,
@@ -164,16 +164,17 @@ impl StepState {
         let known = self
             .prints
             .get_or_try_init(|| async {
-                job.store().fingerprints(job.step_id).await.map(Mutex::new)
+                let mut prints = Prints::default();
+                for (print, address) in job.store().fingerprints(job.step_id).await? {
+                    prints.add(print, address);
+                }
+                Ok::<_, TaskError>(Mutex::new(prints))
             })
             .await?;
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        let alike = known
-            .iter()
-            .find(|(other, of)| of != address && similar::alike(*other, print))
-            .map(|(_, of)| of.clone());
+        let alike = known.alike(print, address).map(str::to_owned);
         if alike.is_none() && print != 0 {
-            known.push((print, address.to_owned()));
+            known.add(print, address.to_owned());
         }
         Ok(alike)
     }
