@@ -100,7 +100,9 @@ pub async fn play(act: Act, engine: &Engine, store: &Store) -> Result<(), Engine
     insist(async || engine.pause_all(false).await).await?;
     insist(async || engine.resume(ids["kept"]).await).await?;
     until_it_hangs(store, ids[DOOMED], &mut events).await?;
-    until_it_has_ended(store, ids["late"], &mut events).await?;
+    for ends_by_itself in ["late", "retried"] {
+        until_it_has_ended(store, ids[ends_by_itself], &mut events).await?;
+    }
     if act == Act::First {
         return Ok(());
     }

@@ -24,8 +24,9 @@ const LITTLE: usize = 128 * 1024;
 pub struct Panicked;
 
 /// Does work that takes the processor for a time in proportion to `bytes`: a little at once, more on a
-/// thread for that, where it goes on to its end even if nobody waits for it any more. The thread of a task may be the one that looks after everybody's connections, and
-/// handing little work to another takes as long as the work.
+/// thread for that, where it goes on to its end even if nobody waits for it any more. The thread of a
+/// task may be the one that looks after everybody's connections, and handing little work to another
+/// takes as long as the work.
 ///
 /// # Errors
 /// If it panics.

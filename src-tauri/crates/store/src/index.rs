@@ -14,33 +14,26 @@ use crate::{
     writer::Tx,
 };
 
-/// More bytes of old contents are not held.
+/// With more bytes of old contents waiting, the index is written first.
 const MOST_HELD: usize = 16 << 20;
 
 /// Documents that this transaction has saved and that the index may not show as they are.
 #[derive(Debug, Default)]
 pub(crate) struct Unindexed {
     documents: Vec<Saved>,
-    /// So many of them were brought into the index, from the first one on.
+    /// So many of them were brought into the index by the command that is under way, from the first on.
     passed: usize,
 }
 
 #[derive(Clone, Debug)]
 struct Saved {
     id: DocumentId,
-    /// Its title, headings and content as they are in the index, if that has to lose them. Bytes, because
-    /// a damaged document may hold what is no text.
+    /// Its title, headings and content as they are in the index, if the index has to lose them. Bytes,
+    /// because a damaged document may hold what is no text.
     before: Option<Arc<[Vec<u8>; 3]>>,
     /// Who is told if it cannot be searched for.
     place: Place,
     now_ms: i64,
-}
-
-/// Where a transaction stood.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mark {
-    documents: usize,
-    passed: usize,
 }
 
 impl Unindexed {
@@ -59,15 +52,17 @@ impl Unindexed {
         self.passed = self.documents.len();
     }
 
-    /// Where the transaction stands, for [`Self::undo`].
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { documents: self.documents.len(), passed: self.passed }
+    /// Where the transaction stands before a command, for [`Self::undo`].
+    pub(crate) fn mark(&mut self) -> usize {
+        // No command takes back what those before it have done.
+        self.documents.drain(..std::mem::take(&mut self.passed));
+        self.documents.len()
     }
 
     /// The transaction is back where it was at `mark`.
-    pub(crate) fn undo(&mut self, mark: Mark) {
-        self.documents.truncate(mark.documents);
-        self.passed = mark.passed;
+    pub(crate) fn undo(&mut self, mark: usize) {
+        self.documents.truncate(mark);
+        self.passed = 0;
     }
 }
 

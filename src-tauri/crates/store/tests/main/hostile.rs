@@ -220,4 +220,16 @@ async fn bytes_that_are_no_text_are_told_of_and_hide_nothing_else() {
         let named = |line: &String| line.contains(&format!("(bad {column}) is not as it was"));
         assert!(found.iter().any(named), "{column}: {found:?}");
     }
+    let mut other = connect(folder.path()).await;
+    let damage = "UPDATE documents SET headings = '', markdown = CAST(x'2320ff' AS TEXT) WHERE source_id = 'bad markdown'";
+    sqlx::raw_sql(damage).execute(&mut other).await.unwrap();
+    store.rebuild_index().await.unwrap();
+    let (good, bad) =
+        (document("good markdown", "Good", "else"), document("bad markdown", "Bad", "else"));
+    let save = store.write(move |tx| {
+        tx.save_document(place, &good, 2_000)?;
+        tx.save_document(place, &bad, 2_000)
+    });
+    save.await.unwrap();
+    assert_consistent(&store).await;
 }

@@ -29,7 +29,7 @@ pub(super) const MAX_REFUSED: usize = 100;
 const MAX_SEGMENTS: usize = 24;
 /// The same folder this often in one path is a link that leads back into itself.
 const MAX_REPEATS: usize = 3;
-/// More than any slip of a hand: some sites add one to every link.
+/// More slashes in a row than a slip of the hand makes: some sites add one to the path of every link.
 const SLASHES: &str = "/////";
 /// Longer queries hold state, not the name of a page.
 const MAX_QUERY_BYTES: usize = 512;

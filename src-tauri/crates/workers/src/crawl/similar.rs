@@ -118,8 +118,11 @@ pub(super) struct Prints {
 }
 
 impl Prints {
-    /// Another page.
+    /// Another page. One whose text is too short to be like any is not kept.
     pub(super) fn add(&mut self, print: u64, address: String) {
+        if print == 0 {
+            return;
+        }
         for quarter in quarters(print) {
             self.quarters.entry(quarter).or_default().push(self.pages.len());
         }
@@ -128,12 +131,14 @@ impl Prints {
 
     /// The first other page with nearly the same text.
     pub(super) fn alike(&self, print: u64, address: &str) -> Option<&str> {
-        let near = quarters(print).into_iter().filter_map(|quarter| self.quarters.get(&quarter));
-        let same = near.flatten().filter(|place| {
+        let is_found = |place: &&usize| {
             let (other, of) = &self.pages[**place];
             alike(*other, print) && of != address
-        });
-        same.min().map(|place| &*self.pages[*place].1)
+        };
+        let near = quarters(print).into_iter().filter_map(|quarter| self.quarters.get(&quarter));
+        // The places of each are in order.
+        let first = near.filter_map(|places| places.iter().find(is_found)).min();
+        first.map(|place| &*self.pages[*place].1)
     }
 }
 
@@ -200,8 +205,9 @@ mod tests {
         for bits in [0xf, 1 | 1 << 20 | 1 << 40 | 1 << 60] {
             assert_eq!(prints.alike(print(77) ^ bits, "other"), None);
         }
-        prints.add(print(77) ^ 4, "later".to_owned());
-        assert_eq!(prints.alike(print(77), "other"), Some("page 77"), "the first one");
+        // What is looked for shares its first quarter with the later one only.
+        prints.add(print(77) ^ 2 ^ 1 << 20, "later".to_owned());
+        assert_eq!(prints.alike(print(77) ^ 2, "other"), Some("page 77"), "the first one");
         prints.add(0, "short".to_owned());
         assert_eq!(prints.alike(0, "other"), None);
     }

@@ -173,7 +173,7 @@ impl StepState {
             .await?;
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
         let alike = known.alike(print, address).map(str::to_owned);
-        if alike.is_none() && print != 0 {
+        if alike.is_none() {
             known.add(print, address.to_owned());
         }
         Ok(alike)
