@@ -146,7 +146,8 @@ impl Attempt {
         let prepared = async {
             let outcome = self.within_limits(worker.run(&context).await?);
             let tags = step.tags.clone();
-            let done = compute(bytes(&outcome), move || Done::new(outcome, &tags)).await;
+            let bytes = outcome.documents.iter().map(NewDocument::bytes).sum();
+            let done = compute(bytes, move || Done::new(outcome, &tags)).await;
             done.map_err(|_| TaskError::permanent("panic", "The result could not be prepared."))
         };
         let guarded = AssertUnwindSafe(prepared).catch_unwind();
@@ -281,14 +282,6 @@ fn too_deep(name: &str) -> String {
     format!(
         "{name} is {MOST_DEPTH} levels below its step, so what it leads to was left out. Limit the depth of the step, or look for work that leads to itself."
     )
-}
-
-/// How much of an outcome has to be hashed and compressed.
-fn bytes(outcome: &Outcome) -> usize {
-    let of = |document: &NewDocument| {
-        document.markdown.len() + document.original.as_ref().map_or(0, Vec::len)
-    };
-    outcome.documents.iter().map(of).sum()
 }
 
 fn log(store: &Store, clock: &dyn Clock, run: JobId, job: JobId, level: LogLevel, message: String) {

@@ -45,6 +45,14 @@ pub struct NewDocument {
     pub page: Option<PageState>,
 }
 
+impl NewDocument {
+    /// How many bytes of content and original there are to work on.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.markdown.len() + self.original.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// What is known of a document without reading its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentState {

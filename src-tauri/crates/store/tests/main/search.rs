@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use quaero_contract::SearchRequest;
-use quaero_store::{Store, StoreError, Tx};
+use quaero_store::{Place, Store, StoreError, Tx};
 use tempfile::{TempDir, tempdir};
 
 use crate::{document, open, started};
@@ -209,39 +209,47 @@ async fn a_damaged_search_index_is_named_and_made_anew() {
 
 type Change = Box<dyn FnOnce(&mut Tx) -> Result<(), StoreError> + Send>;
 
-/// Has the store do these changes in one commit. Returns what became of each.
-async fn in_one_commit(store: &Store, changes: Vec<Change>) -> Vec<bool> {
+/// Has the store do in one commit whatever this queues at once.
+async fn together<T>(store: &Store, what: impl Future<Output = T>) -> T {
     let (go, wait) = std::sync::mpsc::channel::<()>();
-    // What is queued while the first one waits is done with it.
+    // What is queued while this waits is done with it.
     let first = store.write(move |_| {
         wait.recv().expect("told to go on");
         Ok(())
     });
-    let rest = futures::future::join_all(changes.into_iter().map(|change| store.write(change)));
-    let (first, rest, ()) = tokio::join!(first, rest, async { go.send(()).unwrap() });
+    let (first, what, ()) = tokio::join!(first, what, async { go.send(()).unwrap() });
     first.unwrap();
-    rest.iter().map(Result::is_ok).collect()
+    what
 }
 
-/// Has the store do `what` in one commit with these changes before it and those after it.
-async fn amid<T>(
-    store: &Store,
-    before: Vec<Change>,
-    what: impl Future<Output = T>,
-    after: Vec<Change>,
-) -> T {
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let first = store.write(move |_| {
-        wait.recv().expect("told to go on");
-        Ok(())
-    });
-    let queue = |changes: Vec<Change>| {
-        futures::future::try_join_all(changes.into_iter().map(|change| store.write(change)))
-    };
-    let (first, before, what, after, ()) =
-        tokio::join!(first, queue(before), what, queue(after), async { go.send(()).unwrap() });
-    first.and(before.map(drop)).and(after.map(drop)).unwrap();
-    what
+/// Whether each of these changes was made.
+async fn made(store: &Store, changes: Vec<Change>) -> Vec<bool> {
+    let changes = changes.into_iter().map(|change| store.write(change));
+    futures::future::join_all(changes).await.iter().map(Result::is_ok).collect()
+}
+
+/// Has the store do these changes in one commit. Returns whether each was made.
+async fn in_one_commit(store: &Store, changes: Vec<Change>) -> Vec<bool> {
+    together(store, made(store, changes)).await
+}
+
+/// Has the store rebuild the index in one commit with these changes before it and those after it.
+async fn rebuild_amid(store: &Store, before: Vec<Change>, after: Vec<Change>) -> u32 {
+    let all =
+        async { tokio::join!(made(store, before), store.rebuild_index(), made(store, after)) };
+    let (before, rebuilt, after) = together(store, all).await;
+    assert!(before.into_iter().chain(after).all(|made| made));
+    rebuilt.unwrap()
+}
+
+async fn sorted_titles(store: &Store, query: &str) -> Vec<String> {
+    let mut titles = titles(store, query).await;
+    titles.sort();
+    titles
+}
+
+fn saves(place: Place, id: &'static str, text: &'static str) -> Change {
+    Box::new(move |tx| tx.save_document(place, &document(id, id, text), 5_000).map(drop))
 }
 
 #[tokio::test]
@@ -272,13 +280,9 @@ async fn documents_of_one_commit_are_found_as_they_were_at_its_end() {
         ],
     );
     assert_eq!(outcomes.await, [true, false, true, true, true, false]);
-    for (query, expected) in [("apple", &["one"][..]), ("pear", &[]), ("cherry", &["two", "three"])]
+    for (query, expected) in [("apple", &["one"][..]), ("pear", &[]), ("cherry", &["three", "two"])]
     {
-        let mut found = titles(&store, query).await;
-        found.sort();
-        let mut expected = expected.to_vec();
-        expected.sort_unstable();
-        assert_eq!(found, expected, "{query}");
+        assert_eq!(sorted_titles(&store, query).await, expected, "{query}");
     }
     crate::assert_consistent(&store).await;
 }
@@ -288,9 +292,7 @@ async fn what_is_collected_while_the_search_index_is_damaged_is_kept_and_says_so
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let place = started(&store, &["a"]).await;
-    let save = move |id: &'static str, text: &'static str| -> Change {
-        Box::new(move |tx| tx.save_document(place, &document(id, id, text), 5_000).map(drop))
-    };
+    let save = |id, text| saves(place, id, text);
     let before = vec![save("before", "cash"), save("as before", "cash")];
     assert_eq!(in_one_commit(&store, before).await, [true; 2]);
     let mut other = crate::folder::connect(folder.path()).await;
@@ -323,14 +325,10 @@ async fn what_is_collected_while_the_search_index_is_damaged_is_kept_and_says_so
     assert_eq!(second.warnings.len(), 1, "both are told");
 
     let changes = vec![save("three", "cash, changed")];
-    let rebuilt = amid(&store, changes, store.rebuild_index(), Vec::new()).await;
-    assert_eq!(rebuilt.unwrap(), 5);
-    let mut found = titles(&store, "cash").await;
-    found.sort();
-    assert_eq!(found, ["as before", "before", "one", "three", "two"]);
-    let mut found = titles(&store, "changed").await;
-    found.sort();
-    assert_eq!(found, ["before", "three"]);
+    assert_eq!(rebuild_amid(&store, changes, Vec::new()).await, 5);
+    let all = ["as before", "before", "one", "three", "two"];
+    assert_eq!(sorted_titles(&store, "cash").await, all);
+    assert_eq!(sorted_titles(&store, "changed").await, ["before", "three"]);
     crate::assert_consistent(&store).await;
 }
 
@@ -339,21 +337,14 @@ async fn what_the_index_is_given_within_a_commit_follows_what_becomes_of_the_com
     let folder = tempdir().unwrap();
     let store = open(&folder).await;
     let place = started(&store, &["a"]).await;
-    let save = move |id: &'static str, text: &'static str| -> Change {
-        Box::new(move |tx| tx.save_document(place, &document(id, id, text), 5_000).map(drop))
-    };
+    let save = |id, text| saves(place, id, text);
     // A rebuild reads what waits for the index, which must not get it twice.
     let changes = vec![save("one", "apple"), save("two", "apple")];
     let more = vec![save("one", "pear"), save("three", "pear")];
-    let rebuilt = amid(&store, changes, store.rebuild_index(), more).await;
-    assert_eq!(rebuilt.unwrap(), 2);
+    assert_eq!(rebuild_amid(&store, changes, more).await, 2);
     crate::assert_consistent(&store).await;
-    let mut found = titles(&store, "pear").await;
-    found.sort();
-    assert_eq!(
-        (found, titles(&store, "apple").await),
-        (vec!["one".to_owned(), "three".to_owned()], vec!["two".to_owned()])
-    );
+    assert_eq!(sorted_titles(&store, "pear").await, ["one", "three"]);
+    assert_eq!(titles(&store, "apple").await, ["two"]);
 
     // Old contents of more than 16 MiB are not held, so the index is written within the command.
     let large = |word: &str| format!("{word} {}", ".".repeat(9 << 20));
@@ -370,9 +361,7 @@ async fn what_the_index_is_given_within_a_commit_follows_what_becomes_of_the_com
     });
     let changes = vec![save("four", "fig"), fails, save("five", "fig")];
     assert_eq!(in_one_commit(&store, changes).await, [true, false, true]);
-    let mut found = titles(&store, "fig").await;
-    found.sort();
-    assert_eq!(found, ["five", "four"]);
+    assert_eq!(sorted_titles(&store, "fig").await, ["five", "four"]);
     assert_eq!(titles(&store, "plum").await.len(), 3);
     crate::assert_consistent(&store).await;
 }
@@ -396,13 +385,8 @@ async fn an_index_that_finds_no_room_says_so() {
             Err(error) => panic!("with room for {pages} pages: {error:?}"),
         }
         store.write(|tx| tx.leave_room(10_000)).await.unwrap();
-        let outcomes = in_one_commit(
-            &store,
-            vec![Box::new(move |tx| {
-                tx.save_document(place, &document("small", "small", "words"), 5_000).map(drop)
-            })],
-        );
-        assert_eq!(outcomes.await, [true], "with room for {pages} pages");
+        let small = vec![saves(place, "small", "words")];
+        assert_eq!(made(&store, small).await, [true], "with room for {pages} pages");
         crate::assert_consistent(&store).await;
     }
     // The document itself takes about 15 pages, so at least five of these were met by the index.

@@ -60,13 +60,7 @@ fn hashes(features: &[&[u64]]) -> impl Iterator<Item = u64> + use<> {
 fn words(text: &str) -> Vec<u64> {
     let (mut words, mut word) = (Vec::new(), None);
     for letter in text.chars() {
-        // Most are, and then nothing has to be looked up.
-        let is_part = if letter.is_ascii() {
-            letter.is_ascii_alphanumeric()
-        } else {
-            letter.is_alphanumeric()
-        };
-        if is_part {
+        if letter.is_alphanumeric() {
             let mut bytes = [0; 4];
             let bytes = letter.to_ascii_lowercase().encode_utf8(&mut bytes).bytes();
             word = Some(bytes.fold(word.unwrap_or(FNV_OFFSET), fnv));

@@ -197,8 +197,7 @@ impl JobWorker for DocumentWorker {
         let source = document.source_id.clone();
         // Its source has not been asked, so it is handed in as it was read.
         let as_it_is = NewDocument { original: None, ..document.clone() };
-        let bytes = document.markdown.len() + document.original.as_ref().map_or(0, Vec::len);
-        let converted = parsing::run(bytes, move || convert(document, &config))
+        let converted = parsing::run(document.bytes(), move || convert(document, &config))
             .await
             .map_err(|error| {
                 TaskError::permanent("internal", format!("Converting {source} broke off: {error}."))
